@@ -1,0 +1,2 @@
+"""Theory held against experiment."""
+__version__ = "0.1.0"

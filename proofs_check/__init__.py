@@ -1,0 +1,1 @@
+"""The proof ledger: each statement of the theory, derived and checked by machine."""
