@@ -23,6 +23,9 @@ __all__ = ["FIELDS", "LayerCurve", "json_ready"]
 FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
 
 
+_WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`"
+
+
 def json_ready(value: Any) -> Any:
     """`value` with arrays as lists and every number that JSON lacks (NaN, ±∞) as `None`.
 
@@ -49,7 +52,8 @@ class LayerCurve:
     Args:
         layers: (n_layers,) layer indices, increasing; 0 is the input.
         compression: (n_layers,) C_l = tr Σ_W / tr Σ_B, dimensionless; NaN where tr Σ_B = 0.
-        discrimination: (n_layers,) D_l = 1 - max_{k≠k'} cos(μ_k, μ_k'), means not centred; NaN where a mean is zero.
+        discrimination: (n_layers,) D_l = 1 - max_{k≠k'} cos(μ_k, μ_k'), means not centred; NaN where a mean
+            is zero.
         within_scatter: (n_layers,) tr Σ_W, squared feature norm.
         between_scatter: (n_layers,) tr Σ_B, squared feature norm.
         separation_fuzziness: (n_layers,) tr(Σ_W Σ_B⁺), dimensionless; NaN where not computed.
@@ -73,7 +77,14 @@ class LayerCurve:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        layers = np.asarray(self.layers, dtype=np.int64)
+        layers = np.asarray(self.layers)
+        if layers.size and layers.dtype.kind not in "iu":  # a cast would make 1.5 layer 1
+            raise InvalidInputError(
+                got=f"layers {layers.tolist()}",
+                expected="layer indices, whole numbers",
+                next_step="number the layers from 0",
+            )
+        layers = layers.astype(np.int64)
         object.__setattr__(self, "layers", layers)
         if layers.ndim != 1 or layers.size == 0 or np.any(np.diff(layers) <= 0):
             raise InvalidInputError(
@@ -137,30 +148,32 @@ class LayerCurve:
         """The inverse of `to_dict`; further keys are ignored.
 
         Raises:
-            InvalidInputError: a required field is missing or is not a list of numbers.
+            InvalidInputError: a required field is missing or null, or is not a list of numbers.
         """
         required = ("layers", *FIELDS[:4])
-        missing = [name for name in required if name not in data]
+        missing = [name for name in required if data.get(name) is None]
         if missing:
             raise InvalidInputError(
                 got=f"an object without {', '.join(missing)}",
                 expected=f"the fields {', '.join(required)}",
-                next_step="write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`",
+                next_step=_WRITE_IT,
             )
         try:
-            layers = np.array(data["layers"], dtype=np.int64)
+            layers = np.array(data["layers"])
             numbers = {
-                name: np.array([np.nan if v is None else v for v in data[name]], dtype=np.float64)
+                # the quotient refuses strings, which `float` would read
+                name: np.array([np.nan if v is None else v / 1 for v in data[name]], dtype=np.float64)
                 for name in FIELDS
                 if data.get(name) is not None
             }
-        except (TypeError, ValueError) as error:
+            provenance = dict(data.get("provenance") or {})
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInputError(
                 got=f"a field that is not a list of numbers ({error})",
                 expected="lists of numbers and nulls",
-                next_step="write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`",
+                next_step=_WRITE_IT,
             ) from error
-        return cls(layers=layers, provenance=data.get("provenance") or {}, **numbers)
+        return cls(layers=layers, provenance=provenance, **numbers)
 
     def to_json(self) -> str:
         """One JSON object with sorted keys."""
@@ -179,13 +192,13 @@ class LayerCurve:
             raise InvalidInputError(
                 got=f"text that is not JSON ({error})",
                 expected="one JSON object",
-                next_step="write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`",
+                next_step=_WRITE_IT,
             ) from error
         if not isinstance(data, dict):
             raise InvalidInputError(
                 got=f"a JSON {type(data).__name__}",
                 expected="one JSON object",
-                next_step="write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`",
+                next_step=_WRITE_IT,
             )
         return cls.from_dict(data)
 

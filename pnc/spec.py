@@ -1,12 +1,14 @@
 """What to predict or simulate: frozen, validated once, at construction.
 
-`ProblemSpec` says how synthetic data are drawn, `NetworkSpec` is all that the theory needs to know of a network
-besides its data, `TrainSpec` says how a network is trained. None of them holds an array.
+`ProblemSpec` says how synthetic data are drawn, `NetworkSpec` is all that the theory needs to know of a
+network besides its data, `TrainSpec` says how a network is trained. None of them holds an array.
 """
 
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -33,13 +35,41 @@ def _require(condition: bool, *, got: str, expected: str, next_step: str) -> Non
         raise InvalidInputError(got=got, expected=expected, next_step=next_step)
 
 
-def _require_choice(name: str, value: str, kind: Any) -> None:
+def _require_choice(name: str, value: str, kind: Any, flag: str | None = None) -> None:
     choices = get_args(kind)
     _require(
         value in choices,
         got=f"{name} = {value!r}",
         expected=f"one of {', '.join(choices)}",
-        next_step=f"pass one of these as --{name.replace('_', '-')}",
+        next_step=f"pass one of these as --{flag or name.replace('_', '-')}",
+    )
+
+
+def _whole(name: str, value: Any) -> int:
+    """`value` as an `int`; NumPy's integers are taken, fractions and truth values are not."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise InvalidInputError(
+            got=f"{name} = {value!r}", expected="a whole number", next_step=f"pass a whole number for {name}"
+        )
+    return number
+
+
+def _set_whole(spec: Any, *names: str) -> None:
+    for name in names:
+        if getattr(spec, name) is not None:
+            object.__setattr__(spec, name, _whole(name, getattr(spec, name)))
+
+
+def _require_seed(seed: int) -> None:
+    _require(
+        seed >= 0,
+        got=f"seed = {seed}",
+        expected="a seed of 0 or more",
+        next_step="pass for instance --seed 0",
     )
 
 
@@ -60,14 +90,16 @@ class ProblemSpec:
         classes: number of classes K, at least 2.
         samples_per_class: n, or one size a class (K of them) for imbalanced data; each at least 1.
         dimension: input dimension d; at least N for the orthonormal kinds. `None`: the paper's ratio, ⌈5N/3⌉.
-        kind: `nearly-orthonormal` (a random perturbation with entrywise θ exactly `theta`), `orthonormal` (θ = 0),
-            `orthonormal-noise` (the paper's: orthonormal columns plus Gaussian noise of total Frobenius norm 1),
-            `gaussian-clusters` (class centres at unit norm, isotropic noise within).
-        theta: θ in [0, 1) of `nearly-orthonormal`: |⟨x_i,x_i⟩ - 1| ≤ θ/N and |⟨x_i,x_j⟩| ≤ θ/N (theory note, section 1).
+        kind: `nearly-orthonormal` (a random perturbation with entrywise θ exactly `theta`), `orthonormal` (θ
+            = 0), `orthonormal-noise` (the paper's: orthonormal columns plus Gaussian noise of total Frobenius
+            norm 1), `gaussian-clusters` (class centres at unit norm, isotropic noise within).
+        theta: θ in [0, 1) of `nearly-orthonormal`: |⟨x_i,x_i⟩ - 1| ≤ θ/N and |⟨x_i,x_j⟩| ≤ θ/N (theory note,
+            section 1).
         seed: of the draw.
 
     Raises:
-        InvalidInputError: K < 2, an empty class, a dimension too small for N orthonormal samples, θ outside [0, 1).
+        InvalidInputError: K < 2, an empty class, a dimension too small for N orthonormal samples, θ outside
+            [0, 1), a negative seed, a size that is not a whole number.
 
     >>> ProblemSpec(classes=3, samples_per_class=10).dimension
     50
@@ -83,15 +115,20 @@ class ProblemSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _set_whole(self, "classes", "dimension", "seed")
+        _require_seed(self.seed)
         _require(
             self.classes >= 2,
             got=f"classes = {self.classes}",
             expected="at least 2 classes",
             next_step="pass --classes 2 or more",
         )
-        _require_choice("kind", self.kind, DataKind)
-        if not isinstance(self.samples_per_class, int):
-            object.__setattr__(self, "samples_per_class", tuple(self.samples_per_class))
+        _require_choice("kind", self.kind, DataKind, flag="data")
+        if not isinstance(self.samples_per_class, Iterable):
+            _set_whole(self, "samples_per_class")
+        else:
+            sizes = tuple(_whole("samples_per_class", size) for size in self.samples_per_class)
+            object.__setattr__(self, "samples_per_class", sizes)
             _require(
                 len(self.samples_per_class) == self.classes,
                 got=f"{len(self.samples_per_class)} class sizes for {self.classes} classes",
@@ -142,9 +179,10 @@ class NetworkSpec:
 
     Args:
         depth: L, the number of weight matrices, the classifier included; at least 2.
-        width: hidden width d_h. `None`: wide enough for every direction (at least the input dimension); the law then
-            does not depend on it.
-        residual_scale: ε, the scale of the initial weights and of every singular value that carries no signal.
+        width: hidden width d_h. `None`: wide enough for every direction (at least the input dimension); the
+            law then does not depend on it.
+        residual_scale: ε, the scale of the initial weights and of every singular value that carries no
+            signal.
         label_scale: α; the network is trained to `Y/α`.
 
     Raises:
@@ -160,6 +198,7 @@ class NetworkSpec:
     label_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        _set_whole(self, "depth", "width")
         _require(
             self.depth >= 2,
             got=f"depth = {self.depth}",
@@ -184,14 +223,16 @@ class TrainSpec:
     """How a deep linear network is trained.
 
     Args:
-        weights: initial weights: `orthogonal` (the paper's: ε times orthogonal), `default` (PyTorch's `nn.Linear`), or
-            `exact` (weights that satisfy A1–A3; nothing is left to train).
-        engine: `flow` (gradient flow over the plateau, then descent at a stable step) or `descent` (full-batch).
+        weights: initial weights: `orthogonal` (the paper's: ε times orthogonal), `default` (PyTorch's
+            `nn.Linear`), or `exact` (weights that satisfy A1–A3; nothing is left to train).
+        engine: `flow` (gradient flow over the plateau, then descent at a stable step) or `descent`
+            (full-batch).
         coordinates: `reduced` (Y2, exact) or `full`.
-        learning_rate: step size η for the loss ‖W X - Y/α‖²_F / N; `None`: a stable one is computed. (A program
-            that descends ‖α f(x) - y‖² / N with step η' takes the same path for η = α² η'.)
+        learning_rate: step size η for the loss ‖W X - Y/α‖²_F / N; `None`: a stable one is computed. (A
+            program that descends ‖α f(x) - y‖² / N with step η' takes the same path for η = α² η'.)
         steps: most descent steps, or integrator and descent steps together for `flow`.
-        loss_tolerance: training stops when the loss on the signal directions is below this share of its start.
+        loss_tolerance: training stops when the loss on the signal directions is below this share of its
+            start.
         record: number of points of the training at which every curve is recorded; 0 for the end alone.
         device: `auto`, `cpu` or a torch device name such as `cuda` or `cuda:1`.
         dtype: `float64` or `float32`.
@@ -216,6 +257,8 @@ class TrainSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _set_whole(self, "steps", "record", "seed")
+        _require_seed(self.seed)
         _require_choice("weights", self.weights, InitialWeights)
         _require_choice("engine", self.engine, Engine)
         if self.coordinates is None:
@@ -225,7 +268,7 @@ class TrainSpec:
         _require(
             not (self.weights == "default" and self.coordinates == "reduced"),
             got="reduced coordinates with default weights",
-            expected="full coordinates: the reduction (Y2) is exact only for orthogonal or exact initial weights",
+            expected="full coordinates: the reduction (Y2) is exact only for orthogonal or exact weights",
             next_step="pass --coordinates full",
         )
         if self.learning_rate is not None:

@@ -17,17 +17,24 @@ def check_labels(
 ) -> tuple[Int[np.ndarray, " N"], tuple[str, ...]]:
     """Labels as (N,) int64 in 0…K-1, with notes on what was changed.
 
-    Integer-like floats are taken. Where `classes` is not stated, gaps are closed (labels 0, 2, 5 become 0, 1, 2) with a
-    note; where it is stated, every class must have a sample.
+    Integer-like floats are taken. Where `classes` is not stated, gaps are closed (labels 0, 2, 5 become 0, 1,
+    2) with a note; where it is stated, every class must have a sample.
 
     Raises:
-        InvalidInputError: not one label a sample, labels that are negative, not whole numbers or not finite, fewer than
-            two classes, a stated class without a sample.
+        InvalidInputError: not one label a sample, labels that are negative, not whole numbers or not finite,
+            fewer than two classes, a stated class without a sample.
 
     >>> check_labels([0.0, 2.0, 2.0])
     (array([0, 1, 1]), ('labels [0, 2] were renumbered 0…1',))
     """
-    y = np.asarray(y)
+    try:
+        y = np.asarray(y)
+    except ValueError as error:  # rows of different lengths
+        raise InvalidInputError(
+            got=f"labels that are not an array ({error})",
+            expected="one label a sample",
+            next_step="encode the classes as integers",
+        ) from error
     if y.ndim != 1 or (samples is not None and y.shape[0] != samples):
         raise InvalidInputError(
             got=f"labels of shape {y.shape}" + (f" for {samples} samples" if samples is not None else ""),
@@ -35,7 +42,10 @@ def check_labels(
             next_step="check that X and y come from the same samples",
         )
     if y.dtype.kind == "f":
-        wrong = np.flatnonzero(~(np.isfinite(y) & (y == np.floor(y))))
+        y = y.astype(
+            np.float64
+        )  # float16 has no room for the bound below, from which on there is no int64 to become
+        wrong = np.flatnonzero(~(np.isfinite(y) & (y == np.floor(y)) & (np.abs(y) < 2.0**63)))
         if wrong.size:
             raise InvalidInputError(
                 got=f"label {y[wrong[0]]} at sample {wrong[0]}",

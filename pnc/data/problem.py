@@ -29,7 +29,8 @@ class Problem:
         notes: what was done to the input on the way that a user should know.
 
     Raises:
-        InvalidInputError: X not (N, d), NaN or infinite entries, labels that do not fit, fewer than 2 classes.
+        InvalidInputError: X not (N, d), NaN or infinite entries, labels that do not fit, fewer than 2
+            classes.
 
     >>> problem = Problem(X=np.eye(4), y=[0, 0, 1, 1])
     >>> problem.classes, problem.counts.tolist()
@@ -44,7 +45,14 @@ class Problem:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        X = np.asarray(self.X)
+        try:
+            X = np.asarray(self.X)
+        except ValueError as error:  # rows of different lengths
+            raise InvalidInputError(
+                got=f"X that is not an array ({error})",
+                expected="shape (N, d), one row a sample",
+                next_step="give every sample the same number of features",
+            ) from error
         if X.ndim != 2 or 0 in X.shape:
             raise InvalidInputError(
                 got=f"X of shape {X.shape}",
@@ -59,7 +67,9 @@ class Problem:
             )
         X = X.astype(np.float64)
         # one pass over the sum finds trouble; the position is looked for only when there is some
-        if not np.isfinite(X.sum()) and not np.isfinite(X).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspicious = not np.isfinite(X.sum())
+        if suspicious and not np.isfinite(X).all():
             i, j = np.argwhere(~np.isfinite(X))[0].tolist()
             raise InvalidInputError(
                 got=f"X[{i}, {j}] = {X[i, j]} ({np.count_nonzero(~np.isfinite(X))} such entries)",

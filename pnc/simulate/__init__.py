@@ -1,0 +1,18 @@
+"""Simulation: deep linear networks on torch. Importing it loads torch.
+
+| statement | what | file |
+|---|---|---|
+| Y2 | initial weights and the exact reduction | `initial` |
+| Y3 | economical data; gradient at K vectors a layer | `economical`, `networks` |
+| | full-batch descent; gradient flow | `train`, `flow` |
+| | curves along training | `history` |
+| | how a run ended | `outcome` |
+| | all of it | `run` |
+"""
+
+from pnc.simulate.history import History
+from pnc.simulate.outcome import Outcome
+from pnc.simulate.run import Simulation, initial_weights, simulate
+from pnc.simulate.train import Progress
+
+__all__ = ["History", "Outcome", "Progress", "Simulation", "initial_weights", "simulate"]

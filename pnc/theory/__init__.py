@@ -1,0 +1,132 @@
+"""Closed forms and bounds of progressive compression and discrimination: NumPy only, float64, no torch.
+
+Numbers are those of the theory note (docs/theory.md).
+
+| statement | what it says | file |
+|---|---|---|
+| section 1 | minimum-norm map, signal and residual | `signal`, `layer_statistics` |
+| A1–A3, θ | assumptions measured, and what they leave applicable | `assumptions` |
+| A1–A3 | weights that satisfy them exactly | `exact_weights` |
+| T1, T3 | Gram matrix of a layer | `gram_law` |
+| T2, T3 | class means, scatters, compression; discrimination | `compression`, `discrimination` |
+| T4 | separation fuzziness | `separation_fuzziness` |
+| T1–T4 | all of it as a `LayerCurve` | `predict` |
+| T5 | compression rate, two-sided | `compression_bounds` |
+| T6 | discrimination, two-sided | `discrimination_bounds` |
+| T5, T6 | per-layer bounds of a problem | `bounds` |
+| T7 | moment law of both traces | `moment_law` |
+| T9 | PyTorch's default weights | `default_weights` |
+| U1, U2 | variance rank and stable rank from compression | `variance_rank`, `stable_rank_bound` |
+| U3, U4 | nearest-centre error | `nearest_centre_error`, `projected_nearest_centre_error` |
+| Spectrum | eigenvalues and ranks of a layer | `spectrum` |
+| section 6 | what rounding alone may do | `rounding` |
+"""
+
+from pnc.theory.assumptions import (
+    Applicability,
+    DataAssumptions,
+    WeightAssumptions,
+    applicable_statements,
+    measure_data,
+    measure_weights,
+)
+from pnc.theory.bounds import LayerBounds, bounds
+from pnc.theory.compression import between_scatter, class_mean_gram, compression, within_scatter
+from pnc.theory.compression_bounds import (
+    RatioBounds,
+    compression_ratio_bounds,
+    compression_ratio_bounds_of_gram,
+)
+from pnc.theory.default_weights import DefaultWeightsRates, default_weights_rates
+from pnc.theory.discrimination import discrimination, discrimination_of_gram
+from pnc.theory.discrimination_bounds import (
+    DiscriminationBounds,
+    discrimination_bounds,
+    explicit_discrimination_bound,
+)
+from pnc.theory.exact_weights import exact_weights, residual_projection_of
+from pnc.theory.gram_law import layer_features, layer_gram
+from pnc.theory.layer_statistics import LayerStatistics, ResidualStatistics, layer_statistics
+from pnc.theory.moment_law import (
+    MomentLaw,
+    SpectralMeasures,
+    jensen_lower_bound,
+    moment_law,
+    spectral_measures,
+)
+from pnc.theory.nearest_centre_error import (
+    nearest_centre_error_bound,
+    nearest_centre_error_bound_from_curve,
+    smallest_separation_bound,
+)
+from pnc.theory.predict import predict
+from pnc.theory.projected_nearest_centre_error import projected_nearest_centre_error_bound
+from pnc.theory.rounding import rounding_allowance
+from pnc.theory.separation_fuzziness import separation_fuzziness
+from pnc.theory.signal import SIGNAL_MARGIN, DataModes, SignalModes, data_modes, signal_modes
+from pnc.theory.spectrum import (
+    layer_spectrum,
+    orthonormal_spectrum,
+    predicted_effective_rank,
+    predicted_numerical_rank,
+    predicted_stable_rank,
+)
+from pnc.theory.stable_rank_bound import stable_rank_bound
+from pnc.theory.variance_rank import variance_rank_bound, variance_share_bound
+
+__all__ = [
+    "SIGNAL_MARGIN",
+    "Applicability",
+    "DataAssumptions",
+    "DataModes",
+    "DefaultWeightsRates",
+    "DiscriminationBounds",
+    "LayerBounds",
+    "LayerStatistics",
+    "MomentLaw",
+    "RatioBounds",
+    "ResidualStatistics",
+    "SignalModes",
+    "SpectralMeasures",
+    "WeightAssumptions",
+    "applicable_statements",
+    "between_scatter",
+    "bounds",
+    "class_mean_gram",
+    "compression",
+    "compression_ratio_bounds",
+    "compression_ratio_bounds_of_gram",
+    "data_modes",
+    "default_weights_rates",
+    "discrimination",
+    "discrimination_bounds",
+    "discrimination_of_gram",
+    "exact_weights",
+    "explicit_discrimination_bound",
+    "jensen_lower_bound",
+    "layer_features",
+    "layer_gram",
+    "layer_spectrum",
+    "layer_statistics",
+    "measure_data",
+    "measure_weights",
+    "moment_law",
+    "nearest_centre_error_bound",
+    "nearest_centre_error_bound_from_curve",
+    "orthonormal_spectrum",
+    "predict",
+    "predicted_effective_rank",
+    "predicted_numerical_rank",
+    "predicted_stable_rank",
+    "projected_nearest_centre_error_bound",
+    "residual_projection_of",
+    "rounding_allowance",
+    "separation_fuzziness",
+    "signal_modes",
+    "smallest_separation_bound",
+    "spectral_measures",
+    "stable_rank_bound",
+    "variance_rank_bound",
+    "variance_share_bound",
+    "within_scatter",
+]

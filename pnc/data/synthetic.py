@@ -1,0 +1,98 @@
+"""Synthetic problems: nearly orthonormal inputs of a given θ, the paper's noisy ones, Gaussian clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pnc.data.problem import Problem
+from pnc.spec import ProblemSpec
+
+__all__ = ["CLUSTER_RADIUS", "draw"]
+
+CLUSTER_RADIUS = 0.5
+"""Root-mean-square distance of a sample of `gaussian-clusters` from its class centre, which has norm 1."""
+
+
+def draw(spec: ProblemSpec) -> Problem:
+    """Draw the inputs and labels that `spec` describes; the same seed gives the same numbers.
+
+    The rows of X are samples, and the samples are sorted by class. With the Gram matrix G = X Xᵀ (N, N) of
+    the rows (theory note, section 1) the kinds are
+
+    * `orthonormal`: G = I to rounding, the row space uniformly (Haar) distributed;
+    * `nearly-orthonormal`: G = I + (θ/N) S, S symmetric with entries uniform in [-1, 1], rescaled so that the
+    largest
+      is 1 in magnitude: N max |G - I| = θ, all of it, and G is positive definite by Gershgorin since θ < 1;
+    * `orthonormal-noise`: orthonormal rows plus a Gaussian matrix scaled to Frobenius norm 1, as in the
+    paper;
+    * `gaussian-clusters`: for every class a centre uniform on the unit sphere, and around it isotropic noise
+    of
+      standard deviation `CLUSTER_RADIUS/√d` a coordinate, so tr Σ_W = `CLUSTER_RADIUS`² in expectation for
+      large classes. N may exceed d.
+
+    Lengths are dimensionless. The labels are 0, …, 0, 1, …, 1, and so on.
+
+    >>> problem = draw(ProblemSpec(classes=2, samples_per_class=(1, 2), theta=0.5))
+    >>> problem.y.tolist(), problem.X.shape
+    ([0, 1, 1], (3, 5))
+    >>> gram = problem.X @ problem.X.T
+    >>> round(3 * float(np.abs(gram - np.eye(3)).max()), 12)
+    0.5
+    """
+    rng = np.random.default_rng(spec.seed)
+    return Problem(
+        X=_DRAWS[spec.kind](spec, rng),
+        y=np.repeat(np.arange(spec.classes), spec.counts),
+        classes=spec.classes,
+        name=spec.kind,
+        provenance={"source": "synthetic", **_stated(spec)},
+    )
+
+
+def _stated(spec: ProblemSpec) -> dict[str, Any]:
+    """The fields of `spec` that have a say in its draw: θ belongs to one kind alone."""
+    fields = spec.to_dict()
+    if spec.kind != "nearly-orthonormal":
+        del fields["theta"]
+    return fields
+
+
+def _orthonormal(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.ndarray, "N d"]:
+    columns, R = np.linalg.qr(rng.standard_normal((spec.dimension, spec.samples)))
+    # Householder QR leaves the signs of R's diagonal to the data; made positive, the factor is Haar
+    return (columns * np.where(np.diag(R) < 0, -1.0, 1.0)).T
+
+
+def _nearly_orthonormal(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.ndarray, "N d"]:
+    N = spec.samples
+    rows = _orthonormal(spec, rng)
+    S = np.triu(rng.uniform(-1, 1, (N, N)))
+    S += np.triu(S, 1).T
+    G = np.eye(N) + (spec.theta / (N * np.abs(S).max())) * S
+    # any C with C Cᵀ = G will do: C = G^{1/2} O for an orthogonal O, and O times Haar rows is Haar again
+    return np.linalg.cholesky(G) @ rows
+
+
+def _orthonormal_noise(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.ndarray, "N d"]:
+    rows = _orthonormal(spec, rng)
+    noise = rng.standard_normal(rows.shape)
+    return rows + noise / np.linalg.norm(noise)
+
+
+def _gaussian_clusters(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.ndarray, "N d"]:
+    centres = rng.standard_normal((spec.classes, spec.dimension))
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    noise = rng.standard_normal((spec.samples, spec.dimension))
+    return np.repeat(centres, spec.counts, axis=0) + noise * (CLUSTER_RADIUS / np.sqrt(spec.dimension))
+
+
+_DRAWS: dict[str, Callable[[ProblemSpec, np.random.Generator], np.ndarray]] = {
+    "orthonormal": _orthonormal,
+    "nearly-orthonormal": _nearly_orthonormal,
+    "orthonormal-noise": _orthonormal_noise,
+    "gaussian-clusters": _gaussian_clusters,
+}

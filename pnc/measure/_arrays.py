@@ -1,0 +1,111 @@
+"""Arrays of any kind as torch tensors: the one place where NumPy enters the measure room."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from pnc.errors import InvalidInputError
+
+__all__ = ["as_labels", "as_matrix", "dtype_name", "first_nonfinite"]
+
+
+def dtype_name(array: Any) -> str:
+    """The name of the dtype, the same for NumPy and torch.
+
+    >>> dtype_name(torch.zeros(1, dtype=torch.bfloat16)), dtype_name(np.zeros(1, ">f4"))
+    ('bfloat16', 'float32')
+    """
+    return str(array.dtype).removeprefix("torch.") if torch.is_tensor(array) else array.dtype.name
+
+
+def as_matrix(features: Any, *, device: torch.device | str | None = None) -> torch.Tensor:
+    """(N, …) features as an (N, d) tensor: float dtypes as they are, whole numbers as float64.
+
+    Raises:
+        InvalidInputError: no sample, no entry a sample, or entries that are not real numbers.
+
+    >>> as_matrix(np.zeros((4, 2, 3), np.float32)).shape
+    torch.Size([4, 6])
+    """
+    if not torch.is_tensor(features):
+        features = np.asarray(features)
+    if features.ndim == 0 or 0 in features.shape:
+        raise InvalidInputError(
+            got=f"features of shape {tuple(features.shape)}",
+            expected="shape (N, …), at least one sample and one entry a sample",
+            next_step="give one row a sample",
+        )
+    if torch.is_tensor(features):
+        tensor = features.detach()
+        real = not (tensor.is_complex() or tensor.dtype == torch.bool)
+    else:
+        real = features.dtype.kind in "fiu" or features.dtype.name == "bfloat16"
+    if not real:
+        raise InvalidInputError(
+            got=f"features of dtype {dtype_name(features)}",
+            expected="real numbers",
+            next_step="convert the features to float32 or float64",
+        )
+    if not torch.is_tensor(features):
+        tensor = _from_numpy(features)
+    tensor = tensor.reshape(tensor.shape[0], -1)
+    if not tensor.is_floating_point():
+        tensor = tensor.to(torch.float64)
+    return tensor if device is None else tensor.to(device)
+
+
+def _from_numpy(array: np.ndarray) -> torch.Tensor:
+    if array.dtype.name == "bfloat16":  # a dtype that NumPy itself lacks; ml_dtypes adds it
+        return _from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    if array.dtype.kind in "iu" or array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    elif not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    with warnings.catch_warnings():
+        # memory-mapped files are read-only, and nothing here writes to its input
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def as_labels(labels: Any, *, samples: int, classes: int, device: torch.device | str) -> torch.Tensor:
+    """(N,) int64 labels on a device, each in 0…K-1.
+
+    Raises:
+        InvalidInputError: not one label a sample, or a label outside 0…K-1.
+
+    >>> as_labels([0, 1, 1], samples=3, classes=2, device="cpu")
+    tensor([0, 1, 1])
+    """
+    labels = labels.detach() if torch.is_tensor(labels) else torch.from_numpy(np.array(labels))
+    if tuple(labels.shape) != (samples,):
+        raise InvalidInputError(
+            got=f"labels of shape {tuple(labels.shape)} for {samples} samples",
+            expected=f"shape ({samples},), one label a sample",
+            next_step="check that features and labels come from the same samples",
+        )
+    whole = labels.to(device=device, dtype=torch.int64)
+    wrong = torch.nonzero((whole < 0) | (whole >= classes) | (whole != labels.to(device)))
+    if wrong.numel():
+        row = int(wrong[0, 0])
+        raise InvalidInputError(
+            got=f"label {labels[row].item()} at sample {row}",
+            expected=f"whole numbers 0…{classes - 1}",
+            next_step="state more classes or check the labels",
+        )
+    return whole
+
+
+def first_nonfinite(features: torch.Tensor) -> tuple[int, int] | None:
+    """Row and column of the first entry of an (N, d) tensor that is NaN or infinite.
+
+    >>> first_nonfinite(torch.tensor([[1.0, 2.0], [3.0, torch.nan]]))
+    (1, 1)
+    """
+    wrong = torch.nonzero(~torch.isfinite(features))
+    return None if wrong.numel() == 0 else tuple(wrong[0].tolist())

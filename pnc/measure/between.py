@@ -1,0 +1,63 @@
+"""Between-class scatter Σ_B from class means: its factor and its trace."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+
+from pnc.errors import InvalidInputError
+
+__all__ = ["ClassWeights", "between_factor", "between_scatter", "class_weights"]
+
+ClassWeights = Literal["samples", "classes"]
+
+
+def class_weights(counts: torch.Tensor, weights: ClassWeights = "samples") -> Float[torch.Tensor, " K"]:
+    """p_k: n_k/N (`samples`) or 1/K (`classes`), in float64 (theory note, section 1).
+
+    Raises:
+        InvalidInputError: another kind of weights.
+
+    >>> class_weights(torch.tensor([1, 3])).tolist(), class_weights(torch.tensor([1, 3]), "classes").tolist()
+    ([0.25, 0.75], [0.5, 0.5])
+    """
+    if weights not in get_args(ClassWeights):
+        raise InvalidInputError(
+            got=f"weights = {weights!r}",
+            expected="samples or classes",
+            next_step="pass weights='samples', which section 4 of the theory note needs",
+        )
+    counts = counts.to(torch.float64)
+    if weights == "samples":
+        return counts / counts.sum()
+    return torch.full_like(counts, 1 / counts.numel())
+
+
+def between_factor(
+    means: Float[torch.Tensor, "*batch K d"], p: Float[torch.Tensor, " K"]
+) -> Float[torch.Tensor, "*batch K d"]:
+    """B = diag(√p)(μ_k - μ), μ = Σ_k p_k μ_k, so that Σ_B = BᵀB (theory note, section 1).
+
+    >>> between_factor(torch.tensor([[0.0], [2.0]]), torch.tensor([0.5, 0.5])).flatten().tolist()
+    [-0.70..., 0.70...]
+    """
+    return p.sqrt()[:, None] * _centred(means, p)
+
+
+def _centred(means: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+    # differences from one of the means first: they are all that a large common mean leaves of interest
+    offset = means - means[..., :1, :]
+    return offset - (p[:, None] * offset).sum(-2, keepdim=True)
+
+
+def between_scatter(
+    means: Float[torch.Tensor, "*batch K d"], p: Float[torch.Tensor, " K"]
+) -> Float[torch.Tensor, "*batch"]:
+    """tr Σ_B = Σ_k p_k ‖μ_k - μ‖² (theory note, section 1); squared feature norm.
+
+    >>> between_scatter(torch.tensor([[0.0], [2.0]]), torch.tensor([0.5, 0.5])).item()
+    1.0
+    """
+    return (p * _centred(means, p).square().sum(-1)).sum(-1)

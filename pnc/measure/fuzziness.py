@@ -1,0 +1,136 @@
+"""Separation fuzziness tr(Σ_W Σ_B⁺): a second pass over the features, without any d × d matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+
+from pnc.errors import InvalidInputError
+from pnc.measure._arrays import as_labels, as_matrix
+from pnc.measure._chunks import centred_chunks
+from pnc.measure.between import between_factor, class_weights
+from pnc.measure.moments import ClassMoments
+
+__all__ = ["FuzzinessPass", "between_whitening"]
+
+
+def between_whitening(
+    means: Float[torch.Tensor, "*batch K d"],
+    counts: Int[torch.Tensor, " K"],
+    within: Float[torch.Tensor, "*batch"],
+    *,
+    rounding: float,
+) -> tuple[Float[torch.Tensor, "*batch r d"], Int[torch.Tensor, "*batch"]]:
+    """T = R⁺B (up to a rotation), so that Σ_B⁺ = TᵀT, and its rank (theory note, T4).
+
+    With B = U S Vᵀ the factor of Σ_B, R = BBᵀ and R⁺B = U S⁺Vᵀ; the rotation U changes no norm and is left
+    out. A singular value counts as zero, and its row of T is zero, where it is at most what rounding can have
+    made of zero:
+
+        max(K, d) u S_1 + 8u max_k ‖μ_k‖ + u' sqrt((max_k ‖μ_k‖² + tr Σ_W) K/N)
+
+    (the decomposition, the means in float64, u' rounding of the features averaged over a class). At most K-1
+    count.
+
+    Args:
+        means: (…, K, d) class means, float64.
+        counts: (K,) samples of each class.
+        within: (…) tr Σ_W.
+        rounding: u', the unit of rounding of the features.
+
+    >>> T, rank = between_whitening(torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64),
+    ...                             torch.tensor([5, 5]), torch.tensor(0.1), rounding=2.2e-16)
+    >>> T.abs().tolist(), rank.item()
+    ([[1.0, 0.0]], 1)
+    """
+    classes, dimension = means.shape[-2:]
+    unit = torch.finfo(torch.float64).eps
+    _, singular, rows = torch.linalg.svd(between_factor(means, class_weights(counts)), full_matrices=False)
+    singular, rows = singular[..., : classes - 1], rows[..., : classes - 1, :]
+    largest = means.square().sum(-1).amax(-1)
+    features = torch.sqrt((largest + within) * classes / counts.sum())
+    tolerance = unit * (max(classes, dimension) * singular[..., 0] + 8 * largest.sqrt()) + rounding * features
+    counted = singular > tolerance[..., None]
+    inverse = torch.where(counted, 1 / torch.where(counted, singular, 1), 0)
+    return inverse[..., None] * rows, counted.sum(-1)
+
+
+class FuzzinessPass:
+    """tr(Σ_W Σ_B⁺) = (1/N) Σ_i ‖R⁺B(z_i - μ_{y_i})‖² (theory note, T4), accumulated over batches.
+
+    Needs the moments of the same features first; keeps O(K d) numbers. Mergeable.
+
+    Args:
+        moments: of all samples, complete.
+        rounding: unit of rounding of the features' dtype, such as `numpy.finfo(dtype).eps`; it decides which
+            directions between class means are more than rounding.
+
+    Raises:
+        InvalidInputError: moments without samples, or with a class that has none.
+
+    >>> x, y = [[0.0], [2.0], [4.0], [6.0]], [0, 0, 1, 1]
+    >>> moments = ClassMoments(classes=2, dimension=1).update(x, y)
+    >>> FuzzinessPass(moments).update(x, y).value()
+    0.25
+    """
+
+    def __init__(self, moments: ClassMoments, *, rounding: float = torch.finfo(torch.float64).eps) -> None:
+        if bool((moments.counts == 0).any()):
+            raise InvalidInputError(
+                got="moments with a class that has no sample",
+                expected="the complete moments of the same features",
+                next_step="finish the first pass before the second",
+            )
+        self._moments = moments
+        within = moments.means.new_tensor(moments.within_scatter())
+        whitening, rank = between_whitening(moments.means, moments.counts, within, rounding=rounding)
+        self.rank = int(rank)  # of Σ_B, at most K-1
+        self._whitening = whitening[: self.rank]
+        self._samples = 0
+        self._total = torch.zeros((), dtype=torch.float64, device=moments.device)
+
+    @torch.no_grad()
+    def update(self, features: Any, labels: Any) -> FuzzinessPass:
+        """Add a batch of the features that the moments were taken of: (N, …), flattened, and (N,) labels.
+
+        Raises:
+            InvalidInputError: shapes or labels that do not fit.
+        """
+        device = self._moments.device
+        x = as_matrix(features, device=device)
+        if x.shape[1] != self._moments.dimension:
+            raise InvalidInputError(
+                got=f"features of dimension {x.shape[1]}",
+                expected=f"dimension {self._moments.dimension}, as in the first pass",
+                next_step="pass the same batches as in the first pass",
+            )
+        y = as_labels(labels, samples=x.shape[0], classes=self._moments.classes, device=device)
+        present, local, counts = torch.unique(y, return_inverse=True, return_counts=True)
+        order = torch.argsort(local, stable=True)
+        for _, t in centred_chunks(x, order, counts, self._moments.means[present]):
+            projected = (t @ self._whitening.mT).reshape(-1)
+            self._total += torch.dot(projected, projected)
+        self._samples += x.shape[0]
+        return self
+
+    def merge(self, other: FuzzinessPass) -> FuzzinessPass:
+        """Add what another pass with the same moments has seen."""
+        self._samples += other._samples
+        self._total += other._total.to(self._total.device)
+        return self
+
+    def value(self) -> float:
+        """tr(Σ_W Σ_B⁺), dimensionless; NaN where the class means coincide.
+
+        Raises:
+            InvalidInputError: the pass has not seen as many samples as the moments.
+        """
+        if self._samples != self._moments.samples:
+            raise InvalidInputError(
+                got=f"{self._samples} samples in the second pass",
+                expected=f"{self._moments.samples}, as in the first",
+                next_step="pass every batch once",
+            )
+        return float(self._total / self._samples) if self.rank else float("nan")

@@ -1,0 +1,87 @@
+"""Y3: the few numbers of the data that training needs; no step depends on the number of samples beyond them.
+
+With the economical factorisation `X = U S Vᵀ` (columns are samples, rank m) the loss is
+
+    ‖W X - Y/α‖²_F = ‖W F - T‖²_F + const,    F = U S (d × m),    T = (Y/α) V (K × m),
+
+and the constant, what no linear map can fit, takes no part in training. The excess is computed from `W F - T` itself:
+from `X Xᵀ` and `Y Xᵀ` it would cancel (theory note, Y3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+
+from pnc.data import Problem
+from pnc.spec import NetworkSpec
+from pnc.theory import SIGNAL_MARGIN
+
+__all__ = ["EconomicalData", "economical"]
+
+
+@dataclass(frozen=True, eq=False)
+class EconomicalData:
+    """Data and targets of a linear network in the coordinates of the data's own span.
+
+    Args:
+        basis: (d, m) orthonormal basis U of the span of the inputs.
+        scale: (m,) singular values of the data, S, decreasing.
+        target: (K, m) T = (Y/α) V.
+        signal_left: (K, r) left singular vectors of the minimum-norm map M that count as signal, s > ε^L (T3).
+        signal_values: (r,) singular values s of M that count as signal, decreasing.
+        samples: N.
+    """
+
+    basis: Float[np.ndarray, "d m"]
+    scale: Float[np.ndarray, " m"]
+    target: Float[np.ndarray, "K m"]
+    signal_left: Float[np.ndarray, "K r"]
+    signal_values: Float[np.ndarray, " r"]
+    samples: int
+
+
+def _span(X: Float[np.ndarray, "N d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Singular value decomposition of `X` as (V, S, Uᵀ), cut at its numerical rank."""
+    samples, dimension = X.shape
+    if samples > 4 * dimension:  # tall: the triangular factor first, so that the decomposition is d × d
+        q, triangle = scipy.linalg.qr(X, mode="economic", check_finite=False)
+        left, scale, right = scipy.linalg.svd(triangle, full_matrices=False, check_finite=False)
+        left = q @ left
+    else:
+        left, scale, right = scipy.linalg.svd(X, full_matrices=False, check_finite=False)
+    rank = int(np.count_nonzero(scale > scale[0] * max(X.shape) * np.finfo(np.float64).eps))
+    return left[:, :rank], scale[:rank], right[:rank]
+
+
+def economical(problem: Problem, network: NetworkSpec) -> EconomicalData:
+    """The economical factor of a problem's data and targets (theory note, Y3).
+
+    A singular value s of the minimum-norm map counts as signal when it exceeds ε^L by `SIGNAL_MARGIN`: below that, the
+    initial weights cannot tell it from a residual direction (T3).
+
+    >>> from pnc.data import Problem
+    >>> data = economical(Problem(X=np.eye(4), y=[0, 0, 1, 1]), NetworkSpec(depth=3))
+    >>> data.signal_values.round(6).tolist()
+    [1.414214, 1.414214]
+    """
+    left, scale, right = _span(problem.X)
+    target = np.empty((problem.classes, scale.size))
+    for k in range(problem.classes):
+        target[k] = left[problem.y == k].sum(axis=0)
+    target /= network.label_scale
+    rounding = max(target.shape) * np.finfo(np.float64).eps * scale[0] / scale[-1]
+    signal_left, values, _ = np.linalg.svd(target / scale, full_matrices=False)
+    floor = max(SIGNAL_MARGIN * network.residual_scale**network.depth, 8 * rounding * values[0])
+    rank = int(np.count_nonzero(values > floor))
+    return EconomicalData(
+        basis=right.T,
+        scale=scale,
+        target=target,
+        signal_left=signal_left[:, :rank],
+        signal_values=values[:rank],
+        samples=problem.samples,
+    )

@@ -1,0 +1,178 @@
+"""Gradient flow by a stabilised explicit method: neither plateaus nor saddles cost many steps.
+
+The flow `dW_l/dt = -∇_{W_l} loss` waits `~ ε^-(L-2)` on the initial plateau, and again at every saddle where some classes are
+learned and others are not, while what is learned relaxes in unit time. A classical explicit method then takes steps of unit
+time. The Hessian is symmetric, so Runge–Kutta–Chebyshev methods fit exactly: s stages are stable over a step that
+grows like s² (B. P. Sommeijer, L. F. Shampine, J. G. Verwer, RKC: an explicit solver for parabolic PDEs, J. Comput.
+Appl. Math. 88, 1997). Order 2, with its embedded error estimate.
+
+Every run of a batch has its own time, step, number of stages and error test; none influences another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from pnc.simulate.networks import Networks
+
+__all__ = ["FlowState", "flow_start", "flow_step"]
+
+Tensor = torch.Tensor
+
+_MOST_STAGES = 1000
+_DAMPING = 2 / 13
+_CURVATURE_EVERY = 10  # accepted steps between estimates of the largest curvature
+_CURVATURE_MARGIN = 1.2  # the power iteration comes from below
+
+
+@lru_cache(maxsize=None)
+def _coefficients(stages: int) -> Float[np.ndarray, "stages 4"]:
+    """Rows (μ_j, ν_j, μ̃_j, γ̃_j), j = 1…s, of the method with s stages (Sommeijer et al. 1997, section 2)."""
+    w0 = 1 + _DAMPING / stages**2
+    t, d, dd = np.zeros((3, stages + 1))  # Chebyshev polynomials and their derivatives at w0
+    t[:2], d[1] = (1, w0), 1
+    for j in range(2, stages + 1):
+        t[j] = 2 * w0 * t[j - 1] - t[j - 2]
+        d[j] = 2 * t[j - 1] + 2 * w0 * d[j - 1] - d[j - 2]
+        dd[j] = 4 * d[j - 1] + 2 * w0 * dd[j - 1] - dd[j - 2]
+    w1 = d[stages] / dd[stages]
+    b = np.empty(stages + 1)
+    b[2:] = dd[2:] / d[2:] ** 2
+    b[0], b[1] = b[2], 1 / w0
+    rows = np.zeros((stages, 4))
+    rows[0, 2] = b[1] * w1
+    for j in range(2, stages + 1):
+        rows[j - 1, 0] = 2 * b[j] * w0 / b[j - 1]
+        rows[j - 1, 1] = -b[j] / b[j - 2]
+        rows[j - 1, 2] = 2 * b[j] * w1 / b[j - 1]
+        rows[j - 1, 3] = -(1 - b[j - 1] * t[j - 1]) * rows[j - 1, 2]
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class FlowState:
+    """A point of the flow, for every run of the batch.
+
+    Args:
+        y: (B, P) weights.
+        slope: (B, P) minus the gradient at `y`.
+        error: (B, K, m) W_{L:1} F - T at `y`.
+        time: (B,) t, in units of 1 / (loss per squared weight).
+        step: (B,) the step size to try next.
+        curvature: (B,) largest absolute eigenvalue of the Hessian, with its margin.
+        probe: (B, P) its eigenvector, as far as the power iteration has come.
+        age: (B,) accepted steps since the curvature was estimated.
+        evaluations: gradients computed so far by the slowest run of the batch.
+    """
+
+    y: Float[Tensor, "B P"]
+    slope: Float[Tensor, "B P"]
+    error: Float[Tensor, "B K m"]
+    time: Float[Tensor, " B"]
+    step: Float[Tensor, " B"]
+    curvature: Float[Tensor, " B"]
+    probe: Float[Tensor, "B P"]
+    age: Float[Tensor, " B"]
+    evaluations: int
+
+
+def flow_start(networks: Networks, y: Float[Tensor, "B P"]) -> FlowState:
+    """The initial state, with a first step that moves no weight by more than a thousandth of the largest."""
+    gradient, error = networks.gradient(y)
+    step = 1e-3 * y.abs().amax(1) / gradient.abs().amax(1).clamp(min=torch.finfo(y.dtype).tiny)
+    return FlowState(
+        y=y,
+        slope=-gradient,
+        error=error,
+        time=torch.zeros_like(step),
+        step=step,
+        curvature=torch.zeros_like(step),
+        probe=gradient + 1e-3 * gradient.abs().amax(1, keepdim=True),
+        age=torch.full_like(step, _CURVATURE_EVERY),
+        evaluations=1,
+    )
+
+
+def _with_curvature(networks: Networks, state: FlowState) -> FlowState:
+    """The state with a fresh estimate of the largest curvature for the runs whose own is old."""
+    old = state.age >= _CURVATURE_EVERY
+    if not bool(old.any()):
+        return state
+    iterations = 20 if state.evaluations == 1 else 4
+    value, probe = networks.curvature(state.y, state.probe, iterations=iterations)
+    usable = old & torch.isfinite(value)
+    return replace(
+        state,
+        curvature=torch.where(usable, _CURVATURE_MARGIN * value, state.curvature),
+        probe=torch.where(usable[:, None], probe, state.probe),
+        age=torch.where(old, 0.0, state.age),
+        evaluations=state.evaluations + iterations + 1,
+    )
+
+
+def flow_step(
+    networks: Networks, state: FlowState, *, tolerance: float, scale: Float[Tensor, " B"]
+) -> tuple[FlowState, Tensor]:
+    """One attempt at a step for every run.
+
+    Args:
+        networks: data and targets.
+        state: where to start.
+        tolerance: relative tolerance of a step.
+        scale: (B,) weights smaller than this count as this large (the initial scale of the weights).
+
+    Returns:
+        The new state, in which a run whose error estimate was too large stays where it was with a smaller step, and
+        the (B,) mask of the runs that moved.
+    """
+    state = _with_curvature(networks, state)
+    longest = 0.65 * (_MOST_STAGES**2 - 1) / state.curvature.clamp(min=torch.finfo(state.y.dtype).tiny)
+    h = torch.minimum(state.step, longest)
+    counts = (1 + torch.sqrt(1 + 1.54 * h * state.curvature)).ceil().clamp(2, _MOST_STAGES).long().tolist()
+    table = np.zeros((max(counts), len(counts), 4))
+    for run, stages in enumerate(counts):
+        table[:stages, run] = _coefficients(stages)
+    rows = torch.from_numpy(table).to(state.y)
+    last = torch.tensor(counts, device=state.y.device)
+    uneven = min(counts) < max(counts)
+
+    initial = h[:, None] * state.slope
+    before = state.y
+    now = before + rows[0, :, 2, None] * initial
+    for j in range(1, max(counts)):
+        mu, nu, slope_share, initial_share = (c[:, None] for c in rows[j].unbind(1))
+        moved = -networks.gradient(now)[0]
+        following = (1 - mu - nu) * state.y + mu * now + nu * before
+        following += (slope_share * h[:, None]) * moved + initial_share * initial
+        if uneven:
+            following = torch.where((j < last)[:, None], following, now)
+        before, now = now, following
+    gradient, error = networks.gradient(now)
+
+    estimate = 0.8 * (state.y - now) + 0.4 * (initial - h[:, None] * gradient)
+    size = torch.maximum(torch.maximum(state.y.abs(), now.abs()), scale[:, None])
+    ratio = (estimate.abs() / size).amax(1) / tolerance
+    finite = torch.isfinite(ratio)
+    growth = 0.8 * torch.where(finite, ratio, torch.inf).clamp(min=1e-6) ** (-1 / 3)
+    growth = torch.where(finite, growth.clamp(0.1, 5.0), 0.1)
+    moved = finite & (ratio <= 1)
+    column = moved[:, None]
+    return (
+        replace(
+            state,
+            y=torch.where(column, now, state.y),
+            slope=torch.where(column, -gradient, state.slope),
+            error=torch.where(moved[:, None, None], error, state.error),
+            time=torch.where(moved, state.time + h, state.time),
+            step=h * torch.where(moved, growth, growth.clamp(max=0.5)),
+            # a rejected step may mean that the curvature has outgrown its estimate
+            age=torch.where(moved, state.age + 1, float(_CURVATURE_EVERY)),
+            evaluations=state.evaluations + max(counts),
+        ),
+        moved,
+    )

@@ -1,0 +1,72 @@
+"""Curves along training, thinned as it goes on, so that their number does not depend on its length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+__all__ = ["History", "Recorder"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class History:
+    """C_l and D_l along training.
+
+    Args:
+        time: (T,) flow time: the sum of the steps, in units of 1 / (loss per squared weight).
+        loss: (T,) loss on the signal directions as a share of its start.
+        compression: (T, L) of layers 0…L-1, dimensionless.
+        discrimination: (T, L) of layers 0…L-1, dimensionless.
+    """
+
+    time: Float[np.ndarray, " T"]
+    loss: Float[np.ndarray, " T"]
+    compression: Float[np.ndarray, "T L"]
+    discrimination: Float[np.ndarray, "T L"]
+
+    def to_dict(self) -> dict[str, list]:
+        return {name: value.tolist() for name, value in vars(self).items()}
+
+
+class Recorder:
+    """Keeps between `points` and twice as many points: when full it drops every other one and records half as often.
+
+    Args:
+        points: how many points the history should have; 0 records nothing.
+        curves: weights in one row → (compression, discrimination), each (L,).
+    """
+
+    def __init__(
+        self, points: int, curves: Callable[[torch.Tensor], tuple[np.ndarray, np.ndarray]]
+    ) -> None:
+        self.points, self._curves = points, curves
+        self._stride, self._seen = 1, 0
+        self._rows: list[tuple[float, float, np.ndarray, np.ndarray]] = []
+
+    def offer(self, y: torch.Tensor, time: float, loss: float, *, last: bool = False) -> None:
+        """Record the point if its turn has come, or if it is the last."""
+        due = self._seen % self._stride == 0
+        self._seen += 1
+        if not self.points or not (due or last) or (self._rows and self._rows[-1][0] == time):
+            return
+        if len(self._rows) >= 2 * self.points:
+            del self._rows[1::2]
+            self._stride *= 2
+        self._rows.append((time, loss, *self._curves(y)))
+
+    def history(self) -> History | None:
+        """What was recorded, at most `points` of it, the first and the last included."""
+        if not self._rows:
+            return None
+        kept = np.unique(np.linspace(0, len(self._rows) - 1, min(self.points, len(self._rows))).round().astype(int))
+        time, loss, compression, discrimination = zip(*(self._rows[i] for i in kept), strict=True)
+        return History(
+            time=np.array(time),
+            loss=np.array(loss),
+            compression=np.array(compression),
+            discrimination=np.array(discrimination),
+        )

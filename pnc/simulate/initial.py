@@ -1,0 +1,156 @@
+"""Initial weights, and the exact reduction of deep linear networks with orthogonal ones (Y2).
+
+Orthogonal initial weights are `W_l = ε O_l`. In coordinates rotated by `O_l ⋯ O_1` the hidden weights are `ε` times the
+identity and the classifier is `ε` times K Haar-random orthonormal rows `c_1 … c_K`. Training leaves everything outside
+`span(X) + span(c)` untouched, so the network of any width is the same computation as one of width `r = rank(X) + K`.
+
+Both forms are made from one draw: the part of the classifier inside `span(X)` and the triangular factor of the rest are
+drawn first, by their own law (Gaussian and, by Bartlett's decomposition, chi); the reduced form needs nothing else, so
+its cost does not depend on the width. The full form then draws the rotations and the rest of the classifier's frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+
+from pnc.simulate.economical import EconomicalData
+from pnc.spec import NetworkSpec
+
+__all__ = [
+    "ReducedClassifier",
+    "default_weights",
+    "first_factor",
+    "full_orthogonal_weights",
+    "haar",
+    "reduced_orthogonal_weights",
+]
+
+
+def haar(rng: np.random.Generator, rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
+    """A Haar-random matrix with orthonormal columns (rows ≥ columns) or orthonormal rows.
+
+    >>> q = haar(np.random.default_rng(0), 5, 3)
+    >>> bool(np.allclose(q.T @ q, np.eye(3)))
+    True
+    """
+    if rows < columns:
+        return haar(rng, columns, rows).T
+    q, r = scipy.linalg.qr(rng.standard_normal((rows, columns)), mode="economic", check_finite=False)
+    return q * np.where(np.diag(r) < 0, -1.0, 1.0)
+
+
+def first_factor(
+    data: EconomicalData, network: NetworkSpec, *, seed: int
+) -> Float[np.ndarray, "width d"]:
+    """`W_1/ε` of a network narrower than its inputs, with orthonormal rows: the first thing that is drawn."""
+    return haar(np.random.default_rng([seed, 0]), network.width, data.basis.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedClassifier:
+    """The classifier's rows in the reduced coordinates: `[inside, outside]` has orthonormal rows.
+
+    Args:
+        inside: (K, m) components in the image of span(X).
+        outside: (K, p) components in an orthonormal frame of the rest, `p = min(K, d_h - m)`.
+    """
+
+    inside: Float[np.ndarray, "K m"]
+    outside: Float[np.ndarray, "K p"]
+
+
+def _draw_classifier(rng: np.random.Generator, *, classes: int, inside: int, width: int) -> ReducedClassifier:
+    """K Haar-random orthonormal rows in `width` dimensions, seen from `inside` fixed ones (Bartlett)."""
+    gaussian = rng.standard_normal((classes, inside))
+    rest = width - inside
+    if rest > classes:
+        outside = np.tril(rng.standard_normal((classes, classes)), -1)
+        outside += np.diag(np.sqrt(rng.chisquare(rest - np.arange(classes))))
+    else:
+        outside = rng.standard_normal((classes, rest))
+    rows = np.hstack([gaussian, outside])
+    # the polar factor (g gᵀ)^{-1/2} g of a Gaussian matrix is Haar
+    left, _, right = np.linalg.svd(rows, full_matrices=False)
+    rows = left @ right
+    return ReducedClassifier(inside=rows[:, :inside], outside=rows[:, inside:])
+
+
+def _draw(
+    data: EconomicalData, network: NetworkSpec, seed: int
+) -> tuple[np.random.Generator, np.ndarray | None, np.ndarray, ReducedClassifier]:
+    """The shared draw: generator, first factor `W_1/ε` (narrow nets only), image of span(X), classifier."""
+    rng = np.random.default_rng([seed, 0])
+    dimension, rank = data.basis.shape
+    classes = data.target.shape[0]
+    first = None
+    if network.width < dimension:
+        first = haar(rng, network.width, dimension)
+        image = first @ data.basis
+        frame = np.linalg.svd(image, full_matrices=False)[0]  # d_h × min(d_h, m)
+        inside = frame.shape[1]
+    else:
+        frame, inside = np.empty((0, 0)), rank
+    classifier = _draw_classifier(rng, classes=classes, inside=inside, width=network.width)
+    return rng, first, frame, classifier
+
+
+def reduced_orthogonal_weights(
+    data: EconomicalData, network: NetworkSpec, *, seed: int
+) -> list[Float[np.ndarray, "out in"]]:
+    """Orthogonal initial weights in the reduced coordinates (theory note, Y2).
+
+    Shapes: W_1 (r, m), hidden (r, r), W_L (K, r), with m = rank(X) and r = min(d_h, m + K) (r = min(d_h, m) + K at most
+    for d_h < d). W_1 acts on the coordinates `Uᵀ x` of the inputs.
+    """
+    _, first, frame, classifier = _draw(data, network, seed)
+    rows = np.hstack([classifier.inside, classifier.outside])
+    rank, size = data.scale.size, rows.shape[1]
+    weights = [np.eye(size, rank)]
+    if first is not None:
+        weights = [np.zeros((size, rank))]
+        weights[0][: frame.shape[1]] = frame.T @ (first @ data.basis)
+    weights += [np.eye(size) for _ in range(network.depth - 2)]
+    return [network.residual_scale * w for w in [*weights, rows]]
+
+
+def full_orthogonal_weights(
+    data: EconomicalData, network: NetworkSpec, *, seed: int
+) -> list[Float[np.ndarray, "out in"]]:
+    """The same draw as `reduced_orthogonal_weights` with every weight matrix written out.
+
+    Shapes: W_1 (d_h, d), hidden (d_h, d_h), W_L (K, d_h).
+    """
+    rng, first, frame, classifier = _draw(data, network, seed)
+    dimension, rank = data.basis.shape
+    width = network.width
+    rotations = [haar(rng, width, dimension) if first is None else first]
+    rotations += [haar(rng, width, width) for _ in range(network.depth - 2)]
+    # an orthonormal basis of R^d_h: the image of span(X) first, then a random frame of the rest
+    image = rotations[0] @ data.basis if first is None else frame
+    rest = rng.standard_normal((width, classifier.outside.shape[1]))
+    for _ in range(2):  # twice is enough for orthogonality to rounding
+        rest -= image @ (image.T @ rest)
+    rest = scipy.linalg.qr(rest, mode="economic", check_finite=False)[0]
+    rows = classifier.inside @ image.T + classifier.outside @ rest.T
+    for rotation in rotations[1:]:
+        rows = rows @ rotation.T
+    return [network.residual_scale * w for w in [*rotations, rows]]
+
+
+def default_weights(
+    data: EconomicalData, network: NetworkSpec, *, seed: int
+) -> list[Float[np.ndarray, "out in"]]:
+    """PyTorch's `nn.Linear` law: entries uniform in ±1/√(fan in), so their variance is 1/(3 fan in) (T9).
+
+    Shapes: W_1 (d_h, d), hidden (d_h, d_h), W_L (K, d_h).
+    """
+    rng = np.random.default_rng([seed, 1])
+    sizes = [data.basis.shape[0], *[network.width] * (network.depth - 1), data.target.shape[0]]
+    return [
+        rng.uniform(-1, 1, (rows, columns)) / np.sqrt(columns)
+        for columns, rows in zip(sizes[:-1], sizes[1:], strict=True)
+    ]

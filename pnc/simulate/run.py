@@ -1,0 +1,268 @@
+"""`simulate`: train a deep linear network and measure every layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from pnc.curves import LayerCurve
+from pnc.data import Problem
+from pnc.errors import InvalidInputError
+from pnc.measure import ClassSummary, measure_linear
+from pnc.simulate.device import resolve_device
+from pnc.simulate.economical import EconomicalData, economical
+from pnc.simulate.history import History, Recorder
+from pnc.simulate.initial import (
+    default_weights,
+    first_factor,
+    full_orthogonal_weights,
+    reduced_orthogonal_weights,
+)
+from pnc.simulate.networks import Networks
+from pnc.simulate.outcome import Outcome
+from pnc.simulate.train import Progress, Trained, run_descent, run_flow
+from pnc.spec import NetworkSpec, TrainSpec
+from pnc.theory import (
+    WeightAssumptions,
+    exact_weights,
+    measure_weights,
+    residual_projection_of,
+    rounding_allowance,
+    signal_modes,
+)
+
+__all__ = ["Simulation", "initial_weights", "simulate"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Simulation:
+    """A trained network and what its layers do.
+
+    Args:
+        outcome: how training ended.
+        measured: `LayerCurve` of layers 0…L-1.
+        residuals: how far the weights are from A1–A3.
+        weights: W_1…W_L in the coordinates of `train.coordinates`; reduced ones act on `basisᵀ x`.
+        basis: (d, m) orthonormal basis of the span of the inputs.
+        residual_projection: (d_h - r, d) residual directions that W_1 lets through for d_h < d, else `None`; `predict` takes it.
+        history: curves along training, where `train.record` asked for them.
+        loss: loss on the signal directions as a share of its start.
+        steps: integrator and descent steps.
+        evaluations: gradients computed.
+        flow_time: the sum of the steps, in units of 1 / (loss per squared weight).
+        learning_rate: of the descent; NaN where there was none.
+        stable_learning_rate: a step size at which descent is stable to the end.
+        seconds: wall time of training.
+        network: with the width that was used.
+        train: as it was carried out.
+    """
+
+    outcome: Outcome
+    measured: LayerCurve
+    residuals: WeightAssumptions
+    weights: list[np.ndarray]
+    basis: np.ndarray
+    residual_projection: np.ndarray | None
+    history: History | None
+    loss: float
+    steps: int
+    evaluations: int
+    flow_time: float
+    learning_rate: float
+    stable_learning_rate: float
+    seconds: float
+    network: NetworkSpec
+    train: TrainSpec
+
+    @property
+    def advice(self) -> str:
+        """What the outcome suggests to do, with numbers."""
+        if self.outcome is Outcome.DIVERGED:
+            return f"{self.outcome.value}, for instance {self.stable_learning_rate:.3g}"
+        return self.outcome.value
+
+
+def initial_weights(
+    problem: Problem, network: NetworkSpec, train: TrainSpec
+) -> tuple[list[np.ndarray], EconomicalData]:
+    """Initial weights W_1…W_L in the coordinates of `train`, and the economical data that go with them.
+
+    Reduced and full coordinates share one draw: with the same seed they are the same network (theory note, Y2).
+
+    Raises:
+        InvalidInputError: a width that is not stated or too small for the labels.
+    """
+    if network.width is None:
+        raise InvalidInputError(
+            got="a network without a width", expected="a hidden width", next_step="pass --width"
+        )
+    signal_modes(problem, network)  # refuses a width that the labels cannot pass
+    data = economical(problem, network)
+    reduced = train.coordinates == "reduced"
+    if train.weights == "default":
+        return default_weights(data, network, seed=train.seed), data
+    if train.weights == "exact":
+        if not reduced:
+            return exact_weights(problem, network, seed=train.seed), data
+        size = min(network.width, data.scale.size + problem.classes)
+        inside = Problem(X=problem.X @ data.basis, y=problem.y)
+        return exact_weights(inside, replace(network, width=size), seed=train.seed), data
+    make = reduced_orthogonal_weights if reduced else full_orthogonal_weights
+    return make(data, network, seed=train.seed), data
+
+
+def simulate(
+    problem: Problem,
+    network: NetworkSpec,
+    train: TrainSpec | None = None,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> Simulation:
+    """Train a deep linear network on a problem and measure C_l, D_l and the rest of every layer.
+
+    The loss is ‖W_{L:1} X - Y/α‖²_F / N. Its minimum over linear maps takes no part (theory note, Y3), and directions that
+    are not signal, which decay only algebraically, are left out of the stopping rule (T3). With `exact` weights nothing
+    is left to train. Ctrl-C ends training; what was reached is returned with the outcome INTERRUPTED.
+
+    Args:
+        problem: inputs and labels.
+        network: depth, width, ε and α; without a width, the wider of the input dimension and 512.
+        train: how; `TrainSpec()` where not given.
+        progress: called about ten times a second.
+
+    Raises:
+        InvalidInputError: a width too small for the labels, a device that is not there.
+
+    >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
+    >>> run = simulate(problem, NetworkSpec(depth=3, width=300))
+    >>> run.outcome.name, len(run.measured)
+    ('CONVERGED', 3)
+    """
+    train = train or TrainSpec()
+    if network.width is None:
+        network = replace(network, width=max(512, problem.dimension))
+    device = resolve_device(train.device)
+    dtype = getattr(torch, train.dtype)
+    start, data = initial_weights(problem, network, train)
+
+    reduced = train.coordinates == "reduced"
+    factor = np.diag(data.scale) if reduced else data.basis * data.scale
+    networks = Networks(
+        factor=torch.from_numpy(factor).to(device, dtype)[None],
+        target=torch.from_numpy(data.target).to(device, dtype)[None],
+        samples=torch.tensor([float(data.samples)], dtype=dtype, device=device),
+        shapes=tuple(w.shape for w in start),
+    )
+    y = networks.join([torch.from_numpy(w).to(device, dtype)[None] for w in start])
+    summary = ClassSummary.of(problem.X @ data.basis, problem.y, device=device)
+
+    def images(y: torch.Tensor) -> list[torch.Tensor]:
+        weights = [w[0].double() for w in networks.split(y)]
+        if not reduced:
+            weights[0] = weights[0] @ torch.from_numpy(data.basis).to(weights[0])
+        return weights
+
+    def curves(y: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        curve = measure_linear(summary, images(y)[:-1], fuzziness=False)
+        return curve.compression, curve.discrimination
+
+    # at a balanced minimum the curvature is at most (2/N) ‖X‖² L s^(2-2/L) (theory note, Y1)
+    largest = data.signal_values[0] ** (2 - 2 / network.depth) * data.scale[0] ** 2
+    stable = data.samples / (2 * network.depth * largest)
+    recorder = Recorder(train.record, curves)
+    began = time.perf_counter()
+    trained = _train(networks, y, data, network, train, recorder, progress, stable=stable)
+    seconds = time.perf_counter() - began
+
+    weights = [w[0].double().cpu().numpy() for w in networks.split(trained.y)]
+    inside = Problem(X=problem.X @ data.basis, y=problem.y) if reduced else problem
+    size = weights[0].shape[0]
+    projection = None
+    if network.width < problem.dimension and not (reduced and train.weights == "exact"):
+        first = first_factor(data, network, seed=train.seed) if train.weights == "orthogonal" else start[0]
+        projection = residual_projection_of([first], problem, network)
+    elif network.width < problem.dimension:
+        projection = residual_projection_of(start, inside, replace(network, width=size)) @ data.basis.T
+    measured = measure_linear(summary, images(trained.y)[:-1])
+    return Simulation(
+        outcome=trained.outcome,
+        measured=replace(
+            measured,
+            provenance=measured.provenance
+            | _provenance(problem, network, train, trained, projection, measured, device=device),
+        ),
+        residuals=measure_weights(weights, inside, replace(network, width=size)),
+        weights=weights,
+        basis=data.basis,
+        residual_projection=projection,
+        history=recorder.history(),
+        loss=trained.loss,
+        steps=trained.steps,
+        evaluations=trained.evaluations,
+        flow_time=trained.flow_time,
+        learning_rate=trained.learning_rate,
+        stable_learning_rate=stable,
+        seconds=seconds,
+        network=network,
+        train=train,
+    )
+
+
+def _train(
+    networks: Networks,
+    y: torch.Tensor,
+    data: EconomicalData,
+    network: NetworkSpec,
+    train: TrainSpec,
+    recorder: Recorder,
+    progress: Callable[[Progress], None] | None,
+    *,
+    stable: float,
+) -> Trained:
+    if train.weights == "exact":
+        return Trained(
+            y=y, outcome=Outcome.CONVERGED, loss=0.0, steps=0, evaluations=0, flow_time=0.0, learning_rate=np.nan
+        )
+    common: dict[str, Any] = {
+        "steps": train.steps,
+        "tolerance": train.loss_tolerance,
+        "recorder": recorder,
+        "progress": progress,
+    }
+    signal_left = torch.from_numpy(data.signal_left).to(y)
+    if train.engine == "descent":
+        return run_descent(networks, y, signal_left, learning_rate=train.learning_rate or stable, **common)
+    scale = network.residual_scale if train.weights == "orthogonal" else float(y.abs().max())
+    return run_flow(networks, y, signal_left, scale=scale, **common)
+
+
+def _provenance(
+    problem: Problem,
+    network: NetworkSpec,
+    train: TrainSpec,
+    trained: Trained,
+    projection: np.ndarray | None,
+    measured: LayerCurve,
+    *,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Where the curve comes from; its noise floor is the rounding of training carried through the layers (section 6)."""
+    allowance = rounding_allowance(problem, network, residual_projection=projection)
+    allowance = allowance * torch.finfo(getattr(torch, train.dtype)).eps / np.finfo(np.float64).eps
+    return {
+        "kind": "simulation",
+        "source": "trained deep linear network",
+        "problem": problem.name,
+        "data": problem.provenance,
+        "network": network.to_dict(),
+        "train": train.to_dict(),
+        "dtype": [train.dtype] * len(measured),
+        "device": str(device),
+        "converged": trained.outcome.converged,
+        "noise_floor": np.maximum(measured.provenance["noise_floor"], allowance * measured.compression),
+    }

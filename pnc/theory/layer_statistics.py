@@ -1,0 +1,217 @@
+"""What the exact law needs to know of a problem: a few numbers per signal direction, and the residual's.
+
+By T1/T3 the features of layer l are, up to a rotation, the scores on the signal directions times σ_i^l and
+the residual coordinates times ε^l. Scatters, class means and fuzziness of every layer therefore follow from
+one pass over the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from pnc.data.problem import Problem
+from pnc.errors import InvalidInputError
+from pnc.spec import NetworkSpec
+from pnc.theory.signal import SignalModes, chunks, data_modes, signal_modes
+
+__all__ = ["LayerStatistics", "ResidualStatistics", "layer_statistics"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ResidualStatistics:
+    """The residual coordinates of the samples at scale 1, summed up.
+
+    Args:
+        means: (K, m) class means in some orthonormal basis; their Gram matrix is `Q_0 - B Bᵀ`.
+        within: trace of their within-class scatter.
+        within_of_means: (K, K) `c Σ_W cᵀ`, where c are the means about the global mean.
+        cross_of_means: (r, K) `S cᵀ`, where S is the within-class scatter of signal scores with the residual.
+        text: which directions it keeps, for provenance.
+    """
+
+    means: Float[np.ndarray, "K m"]
+    within: float
+    within_of_means: Float[np.ndarray, "K K"]
+    cross_of_means: Float[np.ndarray, "r K"]
+    text: str
+
+    def scaled(self, share: float, text: str) -> ResidualStatistics:
+        """The same with the projection onto the residual directions times `share`."""
+        return ResidualStatistics(
+            means=np.sqrt(share) * self.means,
+            within=share * self.within,
+            within_of_means=share**2 * self.within_of_means,
+            cross_of_means=share * self.cross_of_means,
+            text=text,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerStatistics:
+    """Everything from which T1–T4 give each layer.
+
+    Args:
+        statement: `"T1"` where G is invertible and no direction is truncated, else `"T3"`.
+        depth: L.
+        residual_scale: ε.
+        priors: (K,) p.
+        signal_scales: (r,) σ_i = s_i^{1/L}, what each layer multiplies signal direction i by.
+        signal_means: (K, r) B, class means of the signal scores `v_iᵀ x`.
+        signal_within: (r, r) within-class scatter of the signal scores; zero where the labels are
+            interpolated.
+        residual_input: residual statistics of layer 0, where nothing is lost yet.
+        residual_hidden: of layers 1…L-1, after the projection onto what the width lets through.
+    """
+
+    statement: str
+    depth: int
+    residual_scale: float
+    priors: Float[np.ndarray, " K"]
+    signal_scales: Float[np.ndarray, " r"]
+    signal_means: Float[np.ndarray, "K r"]
+    signal_within: Float[np.ndarray, "r r"]
+    residual_input: ResidualStatistics
+    residual_hidden: ResidualStatistics
+
+    def residual(self, layer: int) -> ResidualStatistics:
+        """Residual statistics (at scale 1) that layer `layer` sees."""
+        return self.residual_input if layer == 0 else self.residual_hidden
+
+    def layers(self) -> range:
+        """Layers of the law, 0…L-1."""
+        return range(self.depth)
+
+    def mean_factor(self, layer: int) -> Float[np.ndarray, "K m"]:
+        """(K, r + m) class means of layer `layer` up to a rotation: `[B diag(σ^l), ε^l means]`."""
+        return np.hstack(
+            [
+                self.signal_means * self.signal_scales**layer,
+                self.residual(layer).means * self.residual_scale**layer,
+            ]
+        )
+
+    def centred(self, means: Float[np.ndarray, "K m"]) -> Float[np.ndarray, "K m"]:
+        """`J means`, `J = I - 1 pᵀ`: class means about the sample-weighted global mean."""
+        return means - self.priors @ means
+
+
+def layer_statistics(
+    problem: Problem,
+    network: NetworkSpec,
+    *,
+    residual_projection: Float[np.ndarray, "m d"] | None = None,
+) -> LayerStatistics:
+    """The statistics of signal and residual from which T1–T4 follow (theory note, T1 and T3).
+
+    For G invertible, `X v_i = Yᵀ u_i / (α s_i)` is constant within a class: T1 uses this exactly. Otherwise
+    the scores are taken from the data (T3). For a width d_h < d the residual of layers l ≥ 1 is `XᵀΠX`, Π the
+    projection onto the rows of `residual_projection`; without it Π is replaced by its Haar average,
+    `(d_h - r)/(d - r)` times the identity on the complement of the signal.
+
+    Args:
+        residual_projection: (m, d), orthonormal rows, m ≤ min(d_h, d) - r; its component along the signal is
+            removed.
+
+    Raises:
+        InvalidInputError: a projection of the wrong shape or without orthonormal rows, a width below r.
+
+    >>> problem = Problem(X=np.eye(4, 6), y=[0, 0, 1, 1])
+    >>> layer_statistics(problem, NetworkSpec(depth=3)).statement
+    'T1'
+    """
+    data, modes = data_modes(problem), signal_modes(problem, network)
+    d, r = data.dimension, modes.directions
+    if data.interpolates:
+        signal_means = modes.left / (network.label_scale * modes.values)
+    else:
+        signal_means = data.class_means @ modes.right
+    signal_within, complete = _pass_over_data(problem, modes, signal_means, None, exact=data.interpolates)
+    hidden = complete
+    if residual_projection is not None:
+        basis = _checked_projection(residual_projection, modes, network)
+        hidden = _pass_over_data(problem, modes, signal_means, basis, exact=data.interpolates)[1]
+    elif network.width is not None and network.width < d:
+        kept, of = network.width - r, d - r
+        hidden = complete.scaled(
+            kept / of, f"Haar average: {kept}/{of} of the residual directions (width < d)"
+        )
+    return LayerStatistics(
+        statement="T1" if data.gram_invertible and modes.truncated.size == 0 else "T3",
+        depth=network.depth,
+        residual_scale=network.residual_scale,
+        priors=data.counts / data.samples,
+        signal_scales=modes.values ** (1 / network.depth),
+        signal_means=signal_means,
+        signal_within=signal_within,
+        residual_input=complete,
+        residual_hidden=hidden,
+    )
+
+
+def _pass_over_data(
+    problem: Problem,
+    modes: SignalModes,
+    signal_means: np.ndarray,
+    basis: np.ndarray | None,
+    *,
+    exact: bool,
+) -> tuple[np.ndarray, ResidualStatistics]:
+    """One chunked pass: within-class scatter of the signal scores, and the residual's statistics in
+    `basis`."""
+    data, V = data_modes(problem), modes.right
+    means = data.class_means - signal_means @ V.T
+    means -= (means @ V) @ V.T  # B comes from the labels: what rounding left along the signal goes
+    centred = means - (data.counts / data.samples) @ means
+    if basis is not None:
+        means, centred = means @ basis.T, centred @ basis.T
+    r, K = modes.directions, problem.classes
+    signal_within, cross, of_means, within = np.zeros((r, r)), np.zeros((r, K)), np.zeros((K, K)), 0.0
+    for rows in chunks(problem.samples):
+        deviations = problem.X[rows] - data.class_means[problem.y[rows]]
+        scores = deviations @ V
+        residual = deviations - scores @ V.T
+        if basis is not None:
+            residual = residual @ basis.T
+        on_means = residual @ centred.T
+        within += float(np.vdot(residual, residual))
+        of_means += on_means.T @ on_means
+        if not exact:
+            signal_within += scores.T @ scores
+            cross += scores.T @ on_means
+    # a K × K factor with the same Gram matrix is all that the layers need of the residual means
+    if means.shape[1] > K:
+        means = np.linalg.qr(means.T, mode="r").T
+    N = data.samples
+    text = "complete" if basis is None else f"the given projection onto {basis.shape[0]} directions"
+    return signal_within / N, ResidualStatistics(
+        means=means,
+        within=within / N,
+        within_of_means=of_means / N,
+        cross_of_means=cross / N,
+        text=text,
+    )
+
+
+def _checked_projection(projection: np.ndarray, modes: SignalModes, network: NetworkSpec) -> np.ndarray:
+    """Orthonormal rows orthogonal to the signal, from what the caller gave."""
+    projection = np.asarray(projection, dtype=np.float64)
+    d, r = modes.right.shape
+    most = min(network.width if network.width is not None else d, d) - r
+    if projection.ndim != 2 or projection.shape[1] != d or projection.shape[0] > most:
+        raise InvalidInputError(
+            got=f"residual_projection of shape {projection.shape}",
+            expected=f"shape (m, {d}) with m ≤ {most} = min(width, d) - signal directions",
+            next_step="pass the rows that residual_projection_of(weights, …) returns",
+        )
+    off = float(np.abs(projection @ projection.T - np.eye(projection.shape[0])).max(initial=0.0))
+    if off > 1e-6:
+        raise InvalidInputError(
+            got=f"residual_projection whose rows miss orthonormality by {off:.2g}",
+            expected="orthonormal rows",
+            next_step="orthonormalise them, for instance with numpy.linalg.qr",
+        )
+    cleaned = projection - (projection @ modes.right) @ modes.right.T
+    return np.linalg.svd(cleaned, full_matrices=False)[2] if cleaned.size else cleaned

@@ -1,0 +1,75 @@
+"""The law of a problem: what each layer of a trained deep linear network should show."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from pnc.curves import LayerCurve
+from pnc.data.problem import Problem
+from pnc.spec import NetworkSpec
+from pnc.theory.assumptions import applicable_statements
+from pnc.theory.compression import between_scatter, compression, within_scatter
+from pnc.theory.discrimination import discrimination
+from pnc.theory.layer_statistics import layer_statistics
+from pnc.theory.separation_fuzziness import separation_fuzziness
+from pnc.theory.signal import data_modes, signal_modes
+
+__all__ = ["predict"]
+
+
+def predict(
+    problem: Problem,
+    network: NetworkSpec,
+    *,
+    residual_projection: Float[np.ndarray, "m d"] | None = None,
+) -> LayerCurve:
+    """Compression, discrimination, scatters and fuzziness of layers 0…L-1 (theory note, T1, T2 and T4; T3
+    elsewhere).
+
+    No constant is fitted. The provenance says which statement gave the numbers and why others do not apply.
+
+    Args:
+        residual_projection: (m, d), the residual directions that a width d_h < d lets through, where they are
+            known (`residual_projection_of`); without it their Haar average is used, and the provenance says
+            so.
+
+    Returns:
+        `LayerCurve` of layers 0…L-1.
+
+    Raises:
+        InvalidInputError: a width too small for the labels, a projection that does not fit, inputs that are
+            all zero.
+
+    >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
+    >>> curve = predict(problem, NetworkSpec(depth=3, residual_scale=0.1))
+    >>> curve.compression.round(9).tolist(), curve.provenance["statement"]
+    ([4.0, 0.027734451, 0.0001923], 'T1')
+    """
+    data, modes = data_modes(problem), signal_modes(problem, network)
+    statistics = layer_statistics(problem, network, residual_projection=residual_projection)
+    statements = applicable_statements(problem, network)
+    return LayerCurve(
+        layers=np.arange(network.depth),
+        compression=compression(statistics),
+        discrimination=discrimination(statistics),
+        within_scatter=within_scatter(statistics),
+        between_scatter=between_scatter(statistics),
+        separation_fuzziness=separation_fuzziness(statistics),
+        provenance={
+            "kind": "theory",
+            "statement": statistics.statement,
+            "reason": statements[statistics.statement].reason,
+            "not_applicable": {name: s.reason for name, s in statements.items() if not s.applies},
+            "residual": statistics.residual_hidden.text,
+            "signal_directions": modes.directions,
+            "truncated_directions": modes.truncated.tolist(),
+            "labels_interpolated": data.interpolates,
+            "samples": data.samples,
+            "dimension": data.dimension,
+            "rank": data.rank,
+            "classes": problem.classes,
+            "network": network.to_dict(),
+            "dtype": "float64",
+        },
+    )

@@ -1,0 +1,229 @@
+"""The minimum-norm map and its singular modes: the machinery that every statement about a layer starts from.
+
+Two directions of the input matter differently: the *signal*, where the minimum-norm map M = (Y/α) X⁺ (theory
+note, section 1) is larger than what the initial weights leave there, and the *residual*, everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from jaxtyping import Float
+
+from pnc.data.problem import Problem
+from pnc.errors import InvalidInputError
+from pnc.spec import NetworkSpec
+
+__all__ = ["SIGNAL_MARGIN", "DataModes", "SignalModes", "data_modes", "signal_modes"]
+
+UNIT_ROUNDOFF = float(np.finfo(np.float64).eps)
+
+SIGNAL_MARGIN = 2.0
+"""A singular value s of M counts as signal when s > SIGNAL_MARGIN · ε^L: below, the initial weights hide
+it."""
+
+_CHUNK = 4096  # rows of X at a time: what is kept beside X is O(d K + d²), never O(N d)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataModes:
+    """The economical singular value decomposition X = P Σ Vᵀ of the inputs and what the labels look like in
+    it.
+
+    Args:
+        singular_values: (rank,) of X, those above rounding, descending.
+        right: (d, rank) right singular vectors V, a basis of the span of the samples.
+        class_sums_left: (K, rank) `Y P`, the left singular vectors summed over each class.
+        sample_sums_left: (rank,) `Pᵀ 1`, the left singular vectors summed over all samples.
+        ones_off_span: ‖(I - P Pᵀ) 1‖²/N; 0 where the left singular vectors span all of sample space.
+        class_means: (K, d) means of the inputs.
+        counts: (K,) class sizes.
+        interpolates: whether a linear map can send every sample to its label: `Y P Pᵀ = Y` up to rounding.
+    """
+
+    singular_values: Float[np.ndarray, " rank"]
+    right: Float[np.ndarray, "d rank"]
+    class_sums_left: Float[np.ndarray, "K rank"]
+    sample_sums_left: Float[np.ndarray, " rank"]
+    ones_off_span: float
+    class_means: Float[np.ndarray, "K d"]
+    counts: np.ndarray
+    interpolates: bool
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        return int(self.counts.sum())
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return self.right.shape[0]
+
+    @property
+    def rank(self) -> int:
+        """Rank of X, hence of G."""
+        return self.singular_values.size
+
+    @property
+    def gram_invertible(self) -> bool:
+        """Whether G = X Xᵀ (N, N) is invertible: the samples are linearly independent."""
+        return self.rank == self.samples
+
+    @property
+    def condition(self) -> float:
+        """Largest over smallest nonzero singular value of X."""
+        return float(self.singular_values[0] / self.singular_values[-1])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SignalModes:
+    """Singular modes `M = Σ_i s_i u_i v_iᵀ` of the minimum-norm map, split into signal and hidden directions.
+
+    Args:
+        values: (r,) signal singular values s, descending.
+        left: (K, r) left singular vectors u.
+        right: (d, r) right singular vectors v.
+        truncated: singular values of M that do not exceed `SIGNAL_MARGIN · ε^L` (or rounding): residual
+            directions.
+        threshold: what a singular value must exceed to be signal.
+    """
+
+    values: Float[np.ndarray, " r"]
+    left: Float[np.ndarray, "K r"]
+    right: Float[np.ndarray, "d r"]
+    truncated: Float[np.ndarray, " t"]
+    threshold: float
+
+    @property
+    def directions(self) -> int:
+        """r, the number of signal directions."""
+        return self.values.size
+
+    @property
+    def map(self) -> Float[np.ndarray, "K d"]:
+        """The signal part of M, (K, d)."""
+        return (self.left * self.values) @ self.right.T
+
+
+_MODES: WeakKeyDictionary[Problem, DataModes] = WeakKeyDictionary()
+
+
+def chunks(samples: int) -> Iterator[slice]:
+    """Slices of at most a few thousand rows that cover 0…N-1."""
+    for start in range(0, samples, _CHUNK):
+        yield slice(start, min(start + _CHUNK, samples))
+
+
+def data_modes(problem: Problem) -> DataModes:
+    """The singular modes of the inputs, computed once a problem (theory note, section 1).
+
+    No N × N matrix is formed; the cost is that of a QR of X when N > 2d (`X = Q R`, then R = P' Σ Vᵀ), of an
+    economical singular value decomposition otherwise. Singular values below `max(N, d) u σ_1` are rounding
+    and left out.
+
+    Returns:
+        `DataModes` of X (N, d), in units of the features.
+
+    Raises:
+        InvalidInputError: every sample is zero.
+
+    >>> data_modes(Problem(X=np.eye(4, 6), y=[0, 0, 1, 1])).gram_invertible
+    True
+    """
+    if problem not in _MODES:
+        _MODES[problem] = _decompose(problem)
+    return _MODES[problem]
+
+
+def _decompose(problem: Problem) -> DataModes:
+    X, K = problem.X, problem.classes
+    N, d = X.shape
+    tall = 2 * d < N
+    _, sigma, right = np.linalg.svd(np.linalg.qr(X, mode="r") if tall else X, full_matrices=False)
+    if sigma[0] == 0:
+        raise InvalidInputError(
+            got="inputs that are all zero",
+            expected="at least one sample that is not zero",
+            next_step="check how X was read",
+        )
+    keep = sigma > max(N, d) * UNIT_ROUNDOFF * sigma[0]
+    sigma, right = sigma[keep], right[keep].T
+    sums = np.zeros((K, d))
+    for rows in chunks(N):
+        sums += _one_hot(problem.y[rows], K).T @ X[rows]
+    modes = DataModes(
+        singular_values=sigma,
+        right=right,
+        class_sums_left=(sums @ right) / sigma,
+        sample_sums_left=(sums.sum(axis=0) @ right) / sigma,
+        ones_off_span=0.0,
+        class_means=sums / problem.counts[:, None],
+        counts=problem.counts,
+        interpolates=True,
+    )
+    return modes if modes.gram_invertible else _completed(problem, modes)
+
+
+def _completed(problem: Problem, modes: DataModes) -> DataModes:
+    """What only a second pass can tell when the samples are dependent: do labels and constants lie in the span?
+
+    Labels may do so all the same, duplicates within a class for instance.
+    """
+    to_labels = modes.right @ (modes.class_sums_left / modes.singular_values).T  # αMᵀ, (d, K)
+    to_ones = modes.right @ (modes.sample_sums_left / modes.singular_values)
+    worst = off = 0.0
+    for rows in chunks(problem.samples):
+        X = problem.X[rows]
+        missed = X @ to_labels - _one_hot(problem.y[rows], problem.classes)
+        worst = max(worst, float(np.abs(missed).max()))
+        off += float(np.sum((1 - X @ to_ones) ** 2))
+    return replace(
+        modes,
+        interpolates=bool(worst <= 64 * UNIT_ROUNDOFF * modes.condition * np.sqrt(modes.rank)),
+        ones_off_span=off / modes.samples,
+    )
+
+
+def _one_hot(y: np.ndarray, classes: int) -> np.ndarray:
+    return (y[:, None] == np.arange(classes)).astype(np.float64)
+
+
+def signal_modes(problem: Problem, network: NetworkSpec) -> SignalModes:
+    """Singular modes of `M = (Y/α) X⁺` that count as signal, `s > 2 ε^L` (theory note, T3).
+
+    A direction that is not signal is residual: scale ε in W_1…W_{L-1}, nothing in W_L, and M is truncated
+    there.
+
+    Returns:
+        `SignalModes` with values (r,) in labels per feature, left (K, r), right (d, r).
+
+    Raises:
+        InvalidInputError: the hidden width is smaller than the number of signal directions.
+
+    >>> problem = Problem(X=np.eye(4, 6), y=[0, 0, 1, 1])
+    >>> signal_modes(problem, NetworkSpec(depth=3, residual_scale=0.1)).values.round(12).tolist()
+    [1.414213562373, 1.414213562373]
+    """
+    data = data_modes(problem)
+    core = data.class_sums_left / (network.label_scale * data.singular_values)  # M V, (K, rank)
+    left, s, right = np.linalg.svd(core, full_matrices=False)
+    rounding = 8 * max(core.shape) * UNIT_ROUNDOFF * data.condition * s[0]
+    threshold = max(SIGNAL_MARGIN * network.residual_scale**network.depth, float(rounding))
+    r = int(np.count_nonzero(s > threshold))
+    if network.width is not None and network.width < r:
+        raise InvalidInputError(
+            got=f"width = {network.width} with {r} signal directions",
+            expected=f"a width of at least {r}, or the labels cannot pass",
+            next_step=f"pass --width {max(r, problem.classes)} or more",
+        )
+    return SignalModes(
+        values=s[:r],
+        left=left[:, :r],
+        right=data.right @ right[:r].T,
+        truncated=s[r:],
+        threshold=threshold,
+    )

@@ -1,0 +1,219 @@
+"""The literature that statements and steps cite, and BibTeX for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pnc.errors import InvalidInputError
+
+__all__ = ["CITED_BY", "ENTRIES", "STATEMENTS", "bibtex"]
+
+STATEMENTS = (
+    *(f"T{i}" for i in range(1, 10)),
+    *(f"U{i}" for i in range(1, 5)),
+    *(f"Y{i}" for i in range(1, 4)),
+)
+
+ENTRIES: dict[str, str] = {
+    "wang2025layerwise": """@article{wang2025layerwise,
+  author  = {Wang, Peng and Li, Xiao and Yaras, Can and Zhu, Zhihui and Balzano, Laura and Hu, Wei and Qu, Qing},
+  title   = {Understanding Deep Representation Learning via Layerwise Feature Compression and Discrimination},
+  journal = {Journal of Machine Learning Research},
+  volume  = {26},
+  number  = {220},
+  pages   = {1--61},
+  year    = {2025}
+}""",
+    "bhatia1997matrix": """@book{bhatia1997matrix,
+  author    = {Bhatia, Rajendra},
+  title     = {Matrix Analysis},
+  series    = {Graduate Texts in Mathematics},
+  volume    = {169},
+  publisher = {Springer},
+  year      = {1997}
+}""",
+    "horn2013matrix": """@book{horn2013matrix,
+  author    = {Horn, Roger A. and Johnson, Charles R.},
+  title     = {Matrix Analysis},
+  edition   = {2},
+  publisher = {Cambridge University Press},
+  year      = {2013}
+}""",
+    "gershgorin1931": """@article{gershgorin1931,
+  author  = {Gerschgorin, Semyon},
+  title   = {{\\"U}ber die {A}bgrenzung der {E}igenwerte einer {M}atrix},
+  journal = {Izvestiya Akademii Nauk SSSR, Otdelenie Matematicheskikh i Estestvennykh Nauk},
+  pages   = {749--754},
+  year    = {1931}
+}""",
+    "marshall1990matrix": """@article{marshall1990matrix,
+  author  = {Marshall, Albert W. and Olkin, Ingram},
+  title   = {Matrix versions of the {C}auchy and {K}antorovich inequalities},
+  journal = {Aequationes Mathematicae},
+  volume  = {40},
+  pages   = {89--93},
+  year    = {1990}
+}""",
+    "fan1949theorem": """@article{fan1949theorem,
+  author  = {Fan, Ky},
+  title   = {On a theorem of {W}eyl concerning eigenvalues of linear transformations {I}},
+  journal = {Proceedings of the National Academy of Sciences},
+  volume  = {35},
+  number  = {11},
+  pages   = {652--655},
+  year    = {1949}
+}""",
+    "loewner1934": """@article{loewner1934,
+  author  = {L{\\"o}wner, Karl},
+  title   = {{\\"U}ber monotone {M}atrixfunktionen},
+  journal = {Mathematische Zeitschrift},
+  volume  = {38},
+  pages   = {177--216},
+  year    = {1934}
+}""",
+    "heinz1951": """@article{heinz1951,
+  author  = {Heinz, Erhard},
+  title   = {Beitr{\\"a}ge zur {S}t{\\"o}rungstheorie der {S}pektralzerlegung},
+  journal = {Mathematische Annalen},
+  volume  = {123},
+  pages   = {415--438},
+  year    = {1951}
+}""",
+    "bauer1960wielandt": """@article{bauer1960wielandt,
+  author  = {Bauer, Friedrich L. and Householder, Alston S.},
+  title   = {Some inequalities involving the {E}uclidean condition of a matrix},
+  journal = {Numerische Mathematik},
+  volume  = {2},
+  pages   = {308--311},
+  year    = {1960}
+}""",
+    "jensen1906": """@article{jensen1906,
+  author  = {Jensen, Johan L. W. V.},
+  title   = {Sur les fonctions convexes et les in{\\'e}galit{\\'e}s entre les valeurs moyennes},
+  journal = {Acta Mathematica},
+  volume  = {30},
+  pages   = {175--193},
+  year    = {1906}
+}""",
+    "stieltjes1894": """@article{stieltjes1894,
+  author  = {Stieltjes, Thomas Jan},
+  title   = {Recherches sur les fractions continues},
+  journal = {Annales de la Facult{\\'e} des Sciences de Toulouse},
+  volume  = {8},
+  pages   = {J1--J122},
+  year    = {1894}
+}""",
+    "chebyshev1867": """@article{chebyshev1867,
+  author  = {Tch{\\'e}bychef, Pafnuty},
+  title   = {Des valeurs moyennes},
+  journal = {Journal de Math{\\'e}matiques Pures et Appliqu{\\'e}es},
+  volume  = {12},
+  pages   = {177--184},
+  year    = {1867}
+}""",
+    "chan1979updating": """@techreport{chan1979updating,
+  author      = {Chan, Tony F. and Golub, Gene H. and LeVeque, Randall J.},
+  title       = {Updating formulae and a pairwise algorithm for computing sample variances},
+  institution = {Stanford University},
+  number      = {STAN-CS-79-773},
+  year        = {1979}
+}""",
+    "penrose1955": """@article{penrose1955,
+  author  = {Penrose, Roger},
+  title   = {A generalized inverse for matrices},
+  journal = {Mathematical Proceedings of the Cambridge Philosophical Society},
+  volume  = {51},
+  number  = {3},
+  pages   = {406--413},
+  year    = {1955}
+}""",
+    "he2023law": """@article{he2023law,
+  author  = {He, Hangfeng and Su, Weijie J.},
+  title   = {A law of data separation in deep learning},
+  journal = {Proceedings of the National Academy of Sciences},
+  volume  = {120},
+  number  = {36},
+  pages   = {e2221704120},
+  year    = {2023}
+}""",
+    "sanyal2018robustness": """@article{sanyal2018robustness,
+  author  = {Sanyal, Amartya and Kanade, Varun and Torr, Philip H. S. and Dokania, Puneet K.},
+  title   = {Robustness via Deep Low-Rank Representations},
+  journal = {arXiv preprint arXiv:1804.07090},
+  year    = {2018}
+}""",
+    "he2015delving": """@inproceedings{he2015delving,
+  author    = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
+  title     = {Delving deep into rectifiers: Surpassing human-level performance on {ImageNet} classification},
+  booktitle = {IEEE International Conference on Computer Vision},
+  pages     = {1026--1034},
+  year      = {2015}
+}""",
+    "saxe2014exact": """@inproceedings{saxe2014exact,
+  author    = {Saxe, Andrew M. and McClelland, James L. and Ganguli, Surya},
+  title     = {Exact solutions to the nonlinear dynamics of learning in deep linear neural networks},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2014}
+}""",
+    "arora2018optimization": """@inproceedings{arora2018optimization,
+  author    = {Arora, Sanjeev and Cohen, Nadav and Hazan, Elad},
+  title     = {On the optimization of deep networks: Implicit acceleration by overparameterization},
+  booktitle = {International Conference on Machine Learning},
+  pages     = {244--253},
+  year      = {2018}
+}""",
+    "yaras2023law": """@article{yaras2023law,
+  author  = {Yaras, Can and Wang, Peng and Hu, Wei and Zhu, Zhihui and Balzano, Laura and Qu, Qing},
+  title   = {The law of parsimony in gradient descent for learning deep linear networks},
+  journal = {arXiv preprint arXiv:2306.01154},
+  year    = {2023}
+}""",
+    "johansson2017arb": """@article{johansson2017arb,
+  author  = {Johansson, Fredrik},
+  title   = {Arb: Efficient arbitrary-precision midpoint-radius interval arithmetic},
+  journal = {IEEE Transactions on Computers},
+  volume  = {66},
+  number  = {8},
+  pages   = {1281--1292},
+  year    = {2017}
+}""",
+    "demoura2008z3": """@inproceedings{demoura2008z3,
+  author    = {de Moura, Leonardo and Bj{\\o}rner, Nikolaj},
+  title     = {{Z3}: An efficient {SMT} solver},
+  booktitle = {Tools and Algorithms for the Construction and Analysis of Systems},
+  pages     = {337--340},
+  year      = {2008}
+}""",
+    "meurer2017sympy": """@article{meurer2017sympy,
+  author  = {Meurer, Aaron and Smith, Christopher P. and Paprocki, Mateusz and others},
+  title   = {{SymPy}: symbolic computing in {P}ython},
+  journal = {PeerJ Computer Science},
+  volume  = {3},
+  pages   = {e103},
+  year    = {2017}
+}""",
+}
+
+CITED_BY: dict[str, tuple[str, ...]] = {}
+
+
+def bibtex(statements: Iterable[str]) -> str:
+    """BibTeX of everything that the given statements cite, without repeats, in the order of the statements.
+
+    Args:
+        statements: numbers such as `"T5"`; also `"pnc verify"` tools through the empty string? No: numbers only.
+
+    Raises:
+        InvalidInputError: an unknown number.
+
+    >>> print(bibtex(["Y2"]).splitlines()[0])
+    @article{wang2025layerwise,
+    """
+    keys: dict[str, None] = {}
+    for name in statements:
+        if name not in STATEMENTS:
+            raise InvalidInputError(
+                got=f"statement {name!r}", expected=f"one of {', '.join(STATEMENTS)}", next_step="pass for instance T5"
+            )
+        keys |= dict.fromkeys(("wang2025layerwise", *CITED_BY[name]))
+    return "\n\n".join(ENTRIES[key] for key in keys)

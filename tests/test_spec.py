@@ -1,0 +1,132 @@
+"""Specs: defaults, what they take, and an error of three parts for everything else."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pnc.errors import InvalidInputError
+from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 50), min_size=2, max_size=12))
+def test_sizes(counts):
+    spec = ProblemSpec(classes=len(counts), samples_per_class=counts)
+    assert spec.counts == tuple(counts)
+    assert spec.samples == sum(counts)
+    # the paper's 30 samples in 50 dimensions, rounded up
+    assert 5 * spec.samples <= 3 * spec.dimension < 5 * spec.samples + 3
+
+
+def test_the_papers_problem():
+    spec = ProblemSpec(classes=3, samples_per_class=10)
+    assert (spec.samples, spec.dimension, spec.counts) == (30, 50, (10, 10, 10))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ProblemSpec(),
+        ProblemSpec(classes=2, samples_per_class=(3, 5), kind="gaussian-clusters", dimension=2),
+        NetworkSpec(depth=2, width=7),
+        TrainSpec(learning_rate=0.1),
+        TrainSpec(weights="default"),
+    ],
+)
+def test_specs_survive_json_and_cannot_be_changed(spec):
+    again = type(spec)(**json.loads(json.dumps(spec.to_dict())))
+    assert again == spec
+    assert hash(again) == hash(spec)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        spec.seed = 5
+
+
+def test_numpys_integers_are_whole_numbers():
+    spec = ProblemSpec(
+        classes=np.int64(3), samples_per_class=np.int32(4), seed=np.uint8(1), dimension=np.int64(12)
+    )
+    assert spec == ProblemSpec(classes=3, samples_per_class=4, seed=1, dimension=12)
+    assert ProblemSpec(classes=2, samples_per_class=np.array([1, 2])).counts == (1, 2)
+    assert NetworkSpec(depth=np.int64(3)).depth == 3
+    json.dumps([spec.to_dict(), NetworkSpec(depth=np.int64(3)).to_dict()])
+
+
+def test_coordinates_follow_the_weights():
+    assert TrainSpec().coordinates == "reduced"
+    assert TrainSpec(weights="exact").coordinates == "reduced"
+    assert TrainSpec(weights="default").coordinates == "full"
+    assert TrainSpec(coordinates="full").coordinates == "full"
+
+
+def test_clusters_need_no_room():
+    assert ProblemSpec(kind="gaussian-clusters", dimension=1).dimension == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "got", "step"),
+    [
+        (ProblemSpec, {"classes": 1}, "classes = 1", "--classes"),
+        (ProblemSpec, {"classes": 2.5}, "classes = 2.5", "whole number"),
+        (ProblemSpec, {"classes": True}, "classes = True", "whole number"),
+        (ProblemSpec, {"samples_per_class": 0}, "class sizes (0, 0, 0)", "--samples-per-class"),
+        (ProblemSpec, {"samples_per_class": (3, 0, 3)}, "class sizes (3, 0, 3)", "--samples-per-class"),
+        (ProblemSpec, {"samples_per_class": (3, 4)}, "2 class sizes for 3 classes", "3 sizes"),
+        (ProblemSpec, {"samples_per_class": 2.5}, "samples_per_class = 2.5", "whole number"),
+        (ProblemSpec, {"samples_per_class": (1, 2, 2.5)}, "samples_per_class = 2.5", "whole number"),
+        (ProblemSpec, {"samples_per_class": "abc"}, "samples_per_class = 'a'", "whole number"),
+        (ProblemSpec, {"kind": "random"}, "kind = 'random'", "--data"),
+        (ProblemSpec, {"theta": 1.0}, "theta = 1.0", "--theta below 1"),
+        (ProblemSpec, {"theta": -0.1}, "theta = -0.1", "--theta"),
+        (ProblemSpec, {"theta": float("nan")}, "theta = nan", "--theta"),
+        (ProblemSpec, {"dimension": 29}, "dimension = 29 for N = 30 samples", "--dimension 30"),
+        (ProblemSpec, {"dimension": 0, "kind": "gaussian-clusters"}, "dimension = 0", "--dimension"),
+        (ProblemSpec, {"seed": -1}, "seed = -1", "--seed 0"),
+        (NetworkSpec, {"depth": 1}, "depth = 1", "--depth 2"),
+        (NetworkSpec, {"depth": 2.5}, "depth = 2.5", "whole number"),
+        (NetworkSpec, {"depth": 3, "width": 0}, "width = 0", "--width"),
+        (NetworkSpec, {"depth": 3, "residual_scale": 0}, "epsilon = 0", "--epsilon 0.3"),
+        (NetworkSpec, {"depth": 3, "residual_scale": -1}, "epsilon = -1", "--epsilon 0.3"),
+        (NetworkSpec, {"depth": 3, "residual_scale": float("inf")}, "epsilon = inf", "--epsilon 0.3"),
+        (NetworkSpec, {"depth": 3, "label_scale": 0.0}, "label_scale = 0.0", "--label-scale 1"),
+        (NetworkSpec, {"depth": 3, "label_scale": float("nan")}, "label_scale = nan", "--label-scale 1"),
+        (TrainSpec, {"weights": "zero"}, "weights = 'zero'", "--weights"),
+        (TrainSpec, {"engine": "adam"}, "engine = 'adam'", "--engine"),
+        (TrainSpec, {"coordinates": "polar"}, "coordinates = 'polar'", "--coordinates"),
+        (TrainSpec, {"dtype": "float16"}, "dtype = 'float16'", "--dtype"),
+        (
+            TrainSpec,
+            {"weights": "default", "coordinates": "reduced"},
+            "reduced coordinates",
+            "--coordinates full",
+        ),
+        (TrainSpec, {"learning_rate": 0.0}, "learning_rate = 0.0", "--learning-rate"),
+        (TrainSpec, {"learning_rate": float("inf")}, "learning_rate = inf", "--learning-rate"),
+        (TrainSpec, {"steps": 0}, "steps = 0", "--steps"),
+        (TrainSpec, {"steps": 1e5}, "steps = 100000.0", "whole number"),
+        (TrainSpec, {"loss_tolerance": 0.0}, "loss_tolerance = 0.0", "--loss-tolerance"),
+        (TrainSpec, {"loss_tolerance": 1.0}, "loss_tolerance = 1.0", "--loss-tolerance"),
+        (TrainSpec, {"loss_tolerance": float("nan")}, "loss_tolerance = nan", "--loss-tolerance"),
+        (TrainSpec, {"record": -1}, "record = -1", "--record"),
+        (TrainSpec, {"seed": -3}, "seed = -3", "--seed 0"),
+    ],
+)
+def test_refused(make, options, got, step):
+    with pytest.raises(InvalidInputError) as caught:
+        make(**options)
+    error = caught.value
+    assert got in error.got
+    assert error.expected
+    assert step in error.next_step
+    assert str(error) == f"got {error.got}; expected {error.expected}; {error.next_step}"
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("kind", ["orthonormal", "nearly-orthonormal", "orthonormal-noise"])
+def test_orthonormal_kinds_need_a_dimension_a_sample(kind):
+    assert ProblemSpec(kind=kind, dimension=30).dimension == 30
+    with pytest.raises(InvalidInputError, match=f"dimension ≥ N for {kind} data"):
+        ProblemSpec(kind=kind, dimension=29)

@@ -1,0 +1,131 @@
+"""The shapes and types that signatures state, checked at run time on wide, tall and narrow problems.
+
+Functions that refuse bad arrays with a message of their own must see them first, so the check is made here and not by
+an import hook on the whole package.
+"""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+from beartype import beartype
+from jaxtyping import jaxtyped
+
+import pnc.theory
+from pnc.data import Problem
+from pnc.spec import NetworkSpec
+
+
+def setting(kind):
+    rng = np.random.default_rng(0)
+    problem = Problem(X=rng.standard_normal((9, 5 if kind == "tall" else 12)), y=np.arange(9) % 3)
+    network = NetworkSpec(depth=4, residual_scale=0.2, width=7 if kind == "narrow" else None)
+    return problem, network
+
+
+def arguments(problem, network):
+    """Arguments for every public function: a problem and its network unless listed."""
+    weights = pnc.theory.exact_weights(problem, network, seed=0)
+    statistics = pnc.theory.layer_statistics(problem, network)
+    means = np.eye(3)
+    eigenvalues = np.array([4.0, 1.0])
+    special = {
+        "between_scatter": (statistics,),
+        "class_mean_gram": (statistics, 1),
+        "compression": (statistics,),
+        "compression_ratio_bounds": (0.5, problem.counts, network),
+        "compression_ratio_bounds_of_gram": (0.5, 1.5, problem.counts, network),
+        "data_modes": (problem,),
+        "default_weights_rates": ([2, 2], [5, 5, 5]),
+        "discrimination": (statistics,),
+        "discrimination_of_gram": (means,),
+        "explicit_discrimination_bound": (0.2, 3, 2, network),
+        "jensen_lower_bound": (np.array([1.0, 0.5]), 4),
+        "layer_features": (problem, network, 2),
+        "layer_gram": (problem, network, 2),
+        "layer_spectrum": (problem, NetworkSpec(depth=4, residual_scale=0.2), 2),
+        "measure_data": (problem,),
+        "measure_weights": (weights, problem, network),
+        "moment_law": (np.array([1.0, 0.5, 0.3]),),
+        "nearest_centre_error_bound": (0.1, means),
+        "nearest_centre_error_bound_from_curve": (0.1, 1.0, np.ones(3), np.full(3, 1 / 3)),
+        "orthonormal_spectrum": (3, 2, network, 1),
+        "predicted_effective_rank": (eigenvalues,),
+        "predicted_numerical_rank": (eigenvalues,),
+        "predicted_stable_rank": (eigenvalues,),
+        "projected_nearest_centre_error_bound": (0.1, means, np.full(3, 1 / 3)),
+        "residual_projection_of": (weights, problem, network),
+        "separation_fuzziness": (statistics,),
+        "smallest_separation_bound": (1.0, 1.0),
+        "spectral_measures": (weights[0], problem),
+        "stable_rank_bound": (0.1, 3),
+        "variance_rank_bound": (0.01, 3),
+        "variance_share_bound": (0.1,),
+        "within_scatter": (statistics,),
+    }
+    return lambda name: special.get(name, (problem, network))
+
+
+OWN = [
+    name
+    for name in pnc.theory.__all__
+    if inspect.isfunction(getattr(pnc.theory, name))
+    and not getattr(pnc.theory, name).__module__.endswith(("certificate", "sharp_bounds"))
+]
+
+
+# T6 needs an invertible Gram matrix and d_h ≥ d; its refusal is tested in test_bounds.py
+CALLS = [(n, k) for n in OWN for k in ("wide", "tall", "narrow") if (n, k == "wide") != ("discrimination_bounds", False)]
+
+
+@pytest.mark.parametrize(("name", "kind"), CALLS)
+def test_arguments_and_results_have_the_stated_shapes(name, kind):
+    problem, network = setting(kind)
+    function = getattr(pnc.theory, name)
+    result = jaxtyped(typechecker=beartype)(function)(*arguments(problem, network)(name))
+    if type(result).__module__.startswith("pnc.theory"):  # a record: built again, each field is checked
+        checked = jaxtyped(typechecker=beartype)(type(result))
+        checked(**{field: getattr(result, field) for field in type(result).__dataclass_fields__})
+
+
+def test_a_wrong_shape_is_noticed():
+    problem, network = setting("wide")
+    with pytest.raises(TypeError, match="problem arose"):
+        jaxtyped(typechecker=beartype)(pnc.theory.nearest_centre_error_bound_from_curve)(
+            0.1, 1.0, np.ones(3), np.ones(2)
+        )
+    assert arguments(problem, network)("predict") == (problem, network)
+
+
+def test_the_public_list_is_complete_and_sorted():
+    assert list(pnc.theory.__all__) == sorted(
+        pnc.theory.__all__, key=lambda n: (not n.isupper(), n[0].islower(), n)
+    )
+    assert all(getattr(pnc.theory, name).__doc__ for name in pnc.theory.__all__)
+
+
+def test_no_heavy_import():
+    code = "import sys, pnc.theory; print([m for m in ('torch', 'sympy', 'scipy', 'xarray') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_no_samples_by_samples_matrix():
+    """N = 30,000: a Gram matrix would take 7 GB; a copy of X, for its QR, is all that is made."""
+    rng = np.random.default_rng(0)
+    problem = Problem(X=rng.standard_normal((30_000, 16)), y=np.arange(30_000) % 4)
+    network = NetworkSpec(depth=4, residual_scale=0.05)
+    tracemalloc.start()
+    try:
+        curve = pnc.theory.predict(problem, network)
+        found = pnc.theory.bounds(problem, network)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * problem.X.nbytes
+    assert np.isfinite(curve.compression).all()
+    assert np.isnan(found.compression_lower).all()
