@@ -30,6 +30,9 @@ Engine = Literal["flow", "descent"]
 Coordinates = Literal["reduced", "full"]
 
 
+_USUAL_SCALE = 0.3  # ε of the paper's synthetic experiment
+
+
 def _require(condition: bool, *, got: str, expected: str, next_step: str) -> None:
     if not condition:
         raise InvalidInputError(got=got, expected=expected, next_step=next_step)
@@ -88,7 +91,8 @@ class ProblemSpec:
 
     Args:
         classes: number of classes K, at least 2.
-        samples_per_class: n, or one size a class (K of them) for imbalanced data; each at least 1.
+        samples_per_class: n, or one size a class (K of them) for imbalanced data; each at least 1. `None`: 10,
+            and fewer where there are more than 20 classes (N ≈ 200), at least 2.
         dimension: input dimension d; at least N for the orthonormal kinds. `None`: the paper's ratio, ⌈5N/3⌉.
         kind: `nearly-orthonormal` (a random perturbation with entrywise θ exactly `theta`), `orthonormal` (θ
             = 0), `orthonormal-noise` (the paper's: orthonormal columns plus Gaussian noise of total Frobenius
@@ -108,7 +112,7 @@ class ProblemSpec:
     """
 
     classes: int = 3
-    samples_per_class: int | tuple[int, ...] = 10
+    samples_per_class: int | tuple[int, ...] | None = None
     dimension: int | None = None
     kind: DataKind = "nearly-orthonormal"
     theta: float = 0.2
@@ -124,7 +128,9 @@ class ProblemSpec:
             next_step="pass --classes 2 or more",
         )
         _require_choice("kind", self.kind, DataKind, flag="data")
-        if not isinstance(self.samples_per_class, Iterable):
+        if self.samples_per_class is None:
+            object.__setattr__(self, "samples_per_class", max(2, min(10, 200 // self.classes)))
+        elif not isinstance(self.samples_per_class, Iterable):
             _set_whole(self, "samples_per_class")
         else:
             sizes = tuple(_whole("samples_per_class", size) for size in self.samples_per_class)
@@ -182,19 +188,20 @@ class NetworkSpec:
         width: hidden width d_h. `None`: wide enough for every direction (at least the input dimension); the
             law then does not depend on it.
         residual_scale: ε, the scale of the initial weights and of every singular value that carries no
-            signal.
+            signal. `None`: the paper's 0.3, and more beyond depth 8, so that the initial plateau, which lasts
+            `~ ε^-(L-2)`, is no longer than there.
         label_scale: α; the network is trained to `Y/α`.
 
     Raises:
         InvalidInputError: L < 2, a width below 1, ε or α not a finite number above 0.
 
-    >>> NetworkSpec(depth=6, residual_scale=0.3).label_scale
-    1.0
+    >>> NetworkSpec(depth=6).residual_scale, round(NetworkSpec(depth=16).residual_scale, 3)
+    (0.3, 0.597)
     """
 
     depth: int
     width: int | None = None
-    residual_scale: float = 0.3
+    residual_scale: float | None = None
     label_scale: float = 1.0
 
     def __post_init__(self) -> None:
@@ -211,6 +218,9 @@ class NetworkSpec:
             expected="a width of at least 1",
             next_step="pass a larger --width",
         )
+        if self.residual_scale is None:
+            scale = _USUAL_SCALE ** min(1.0, 6 / max(self.depth - 2, 1))
+            object.__setattr__(self, "residual_scale", scale)
         _require_positive("epsilon", self.residual_scale, "--epsilon 0.3")
         _require_positive("label_scale", self.label_scale, "--label-scale 1")
 

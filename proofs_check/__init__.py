@@ -1,1 +1,9 @@
-"""The proof ledger: each statement of the theory, derived and checked by machine."""
+"""The proof ledger: each statement of the theory, derived and checked by machine.
+
+`verify` runs it; `python -m proofs_check.ledger_page` writes `LEDGER.md`, the same tree to read.
+"""
+
+from proofs_check.references import bibtex
+from proofs_check.verify import statement, verify, wrong_variants
+
+__all__ = ["bibtex", "statement", "verify", "wrong_variants"]

@@ -127,7 +127,12 @@ def attack(
         )
     generator = torch.Generator().manual_seed(seed)
     point = target.draw({**target.options, **options}, restarts, generator)
-    best, reach = _climb(target, point, steps=steps, learning_rate=learning_rate)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # batches of tiny matrices: more threads only wait for each other
+    try:
+        best, reach = _climb(target, point, steps=steps, learning_rate=learning_rate)
+    finally:
+        torch.set_num_threads(threads)
     winner = int(reach.argmax())
     instance = {
         key: value[winner].numpy().copy() if isinstance(value, torch.Tensor) else value

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from flint import arb, arb_mat, fmpq, fmpq_mat
 
 from proofs_check.balls import (
@@ -43,7 +44,9 @@ __all__ = [
     "PENROSE",
     "ROOT_UNIQUE",
     "SPECTRAL_ORDER",
+    "STANDARD_MODEL",
     "STIELTJES",
+    "SUBMULTIPLICATIVE",
     "WIELANDT",
     "Classical",
     "applied",
@@ -85,7 +88,7 @@ def applied(theorem: Classical, scope: Scope, uses: Sequence[Any]) -> Evidence:
         if not theorem.holds(instance):
             return undecided(f"{theorem.name}: hypotheses fail at point of use {number + 1}")
     rng = scope.rng(theorem.name)
-    stress = [theorem.sample(rng) for _ in range(scope.count(4, 12, 60))]
+    stress = [theorem.sample(rng) for _ in range(scope.count(12, 240, 960))]
     if not all(theorem.holds(instance) for instance in stress):
         return undecided(f"{theorem.name}: a stress instance is out of its hypotheses")
     used = at_most((c for i in uses for c in theorem.compares(i)), noun="comparisons at the point of use")
@@ -502,4 +505,75 @@ WIELANDT = Classical(
     sample=_wielandt_sample,
     dropped="Q ≤ (1+κ)A",
     breaker=lambda: (identity(2), fmpq_mat(2, 2, [5, 4, 4, 5]), fmpq(1)),
+)
+
+
+# --- norms of products ----------------------------------------------------------------------------------------------
+
+
+def _products(i: tuple[fmpq_mat, fmpq_mat, fmpq]) -> list[Comparison]:
+    a, b, gain = i
+    whole, part = frobenius_square(a * b), frobenius_square(b)
+    largest = eigenvalues(a.transpose() * a)[-1]
+    return [("‖AB‖² ≤ ‖A‖₂²‖B‖²", ball(whole), largest * part), ("‖AB‖² ≥ g²‖B‖²", gain**2 * part, whole)]
+
+
+def _pair_sample(rng: random.Random) -> tuple[fmpq_mat, fmpq_mat, fmpq]:
+    a = identity(3) + random_matrix(3, 3, rng, denominator=30)
+    return a, random_matrix(3, rng.randint(2, 4), rng), fmpq(1, 3)
+
+
+SUBMULTIPLICATIVE = Classical(
+    name="norms of products",
+    references=("horn2013matrix",),
+    hypotheses=("AᵀA ≥ g²I",),
+    conclusion="g‖B‖_F ≤ ‖AB‖_F ≤ ‖A‖₂‖B‖_F",
+    holds=lambda i: bool(certainly_psd(i[0].transpose() * i[0] - identity(i[0].ncols()) * i[2] ** 2)),
+    compares=_products,
+    sample=_pair_sample,
+    dropped="AᵀA ≥ g²I (AAᵀ ≥ g²I will not do)",
+    breaker=lambda: (fmpq_mat(1, 2, [1, 0]), fmpq_mat(2, 1, [1, 2]), fmpq(1)),
+)
+
+
+# --- floating-point inner products ----------------------------------------------------------------------------------
+
+
+def _as_rational(value: float) -> fmpq:
+    top, bottom = float(value).as_integer_ratio()
+    return fmpq(top, bottom)
+
+
+def _inner(i: tuple[np.ndarray, np.ndarray]) -> list[Comparison]:
+    a, b = i
+    exact = [_as_rational(x) * _as_rational(y) for x, y in zip(a, b)]
+    unit = fmpq(1, 2**53)
+    gamma = len(a) * unit / (1 - len(a) * unit)
+    error = abs(_as_rational(np.dot(a, b)) - sum(exact, start=fmpq(0)))
+    return [("|fl(aᵀb) - aᵀb| ≤ γ_n |a|ᵀ|b|", error, gamma * sum((abs(x) for x in exact), start=fmpq(0)))]
+
+
+def _vectors(rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
+    size = rng.randint(2, 50)
+    return (
+        np.array([rng.uniform(-1, 1) * 10 ** rng.randint(-6, 6) for _ in range(size)]),
+        np.array([rng.uniform(-1, 1) for _ in range(size)]),
+    )
+
+
+def _no_underflow(i: tuple[np.ndarray, np.ndarray]) -> bool:
+    products = np.abs(i[0]) * np.abs(i[1])
+    return bool(np.all(products < 1e300) and np.all((products > 1e-290) | (i[0] == 0) | (i[1] == 0)))
+
+
+STANDARD_MODEL = Classical(
+    name="standard model of floating-point arithmetic",
+    references=("higham2002accuracy",),
+    hypotheses=("float64, round to nearest", "no over- or underflow"),
+    conclusion="|fl(aᵀb) - aᵀb| ≤ γ_n |a|ᵀ|b|, γ_n = nu/(1-nu), u = 2⁻⁵³, in any order of summation",
+    holds=_no_underflow,
+    compares=_inner,
+    sample=_vectors,
+    dropped="no underflow",
+    breaker=lambda: (np.array([1e-200, 1e-200]), np.array([1e-200, 3e-200])),
 )

@@ -168,6 +168,19 @@ ENTRIES: dict[str, str] = {
   journal = {arXiv preprint arXiv:2306.01154},
   year    = {2023}
 }""",
+    "coddington1955theory": """@book{coddington1955theory,
+  author    = {Coddington, Earl A. and Levinson, Norman},
+  title     = {Theory of Ordinary Differential Equations},
+  publisher = {McGraw-Hill},
+  year      = {1955}
+}""",
+    "higham2002accuracy": """@book{higham2002accuracy,
+  author    = {Higham, Nicholas J.},
+  title     = {Accuracy and Stability of Numerical Algorithms},
+  edition   = {2},
+  publisher = {SIAM},
+  year      = {2002}
+}""",
     "johansson2017arb": """@article{johansson2017arb,
   author  = {Johansson, Fredrik},
   title   = {Arb: Efficient arbitrary-precision midpoint-radius interval arithmetic},
@@ -194,14 +207,32 @@ ENTRIES: dict[str, str] = {
 }""",
 }
 
-CITED_BY: dict[str, tuple[str, ...]] = {}
+CITED_BY: dict[str, tuple[str, ...]] = {
+    "T1": ("horn2013matrix", "loewner1934", "heinz1951", "johansson2017arb"),
+    "T2": ("loewner1934", "heinz1951", "johansson2017arb"),
+    "T3": ("penrose1955", "johansson2017arb"),
+    "T4": ("he2023law", "penrose1955"),
+    "T5": ("gershgorin1931", "demoura2008z3", "bhatia1997matrix", "marshall1990matrix", "johansson2017arb"),
+    "T6": ("johansson2017arb", "demoura2008z3", "bauer1960wielandt"),
+    "T7": ("stieltjes1894", "demoura2008z3", "jensen1906"),
+    "T8": ("horn2013matrix", "demoura2008z3", "higham2002accuracy"),
+    "T9": ("he2015delving",),
+    "U1": ("sanyal2018robustness", "chan1979updating", "fan1949theorem", "demoura2008z3", "johansson2017arb"),
+    "U2": ("fan1949theorem", "demoura2008z3", "johansson2017arb"),
+    "U3": ("demoura2008z3", "chebyshev1867"),
+    "U4": ("fan1949theorem", "demoura2008z3", "chebyshev1867", "johansson2017arb"),
+    "Y1": ("arora2018optimization", "saxe2014exact", "coddington1955theory", "demoura2008z3", "johansson2017arb"),
+    "Y2": ("yaras2023law",),
+    "Y3": (),
+}
+"""Keys of every statement: the work it comes from or speaks of, then what its proof steps cite."""
 
 
 def bibtex(statements: Iterable[str]) -> str:
     """BibTeX of everything that the given statements cite, without repeats, in the order of the statements.
 
     Args:
-        statements: numbers such as `"T5"`; also `"pnc verify"` tools through the empty string? No: numbers only.
+        statements: numbers such as `"T5"`.
 
     Raises:
         InvalidInputError: an unknown number.

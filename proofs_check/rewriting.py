@@ -96,9 +96,12 @@ class Algebra:
             self._transpose[letter], self._transpose[other] = other, letter
         return letter
 
-    def rule(self, left: sp.Expr, right: sp.Expr, name: str) -> None:
-        """Adds `left → right` and its transpose; `left` is one word, whose exponents may be `ANY`."""
-        for this, that in ((left, right), (self.T(left), self.T(right))):
+    def rule(self, left: sp.Expr, right: sp.Expr, name: str, *, transposed: bool = True) -> None:
+        """Adds `left → right` and its transpose; `left` is one word, whose exponents may be `ANY`.
+
+        A rule that only sorts commuting letters goes without its transpose, which would undo it for ever.
+        """
+        for this, that in ((left, right), (self.T(left), self.T(right)))[: 2 if transposed else 1]:
             ((word, coefficient),) = self._words(sp.sympify(this)).items()
             if coefficient != 1:
                 raise ValueError(f"the left side of a rule is one word, not {this}")

@@ -43,9 +43,12 @@ def networks(scope: Scope) -> list[ExactNetwork]:
         dict(counts=(2, 2, 2), dimension=6, depth=5, roots=("3/2", "3/2", "3/2")),
         dict(counts=(1, 1), dimension=3, depth=6, residual_scale="1/10"),
     ]
-    return [exact_network(rng, **case) for case in cases[: scope.count(4, 6, 6)]] + [
+    if scope.depth != "quick":
+        cases.append(dict(counts=(3, 3, 3, 3), dimension=14, depth=5, width=18))
+        cases.append(dict(counts=(4, 1, 2, 3, 2), dimension=12, depth=6, label_scale="1/3"))
+    return [exact_network(rng, **case) for case in cases] + [
         exact_network(rng, counts=(2, 3), dimension=6, depth=4, residual_scale=f"{k + 1}/5")
-        for k in range(scope.count(0, 2, 12))
+        for k in range(scope.count(2, 24, 96))
     ]
 
 
@@ -348,7 +351,7 @@ def _ball_networks(scope: Scope, *, exponent_shift: int = 0) -> Evidence:
     from proofs_check.balls import root
 
     rng = scope.rng("ball networks")
-    count = scope.count(2, 5, 20)
+    count = scope.count(5, 80, 320)
     for number in range(count):
         counts = [(2, 2), (1, 2, 2), (3, 1), (2, 2, 1, 1), (1, 1)][number % 5]
         depth = [3, 4, 2, 5, 6][number % 5]

@@ -39,7 +39,7 @@ def _networks(scope: Scope) -> list[ExactNetwork]:
     found = [exact_network(rng, explained=False, **case) for case in cases]
     return found + [
         exact_network(rng, explained=False, counts=(3, 4), dimension=5, depth=5)
-        for _ in range(scope.count(0, 2, 10))
+        for _ in range(scope.count(2, 40, 160))
     ]
 
 
@@ -169,7 +169,7 @@ def _one_hot(scope: Scope) -> Evidence:
     from proofs_check.quantities import hidden_map
 
     rng = scope.rng("T3 one-hot")
-    count = scope.count(2, 5, 20)
+    count = scope.count(5, 80, 320)
     for number in range(count):
         counts = [(3, 3), (4, 2, 2), (5, 1), (2, 3, 2)][number % 4]
         depth = [3, 4, 2, 5][number % 4]

@@ -34,9 +34,11 @@ eps, rho, theta = sp.symbols("epsilon rho theta", positive=True)
 def small_instances(scope: Scope) -> list[GramInstance]:
     """Entrywise extreme and random Gram matrices; equal and unequal classes; θ up to 0.99."""
     rng = scope.rng("T5")
-    shapes = [(2, 2), (1, 3), (2, 2, 2)] + ([(1, 2, 3), (2, 2, 2, 2)] if scope.depth != "quick" else [])
-    thetas = ("1/10", "1/2", "99/100") if scope.depth != "quick" else ("1/2", "99/100")
-    return gram_instances(thetas, shapes, rng, randoms=scope.count(2, 4, 20))
+    shapes = [(2, 2), (1, 3), (2, 2, 2), (1, 2, 3), (2, 2, 2, 2)]
+    if scope.depth != "quick":
+        shapes += [(4, 4), (3, 3, 3), (1, 2, 4, 2), (2, 2, 2, 2, 2)]
+    thetas = ("1/10", "1/2", "99/100")
+    return gram_instances(thetas, shapes, rng, randoms=scope.count(4, 20, 160))
 
 
 def coupled_gram(per_class: int, theta: str) -> GramInstance:

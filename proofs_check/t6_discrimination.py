@@ -28,8 +28,10 @@ EDGE = arb("1e-12")
 def equal_class_instances(scope: Scope, thetas: tuple[str, ...]) -> list[GramInstance]:
     """Equal classes: entrywise extreme, random, class-aligned and coupled Gram matrices."""
     rng = scope.rng("T6")
-    shapes = [(2, 2), (2, 2, 2)] + ([(3, 3), (1, 1, 1, 1)] if scope.depth != "quick" else [])
-    return gram_instances(thetas, shapes, rng, randoms=scope.count(2, 4, 20))
+    shapes = [(2, 2), (2, 2, 2), (3, 3), (1, 1, 1, 1)]
+    if scope.depth != "quick":
+        shapes += [(4, 4), (3, 3, 3), (2, 2, 2, 2, 2)]
+    return gram_instances(thetas, shapes, rng, randoms=scope.count(4, 20, 80))
 
 
 def _exponential_form(scope: Scope) -> Evidence:

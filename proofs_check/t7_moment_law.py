@@ -85,7 +85,7 @@ def _instances(scope: Scope, *, imbalance: fmpq = fmpq(0)) -> list[_Balanced]:
     rng = scope.rng("T7")
     shapes = [((2, 2), 3, 4, 3), ((1, 3), 3, 5, 5), ((2, 3, 2), 4, 6, 4)]
     found = []
-    for number in range(scope.count(3, 8, 40)):
+    for number in range(scope.count(8, 160, 640)):
         counts, dimension, depth, width = shapes[number % 3]
         found.append(
             _Balanced(rng, counts=counts, dimension=dimension, depth=depth, width=width, imbalance=imbalance)

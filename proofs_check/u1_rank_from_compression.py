@@ -35,7 +35,7 @@ def feature_instances(scope: Scope) -> list[FeatureInstance]:
     rng = scope.rng("features")
     shapes = [((3, 3), 3), ((2, 4, 3), 4), ((1, 5), 2), ((2, 2, 2, 2), 5), ((4, 4, 4), 2)]
     found = []
-    for number in range(scope.count(5, 15, 100)):
+    for number in range(scope.count(15, 400, 1600)):
         counts, dimension = shapes[number % 5]
         spread = ("1/10", "1", "5")[number // 5 % 3]
         features = random_features(rng, counts=counts, dimension=dimension, spread=spread)

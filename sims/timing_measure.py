@@ -8,6 +8,7 @@ Every ratio is taken within one run, on the same array with the same number of t
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 import time
@@ -72,12 +73,13 @@ def _in_turn(reference: Callable[[], Any], task: Callable[[], Any], repeats: int
 def _peak_growth(task: Callable[[], Any]) -> float:
     """MiB by which a task raises the process's peak resident memory; NaN where Linux's /proc is not there."""
     try:
+        ctypes.CDLL(None).malloc_trim(0)  # what earlier tasks freed must not serve this one unseen
         with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
             file.write("5")  # resets the peak to what is resident now
         before = _status("VmRSS")
         task()
         return (_status("VmHWM") - before) / 1024
-    except OSError:
+    except (OSError, AttributeError):
         return float("nan")
 
 

@@ -1,8 +1,12 @@
-"""Hypothesis profiles: `ci`, the default, draws the same examples every time; HYPOTHESIS_PROFILE=explore new ones."""
+"""Hypothesis profiles: `ci`, the default, draws the same examples every time; HYPOTHESIS_PROFILE=explore new
+ones."""
 
 from __future__ import annotations
 
 import os
+
+# before NumPy is imported: the matrices here are small, and threads cost them more than they give
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hypothesis import HealthCheck, settings
 

@@ -13,6 +13,8 @@ from pnc.spec import NetworkSpec
 __all__ = ["Case", "cases", "class_sizes", "feature_sets", "nearly_orthonormal", "networks", "problems"]
 
 seeds = st.integers(0, 2**32 - 1)
+counts_of_classes = st.integers(2, 12)
+depths_of_networks = st.integers(2, 12)
 
 KINDS = ("orthonormal", "nearly-orthonormal", "wide", "tall", "duplicated", "centred")
 
@@ -28,8 +30,9 @@ class Case:
 
 
 @st.composite
-def class_sizes(draw, *, classes=st.integers(2, 12), largest: int = 5, balanced: bool | None = None):
-    """Sizes of K classes, at least one class with two samples; equal or not as `balanced` says (`None`: either)."""
+def class_sizes(draw, *, classes=counts_of_classes, largest: int = 5, balanced: bool | None = None):
+    """Sizes of K classes, at least one class with two samples; equal or not as `balanced` says (`None`:
+    either)."""
     K = draw(classes)
     equal = draw(st.booleans()) if balanced is None else balanced
     if equal:
@@ -52,9 +55,9 @@ def nearly_orthonormal(rng: np.random.Generator, samples: int, dimension: int, t
 def problems(draw, *, kinds=KINDS, sizes=None, max_theta: float = 0.95):
     """A problem of one of the kinds, samples in random order, and its kind.
 
-    `wide` N < d and `tall` N > d are Gaussian clusters at a random scale with at least 1.4 times as many of the one as of
-    the other, which keeps condition numbers below about 20; `duplicated` repeats a sample, within its class or not;
-    `centred` subtracts the mean, so that one singular value of M vanishes.
+    `wide` N < d and `tall` N > d are Gaussian clusters at a random scale with at least 1.4 times as many of
+    the one as of the other, which keeps condition numbers below about 20; `duplicated` repeats a sample,
+    within its class or not; `centred` subtracts the mean, so that one singular value of M vanishes.
     """
     kind = draw(st.sampled_from(kinds))
     sizes = draw(class_sizes() if sizes is None else sizes)
@@ -87,8 +90,11 @@ def signal_values(problem: Problem, label_scale: float) -> np.ndarray:
 
 
 @st.composite
-def networks(draw, problem: Problem, *, depths=st.integers(2, 12), widths=("none", "narrow", "equal", "broad")):
-    """A network whose residual scale is 0.1 to 0.8 of the smallest signal scale; seldom, so that it hides some signal."""
+def networks(
+    draw, problem: Problem, *, depths=depths_of_networks, widths=("none", "narrow", "equal", "broad")
+):
+    """A network whose residual scale is 0.1 to 0.8 of the smallest signal scale; seldom, so that it hides
+    some signal."""
     L = draw(depths)
     α = draw(st.sampled_from([1.0, 100.0]))
     s = signal_values(problem, α)
@@ -119,7 +125,8 @@ def cases(draw, *, kinds=KINDS, sizes=None, max_theta: float = 0.95, **network):
 
 @st.composite
 def feature_sets(draw, *, max_samples: int = 60, max_dimension: int = 12):
-    """Features Z (N, d) and labels of any network whatsoever: clusters of any tightness, norm and class size."""
+    """Features Z (N, d) and labels of any network whatsoever: clusters of any tightness, norm and class
+    size."""
     rng = np.random.default_rng(draw(seeds))
     K = draw(st.integers(2, 6))
     N = draw(st.integers(2 * K, max_samples))

@@ -47,7 +47,7 @@ def between_factor(
 
 
 def _centred(means: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
-    # differences from one of the means first: they are all that a large common mean leaves of interest
+    # differences from one of the means first, so that equal means have no scatter, not even rounding
     offset = means - means[..., :1, :]
     return offset - (p[:, None] * offset).sum(-2, keepdim=True)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["resolve_device"]
+__all__ = ["resolve_device", "threads_for"]
+
+_WORTH_SHARING = 256  # matrices with fewer rows and columns are multiplied faster by one thread
 
 
 def resolve_device(name: str) -> torch.device:
@@ -35,3 +40,20 @@ def resolve_device(name: str) -> torch.device:
             next_step="pass --device auto",
         )
     return device
+
+
+@contextmanager
+def threads_for(size: int, device: torch.device) -> Iterator[None]:
+    """One CPU thread while matrices are too small to share: threads that wait for each other cost more than they do.
+
+    >>> with threads_for(64, torch.device("cpu")):
+    ...     torch.get_num_threads()
+    1
+    """
+    before = torch.get_num_threads()
+    if device.type == "cpu" and size < _WORTH_SHARING:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from pnc.curves import LayerCurve
 from pnc.data import Problem
 from pnc.errors import InvalidInputError
 from pnc.measure import ClassSummary, measure_linear
-from pnc.simulate.device import resolve_device
+from pnc.simulate.device import resolve_device, threads_for
 from pnc.simulate.economical import EconomicalData, economical
 from pnc.simulate.history import History, Recorder
 from pnc.simulate.initial import (
@@ -28,7 +29,9 @@ from pnc.simulate.outcome import Outcome
 from pnc.simulate.train import Progress, Trained, run_descent, run_flow
 from pnc.spec import NetworkSpec, TrainSpec
 from pnc.theory import (
+    Certificate,
     WeightAssumptions,
+    certify,
     exact_weights,
     measure_weights,
     residual_projection_of,
@@ -37,6 +40,8 @@ from pnc.theory import (
 )
 
 __all__ = ["Simulation", "initial_weights", "simulate"]
+
+_CERTIFIED_WIDTH = 1500  # wider, the singular values that the certificate reads take longer than training
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +54,7 @@ class Simulation:
         residuals: how far the weights are from A1–A3.
         weights: W_1…W_L in the coordinates of `train.coordinates`; reduced ones act on `basisᵀ x`.
         basis: (d, m) orthonormal basis of the span of the inputs.
+        inputs: the problem in the coordinates that W_1 acts on.
         residual_projection: (d_h - r, d) residual directions that W_1 lets through for d_h < d, else `None`; `predict` takes it.
         history: curves along training, where `train.record` asked for them.
         loss: loss on the signal directions as a share of its start.
@@ -67,6 +73,7 @@ class Simulation:
     residuals: WeightAssumptions
     weights: list[np.ndarray]
     basis: np.ndarray
+    inputs: Problem
     residual_projection: np.ndarray | None
     history: History | None
     loss: float
@@ -78,6 +85,13 @@ class Simulation:
     seconds: float
     network: NetworkSpec
     train: TrainSpec
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """Intervals that these weights must obey (theory note, T8); `None` where full matrices are too wide for it."""
+        if max(self.weights[0].shape) > _CERTIFIED_WIDTH:
+            return None
+        return certify(self.weights, self.inputs.X, self.inputs.y)
 
     @property
     def advice(self) -> str:
@@ -176,7 +190,8 @@ def simulate(
     stable = data.samples / (2 * network.depth * largest)
     recorder = Recorder(train.record, curves)
     began = time.perf_counter()
-    trained = _train(networks, y, data, network, train, recorder, progress, stable=stable)
+    with threads_for(max(start[1].shape), device):
+        trained = _train(networks, y, data, network, train, recorder, progress, stable=stable)
     seconds = time.perf_counter() - began
 
     weights = [w[0].double().cpu().numpy() for w in networks.split(trained.y)]
@@ -199,6 +214,7 @@ def simulate(
         residuals=measure_weights(weights, inside, replace(network, width=size)),
         weights=weights,
         basis=data.basis,
+        inputs=inside,
         residual_projection=projection,
         history=recorder.history(),
         loss=trained.loss,

@@ -14,8 +14,10 @@ Numbers are those of the theory note (docs/theory.md).
 | T5 | compression rate, two-sided | `compression_bounds` |
 | T6 | discrimination, two-sided | `discrimination_bounds` |
 | T5, T6 | per-layer bounds of a problem | `bounds` |
+| T5', T6', T9' | the sharp forms | `sharp_bounds` |
 | T7 | moment law of both traces | `moment_law` |
-| T9 | PyTorch's default weights | `default_weights` |
+| T8 | intervals that real weights are guaranteed to obey | `certificate` |
+| T9 | PyTorch's default weights, first order | `default_weights` |
 | U1, U2 | variance rank and stable rank from compression | `variance_rank`, `stable_rank_bound` |
 | U3, U4 | nearest-centre error | `nearest_centre_error`, `projected_nearest_centre_error` |
 | Spectrum | eigenvalues and ranks of a layer | `spectrum` |
@@ -31,6 +33,21 @@ from pnc.theory.assumptions import (
     measure_weights,
 )
 from pnc.theory.bounds import LayerBounds, bounds
+from pnc.theory.certificate import (
+    Certificate,
+    InputMoments,
+    WeightSummary,
+    certificate,
+    certify,
+    summarise_weights,
+)
+from pnc.theory.certificate import (
+    Certificate,
+    InputMoments,
+    WeightSummary,
+    certify,
+    summarise_weights,
+)
 from pnc.theory.compression import between_scatter, class_mean_gram, compression, within_scatter
 from pnc.theory.compression_bounds import (
     RatioBounds,
@@ -63,6 +80,13 @@ from pnc.theory.predict import predict
 from pnc.theory.projected_nearest_centre_error import projected_nearest_centre_error_bound
 from pnc.theory.rounding import rounding_allowance
 from pnc.theory.separation_fuzziness import separation_fuzziness
+from pnc.theory.sharp_bounds import (
+    SharpRatioBounds,
+    default_weights_ratios,
+    sharp_cosine_bound,
+    sharp_cosine_remainder,
+    sharp_ratio_bounds,
+)
 from pnc.theory.signal import SIGNAL_MARGIN, DataModes, SignalModes, data_modes, signal_modes
 from pnc.theory.spectrum import (
     layer_spectrum,
@@ -77,27 +101,36 @@ from pnc.theory.variance_rank import variance_rank_bound, variance_share_bound
 __all__ = [
     "SIGNAL_MARGIN",
     "Applicability",
+    "Certificate",
     "DataAssumptions",
     "DataModes",
     "DefaultWeightsRates",
     "DiscriminationBounds",
+    "InputMoments",
+    "InputMoments",
     "LayerBounds",
     "LayerStatistics",
     "MomentLaw",
     "RatioBounds",
     "ResidualStatistics",
+    "SharpRatioBounds",
     "SignalModes",
     "SpectralMeasures",
     "WeightAssumptions",
+    "WeightSummary",
+    "WeightSummary",
     "applicable_statements",
     "between_scatter",
     "bounds",
+    "certificate",
+    "certify",
     "class_mean_gram",
     "compression",
     "compression_ratio_bounds",
     "compression_ratio_bounds_of_gram",
     "data_modes",
     "default_weights_rates",
+    "default_weights_ratios",
     "discrimination",
     "discrimination_bounds",
     "discrimination_of_gram",
@@ -122,10 +155,14 @@ __all__ = [
     "residual_projection_of",
     "rounding_allowance",
     "separation_fuzziness",
+    "sharp_cosine_bound",
+    "sharp_cosine_remainder",
+    "sharp_ratio_bounds",
     "signal_modes",
     "smallest_separation_bound",
     "spectral_measures",
     "stable_rank_bound",
+    "summarise_weights",
     "variance_rank_bound",
     "variance_share_bound",
     "within_scatter",

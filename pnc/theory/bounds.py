@@ -42,8 +42,15 @@ class LayerBounds:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists; what does not apply is `None`."""
-        return json_ready(vars(self))
+        """`compression` and `discrimination`, each `lower` and `upper`; what does not apply is `None`."""
+        return json_ready(
+            {
+                "layers": self.layers,
+                "compression": {"lower": self.compression_lower, "upper": self.compression_upper},
+                "discrimination": {"lower": self.discrimination_lower, "upper": self.discrimination_upper},
+                "reasons": self.reasons,
+            }
+        )
 
 
 def bounds(problem: Problem, network: NetworkSpec) -> LayerBounds:

@@ -36,7 +36,7 @@ def default_weights_rates(
     Entries uniform on `±1/√d_l` have variance `1/(3 d_l)`, so a layer multiplies within-class scatter by
     `d_{l+1}/(3 d_l)` in expectation, and training, which moves the signal alone, multiplies the between-class
     scatter by about `(n/α²)^{1/L}`. For nearly orthonormal inputs; n is the geometric mean of the class
-    sizes.
+    sizes. `default_weights_ratios` (T9') corrects it for finite width and a first layer that is not square.
 
     Args:
         class_sizes: (K,) n_1, …, n_K.
@@ -64,7 +64,7 @@ def default_weights_rates(
         within=within,
         compression=np.where(d[1:] > d[:-1], np.nan, rates),
         caveat=(
-            "a first-order answer: within 11 % for within-class ratios and 16 % for C in trained nets of equal "
-            "widths, up to 30 % off at width 50; a widening layer is left out"
+            "a first-order answer: within 11 % for within-class ratios and 16 % for C in trained nets of "
+            "equal widths, up to 30 % off at width 50; a widening layer is left out"
         ),
     )

@@ -169,7 +169,8 @@ def _decompose(problem: Problem) -> DataModes:
 
 
 def _completed(problem: Problem, modes: DataModes) -> DataModes:
-    """What only a second pass can tell when the samples are dependent: do labels and constants lie in the span?
+    """What only a second pass can tell when the samples are dependent: do labels and constants lie in the
+    span?
 
     Labels may do so all the same, duplicates within a class for instance.
     """

@@ -258,6 +258,24 @@ def test_nothing_is_half_written(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["f.npz"]
 
 
+def test_writing_over_a_file_leaves_those_who_read_it_alone(tmp_path):
+    save_features(tmp_path / "f.safetensors", [X], Y)
+    layers, _, _ = load_features(tmp_path / "f.safetensors")
+    mapped = layers[0]
+    save_features(tmp_path / "f.safetensors", [3 * X], Y)
+    assert mapped.sum() == 8
+    assert layers[0].sum() == 24
+
+
+def test_a_file_that_says_it_is_encrypted_is_refused(tmp_path):
+    write(tmp_path / "f.npz", {"layer_1": X, "y": Y})
+    data = bytearray((tmp_path / "f.npz").read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # the flag of the first entry in the directory
+    (tmp_path / "f.npz").write_bytes(data)
+    with pytest.raises(InvalidInputError, match="damaged"):
+        load_features(tmp_path / "f.npz")
+
+
 def test_what_cannot_be_saved(tmp_path):
     for features, y, message in (
         ([X[:3]], Y, "layer_0 of shape (3, 2) and y of shape (4,)"),

@@ -68,6 +68,17 @@ def test_provenance_says_what_was_measured_and_survives_json():
     json.dumps(curve.to_dict(), allow_nan=False)
 
 
+def test_a_weak_direction_between_means_counts_unless_it_is_rounding():
+    y = np.arange(300) % 3
+    x = np.eye(3)[y] * [1, 1e-5, 0] + 1e-6 * np.random.default_rng(0).standard_normal((300, 3))
+    exact = slow.measure(x, y)
+    curve = measure_features({0: x, 1: x.astype(np.float32)}, y)
+    assert curve.provenance["between_rank"] == [2, 2]
+    np.testing.assert_allclose(curve.separation_fuzziness, exact.fuzziness, rtol=1e-2)
+    rough = measure_features([x], y, dtypes={0: "bfloat16"})
+    assert rough.provenance["between_rank"] == [1]
+
+
 def test_fuzziness_is_an_option():
     features, y = two_layers()
     curve = measure_features(features, y, fuzziness=False)

@@ -200,14 +200,26 @@ def test_repeated_samples_are_compressed_to_nothing():
 
 def test_coinciding_means_have_no_compression():
     x = np.random.default_rng(0).standard_normal((50, 4)) + 7
-    moments = ClassMoments(classes=2, dimension=4).update(np.concatenate([x, x[::-1]]), [0] * 50 + [1] * 50)
+    moments = ClassMoments(classes=2, dimension=4)
+    moments.update(x, [0] * 50)
+    for row in x[::-1]:
+        moments.update(row[None], [1])
+    # summed in another order, equal means differ in their last bits, and that is no scatter
+    assert moments.between_scatter() > 0
     assert np.isnan(moments.compression())
     assert moments.within_scatter() > 0
 
 
-@pytest.mark.parametrize("zero", [[[0.0, 0.0], [0.0, 0.0]], [[0.1, 0.7], [-0.1, -0.7]]])
+def test_equal_means_have_no_scatter_at_all():
+    y = np.repeat(np.arange(3), [2, 3, 7])
+    moments = ClassMoments(classes=3, dimension=2).update(np.tile([0.1, 0.3], (12, 1)), y)
+    assert moments.between_scatter() == 0
+    assert np.isnan(moments.compression())
+
+
+@pytest.mark.parametrize("zero", [[[0.0, 0.0]] * 3, [[0.1, 0.7], [0.2, 0.1], [-0.3, -0.8]]])
 def test_a_zero_mean_has_no_discrimination(zero):
-    moments = ClassMoments(classes=2, dimension=2).update(np.array([*zero, [1.0, 0.0]]), [0, 0, 1])
+    moments = ClassMoments(classes=2, dimension=2).update(np.array([*zero, [1.0, 0.0]]), [0, 0, 0, 1])
     assert np.isnan(moments.discrimination())
     assert np.isfinite(moments.compression())
 

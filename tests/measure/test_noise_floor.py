@@ -64,6 +64,19 @@ def test_what_is_resolved_is_right_to_the_tolerance():
     assert resolved(rounded, 1e-3)[0]  # the largest share is
 
 
+def test_the_floor_over_the_tolerance_is_the_limit():
+    curve = LayerCurve(
+        layers=[0, 1, 2],
+        compression=[1e-9, 0.9e-9, np.nan],
+        discrimination=[1, 1, 1],
+        within_scatter=[1, 1, 1],
+        between_scatter=[1, 1, 1],
+        provenance={"noise_floor": [1e-12, 1e-12, 1e-12]},
+    )
+    assert resolved(curve, 1e-3).tolist() == [True, False, False]
+    assert resolved(curve, 1e-2).tolist() == [True, True, False]
+
+
 def test_one_sample_a_class_has_no_floor_and_coinciding_means_are_not_resolved():
     curve = measure_features([np.eye(3, dtype=np.float32)], [0, 1, 2])
     assert resolved(curve, 0.1).tolist() == [True]

@@ -142,7 +142,8 @@ def test_one_sample_a_class_has_no_factor():
 
 def test_undefined_numbers():
     assert np.isnan(ClassSummary.of([[1.0], [2.0], [1.0], [2.0]], [0, 0, 1, 1]).compression())
-    zero = ClassSummary.of([[0.1, 0.7], [-0.1, -0.7], [1.0, 0.0]], [0, 0, 1])
+    zero = ClassSummary.of([[0.1, 0.7], [0.2, 0.1], [-0.3, -0.8], [1.0, 0.0]], [0, 0, 0, 1])
+    assert zero.means[0].abs().max() > 0  # to rounding only
     assert np.isnan(zero.discrimination())
     killed = ClassSummary.of(np.eye(4), [0, 0, 1, 1]).linear_image(np.zeros((2, 4)))
     for name in FIELDS[:2]:
@@ -165,6 +166,15 @@ def test_float32_samples_and_tensors_are_taken():
     assert summary.means.dtype == torch.float64
     assert summary.compression() == pytest.approx(measure_features([single], y).compression[0], rel=1e-12)
     assert summary.classes == 3
+
+
+def test_rounding_of_the_samples_is_no_direction_between_means():
+    # collinear means of float32 samples: the second direction is rounding, and T4 must not invert it
+    y = np.arange(300) % 3
+    rng = np.random.default_rng(0)
+    line = np.outer(y + 1.0, rng.standard_normal(8)) * (1 + np.arange(300) // 3 % 2 * 0.1)[:, None]
+    coarse, fine = ClassSummary.of(line.astype(np.float32), y), ClassSummary.of(line, y)
+    assert coarse.separation_fuzziness() == pytest.approx(float(fine.separation_fuzziness()), rel=1e-5)
 
 
 def test_bad_input_is_refused():

@@ -250,6 +250,28 @@ class TestSharpCosine:
             assert cosine == pytest.approx(bound[l], rel=1e-12)
             assert cosine != pytest.approx(bound[min(l + 1, depth - 1)] if l + 1 < depth else 0, rel=1e-2)
 
+    @settings(max_examples=60, deadline=None)
+    @given(
+        classes=st.integers(2, 9),
+        samples=st.integers(1, 20),
+        depth=st.integers(2, 9),
+        θ=st.floats(0.02, 0.99),
+        ε=st.floats(0.01, 3.0),
+    )
+    def test_two_derivations_agree(self, classes, samples, depth, θ, ε):
+        mine = sharp_cosine_bound(
+            theta_entrywise=θ, classes=classes, samples_per_class=samples, depth=depth, epsilon=ε
+        )
+        l = torch.arange(depth, dtype=torch.float64)
+        θ, r = (torch.as_tensor(v, dtype=torch.float64) for v in (θ, ε**2 * samples ** (-1 / depth)))
+        other = engine._bound_cosine_sharp(θ, r, l, classes, depth, one=torch.ones_like(r), upper=True)
+        assert np.allclose(mine, other.numpy(), rtol=1e-10)
+
+    def test_holds_where_the_residual_part_counts(self):
+        """At ε where r^l > t (1+2θ/K)^{t-1}."""
+        sizes = {"theta": (0.5, 0.9), "epsilon": (1.2, 1.5), "layers": (3, 4)}
+        assert not attack("T6-sharp-cosine", restarts=30, steps=80, seed=0, **sizes).violated
+
     def test_remainder_dominates_the_opposite_signs(self):
         """The last case of the proof of T6' for 0.4 ≤ τ ≤ 0.9; both sides are monotone, so cells suffice."""
 

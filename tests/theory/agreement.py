@@ -1,4 +1,5 @@
-"""When a predicted curve and measured layers agree: one rule, used by the tests of the law and of their own power."""
+"""When a predicted curve and measured layers agree: one rule, used by the tests of the law and of their own
+power."""
 
 from __future__ import annotations
 

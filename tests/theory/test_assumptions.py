@@ -19,6 +19,7 @@ from pnc.theory import (
     residual_projection_of,
     signal_modes,
 )
+from pnc.theory.exact_weights import _haar
 from tests.strategies import cases, nearly_orthonormal, problems, signal_values
 
 
@@ -119,7 +120,8 @@ def test_each_violation_is_measured():
 
 
 def test_balance_is_asked_only_where_the_network_reaches():
-    """Orthogonal initial weights with d_h > d: ‖W_2ᵀW_2 - W_1W_1ᵀ‖ = ε², but nothing is off on the reachable space."""
+    """Orthogonal initial weights with d_h > d: ‖W_2ᵀW_2 - W_1W_1ᵀ‖ = ε², but nothing is off on the reachable
+    space."""
     rng = np.random.default_rng(1)
     problem = Problem(X=rng.standard_normal((5, 6)), y=[0, 1, 0, 1, 0])
     W1, W2 = (np.linalg.qr(rng.standard_normal((9, k)))[0] * 0.3 for k in (6, 9))
@@ -175,6 +177,15 @@ def test_projections_that_do_not_fit_are_refused(projection, message):
 def test_inputs_that_are_all_zero_are_refused():
     with pytest.raises(InvalidInputError, match="all zero"):
         data_modes(Problem(X=np.zeros((4, 3)), y=[0, 0, 1, 1]))
+
+
+def test_rotations_are_haar():
+    """Entries of a Haar-random matrix have mean 0 and variance 1/3; a bare QR factor has a biased
+    diagonal."""
+    rng = np.random.default_rng(0)
+    drawn = np.array([_haar(rng, 3) for _ in range(2000)])
+    assert np.abs(drawn.mean(axis=0)).max() < 5 / np.sqrt(3 * 2000)
+    assert (drawn**2).mean(axis=0) == pytest.approx(np.full((3, 3), 1 / 3), abs=0.05)
 
 
 def test_same_seed_same_weights():

@@ -11,7 +11,8 @@ from tests import oracles
 
 
 def test_within_rate_at_initialisation():
-    """Entries uniform on ±1/√fan_in, 200 draws: the mean ratio lies within five standard errors of d_l/(3 d_{l-1})."""
+    """Entries uniform on ±1/√fan_in, 200 draws: the mean ratio lies within five standard errors of d_l/(3
+    d_{l-1})."""
     rng = np.random.default_rng(0)
     widths, y = (12, 20, 8), np.arange(15) % 3
     X = rng.standard_normal((15, 12))

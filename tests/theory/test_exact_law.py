@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from pnc.theory import data_modes, exact_weights, layer_features, layer_gram, predict, residual_projection_of
+from pnc.theory import (
+    data_modes,
+    exact_weights,
+    layer_features,
+    layer_gram,
+    predict,
+    residual_projection_of,
+    signal_modes,
+)
 from tests import oracles, strategies
 from tests.theory.agreement import disagreements
 
@@ -79,7 +87,8 @@ def test_gram_law_as_written(case):
 @settings(max_examples=40)
 @given(strategies.cases(kinds=("wide", "nearly-orthonormal"), widths=("narrow",)))
 def test_haar_average_is_the_mean_over_random_residual_projections(case):
-    """Without a projection, both traces are expectations: the mean of many draws lies within five standard errors."""
+    """Without a projection, both traces are expectations: the mean of many draws lies within five standard
+    errors."""
     problem, network = case.problem, case.network
     if network.width >= problem.dimension:
         return
@@ -93,8 +102,82 @@ def test_haar_average_is_the_mean_over_random_residual_projections(case):
     for name in ("within_scatter", "between_scatter"):
         values = np.array([getattr(draw, name) for draw in draws])
         error = values.std(axis=0, ddof=1) / np.sqrt(len(draws))
-        assert np.all(np.abs(values.mean(axis=0) - getattr(average, name)) <= 5 * error + 1e-12 * values.max())
+        assert np.all(
+            np.abs(values.mean(axis=0) - getattr(average, name)) <= 5 * error + 1e-12 * values.max()
+        )
     assert "Haar" in average.provenance["residual"]
+
+
+@settings(max_examples=60)
+@given(strategies.cases())
+def test_fuzziness_as_written(case):
+    """T4 in the note's own letters, N × N matrices and all; for d_h < d with the Haar average of Π in
+    Z_lᵀZ_l."""
+    problem, network = case.problem, case.network
+    X, K, N, d, L = problem.X.T, problem.classes, problem.samples, problem.dimension, network.depth
+    Y, p = np.eye(K)[problem.y].T, problem.counts / problem.samples
+    averages = Y / problem.counts[:, None]
+    P_W, J, root = np.eye(N) - Y.T @ averages, np.eye(K) - p, np.diag(np.sqrt(p))
+    _, s, Vt = np.linalg.svd(Y / network.label_scale @ np.linalg.pinv(X), full_matrices=False)
+    keep = s > 2 * network.residual_scale**L
+    if s[-1] < 1e-10 * s[0]:
+        keep &= s > 1e-10 * s[0]
+    V, s = Vt[keep].T, s[keep]
+    off = X - V @ (V.T @ X)
+    curve = predict(problem, network)
+    rank = np.linalg.matrix_rank(averages @ X.T - p @ averages @ X.T)
+    for l in range(L):
+        share = 1.0
+        if network.width is not None and network.width < d and l > 0:
+            share = (network.width - len(s)) / (d - len(s))
+        signal = (X.T @ V * s ** (2 * l / L)) @ (V.T @ X)
+        gram = signal + share * network.residual_scale ** (2 * l) * off.T @ off
+        F = root @ J @ averages @ gram @ P_W
+        R = root @ J @ averages @ gram @ averages.T @ J.T @ root
+        values, axes = np.linalg.eigh(R)
+        values, axes = values[K - rank :], axes[:, K - rank :]
+        if not rank or values[0] < 1e-9 * values[-1]:
+            continue  # a square root of rounding is all that N × N arithmetic can tell here
+        expected = np.sum((axes.T @ F) ** 2 / values[:, None] ** 2) / N
+        noise = 1e-14 * N * np.abs(gram).max() / values[0]  # of R⁺ F
+        allowed = 2 * noise * np.sqrt(expected) + noise**2
+        assert curve.separation_fuzziness[l] == pytest.approx(expected, rel=1e-5, abs=allowed)
+
+
+@settings(max_examples=20)
+@given(strategies.cases(kinds=("wide",), widths=("narrow",)))
+def test_a_projection_is_freed_of_its_signal_part(case):
+    """Rows tilted towards the signal, as trained weights have them, count without that part."""
+    problem, network = case.problem, case.network
+    rows = residual_projection_of(exact_weights(problem, network, seed=0), problem, network)
+    if not rows.size:
+        return
+    signal = signal_modes(problem, network).right[:, 0]
+    tilted = rows.copy()
+    tilted[0] = np.cos(0.1) * rows[0] + np.sin(0.1) * signal
+    straight = predict(problem, network, residual_projection=rows)
+    assert predict(problem, network, residual_projection=tilted).compression == pytest.approx(
+        straight.compression, rel=1e-9
+    )
+
+
+def test_nearly_dependent_samples_are_still_independent():
+    """Condition 10^6: G counts as invertible and T1 holds to rounding; at 10^-17 of a difference it does
+    not."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((6, 10))
+    X[1] = X[0] + 1e-6 * X[1]
+    problem, network = strategies.Problem(X=X, y=np.arange(6) // 2), strategies.NetworkSpec(depth=3)
+    assert data_modes(problem).condition > 1e5
+    curve = predict(problem, network)
+    assert curve.provenance["statement"] == "T1"
+    assert curve.layers.tolist() == [0, 1, 2]
+    weights = exact_weights(problem, network, seed=0)
+    measured = [oracles.measure_layer(Z, problem.y) for Z in oracles.features_of_layers(weights, X)]
+    assert not disagreements(curve, measured, problem, network)
+    X[1] = X[0] + 1e-17 * X[1]
+    copied = strategies.Problem(X=X, y=np.arange(6) // 2)
+    assert predict(copied, network).provenance["statement"] == "T3"
 
 
 def test_provenance_says_why_a_statement_does_not_apply():

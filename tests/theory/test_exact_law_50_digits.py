@@ -1,4 +1,5 @@
-"""T1–T4 against weights constructed and measured in 50-digit arithmetic: 1e-9 with no allowance for rounding."""
+"""T1–T4 against weights constructed and measured in 50-digit arithmetic: 1e-9 with no allowance for
+rounding."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ KINDS = ("nearly-orthonormal", "wide", "tall", "imbalanced")
 def draw(index: int):
     """Problem, network and seed number `index`: every kind with narrow, equal and broad widths and both α.
 
-    The width leaves at least one residual direction: with none, tr Σ_W is exactly zero and has no relative error.
+    The width leaves at least one residual direction: with none, tr Σ_W is exactly zero and has no relative
+    error.
     """
     rng = np.random.default_rng([50, index])
     kind = KINDS[index % 4]

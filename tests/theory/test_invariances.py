@@ -75,9 +75,7 @@ def test_scale_of_the_inputs_enters_through_the_residual_scale(case, scale):
 def test_label_scale_enters_through_the_residual_scale(case):
     """C and D at label scale α and ε are those at 1 and ε α^{1/L}."""
     L, α = case.network.depth, case.network.label_scale
-    moved = replace(
-        case.network, label_scale=1.0, residual_scale=case.network.residual_scale * α ** (1 / L)
-    )
+    moved = replace(case.network, label_scale=1.0, residual_scale=case.network.residual_scale * α ** (1 / L))
     first, second = predict(case.problem, moved), predict(case.problem, case.network)
     assert_same_law(first, second, case.problem, moved, scale=α ** (-2 * np.arange(L) / L))
 

@@ -91,6 +91,12 @@ def test_classes_with_one_mean_leave_compression_undefined():
     curve = predict(Problem(X=X, y=[0, 0, 1, 1]), NetworkSpec(depth=3, residual_scale=0.1))
     assert np.isnan(curve.compression).all()
     assert np.isnan(curve.separation_fuzziness).all()
+    # with digits that do not add up exactly
+    rng = np.random.default_rng(0)
+    mean, away = rng.standard_normal(9), rng.standard_normal((4, 9))
+    X = mean + np.concatenate([away, -away])
+    curve = predict(Problem(X=X, y=np.tile([0, 0, 1, 1], 2)), NetworkSpec(depth=3, residual_scale=0.1))
+    assert np.isnan(curve.compression).all()
 
 
 def test_signal_that_the_initial_weights_hide_is_residual():

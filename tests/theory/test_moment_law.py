@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,7 @@ def balanced_weights(rng, dimension, depth, spread):
     """W_l = O_l D O_{l-1}ᵀ with one diagonal D for all layers: balanced, with any residual spectrum."""
     scales = np.exp(spread * rng.standard_normal(dimension))
     turns = [np.linalg.qr(rng.standard_normal((dimension, dimension)))[0] for _ in range(depth + 1)]
-    return [(after * scales) @ before.T for before, after in zip(turns[:-1], turns[1:])]
+    return [(after * scales) @ before.T for before, after in pairwise(turns)]
 
 
 @st.composite
@@ -74,6 +76,13 @@ def test_one_atom_is_the_geometric_law():
     assert law.holds(allowance=1e-12)
     assert law.ratios == pytest.approx(np.full(5, 0.09))
     assert np.abs(law.hankel).max() < 1e-12
+
+
+def test_hankel_matrices_of_two_atoms():
+    """Atoms 1 and 4 of equal weight: sizes 2 are definite by 1 - m_1/√(m_0 m_2), size 3 is singular."""
+    m = (1.0 + 4.0 ** np.arange(6)) / 2
+    expected = [1 - m[1] / np.sqrt(m[0] * m[2]), 1 - m[2] / np.sqrt(m[1] * m[3]), 0, 0]
+    assert moment_law(m).hankel == pytest.approx(expected, abs=1e-12)
 
 
 def test_atoms_at_zero_count_at_the_input_only():

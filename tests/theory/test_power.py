@@ -161,7 +161,8 @@ def test_fuzziness_without_its_square_is_rejected():
 
 
 def test_t1_form_on_data_that_need_t3_is_rejected():
-    """With N > d the labels are not interpolated: leaving out the floor of T3 is seen at every hidden layer."""
+    """With N > d the labels are not interpolated: leaving out the floor of T3 is seen at every hidden
+    layer."""
     problem, network, _, measured = setting("tall")
     statistics = layer_statistics(problem, network)
     wrong = curve_from(
@@ -172,13 +173,16 @@ def test_t1_form_on_data_that_need_t3_is_rejected():
 
 
 def test_bounds_reject_a_rate_with_a_wrong_exponent():
-    """T5 and T6 are narrow enough that n^{1/(L-1)} for n^{1/L} in the rate, or D of another layer, falls outside."""
+    """T5 and T6 are narrow enough that n^{1/(L-1)} for n^{1/L} in the rate, or D of another layer, falls
+    outside."""
     rng = np.random.default_rng(2)
     rows = np.linalg.qr(rng.standard_normal((20, 12)))[0].T
     problem = Problem(X=rows + 0.004 * rng.standard_normal((12, 20)), y=np.repeat([0, 1, 2], 4))
     network = NetworkSpec(depth=4, residual_scale=0.3)
     curve, found = predict(problem, network), bounds(problem, network)
-    assert np.all((found.compression_lower <= curve.compression) & (curve.compression <= found.compression_upper))
+    assert np.all(
+        (found.compression_lower <= curve.compression) & (curve.compression <= found.compression_upper)
+    )
     wrong = curve.compression[0] * (0.09 / 4 ** (1 / 3)) ** np.arange(4)
     assert np.all((wrong < found.compression_lower) | (wrong > found.compression_upper) | (np.arange(4) == 0))
     data = measure_data(problem)
@@ -187,7 +191,9 @@ def test_bounds_reject_a_rate_with_a_wrong_exponent():
     line = discrimination_bounds(problem, network)
     # at layer 0 the residual of the means is not small against their signal yet
     assert np.all((line.upper - line.lower < 0.2 * np.abs(1 - line.linear))[1:])
-    assert not np.any((line.lower[:-1] <= curve.discrimination[1:]) & (curve.discrimination[1:] <= line.upper[:-1]))
+    assert not np.any(
+        (line.lower[:-1] <= curve.discrimination[1:]) & (curve.discrimination[1:] <= line.upper[:-1])
+    )
 
 
 def test_moment_law_rejects_a_sequence_that_bends_the_wrong_way():

@@ -31,11 +31,10 @@ def test_spectrum_of_constructed_weights(case):
     for l, Z in enumerate(oracles.features_of_layers(weights, problem.X)):
         for centred in (False, True):
             measured = np.linalg.svd(Z - centred * Z.mean(axis=0), compute_uv=False)
-            σ = np.sqrt(
-                layer_spectrum(problem, network, l, centred=centred, residual_projection=projection)
-            )
+            σ = np.sqrt(layer_spectrum(problem, network, l, centred=centred, residual_projection=projection))
             size = min(σ.size, measured.size)
-            # u times a small constant, times what the construction of M amplifies; the rest beyond either size is zero
+            # u times a small constant, times what the construction of M amplifies; the rest beyond either
+            # size is zero
             allowed = 1e-12 * (l + 1) * measured[0]
             assert np.abs(σ[:size] - measured[:size]).max() <= allowed
             assert max(σ[size:].max(initial=0), measured[size:].max(initial=0)) <= allowed
@@ -56,7 +55,8 @@ def test_orthonormal_closed_form(case):
 
 
 def test_ranks_in_closed_form():
-    """K = 3, n = 16, ε = 1/2, L = 4: the ranks of each layer from two eigenvalues, against sums written out."""
+    """K = 3, n = 16, ε = 1/2, L = 4: the ranks of each layer from two eigenvalues, against sums written
+    out."""
     network = NetworkSpec(depth=4, residual_scale=0.5)
     for l in range(4):
         pairs = orthonormal_spectrum(3, 16, network, l)

@@ -78,7 +78,8 @@ def test_nearest_centre_error_after_projection(features):
 
 
 def test_variance_bounds_are_met_with_equality():
-    """Within-class variance off the span of the means, equal classes: the share is 1/(1+C), stable rank (1+C)(K-1)."""
+    """Within-class variance off the span of the means, equal classes: the share is 1/(1+C), stable rank
+    (1+C)(K-1)."""
     K = 4
     means = np.hstack([np.eye(K) - 1 / K, np.zeros((K, 6))])
     noise = np.zeros((2, K + 6))
@@ -91,7 +92,8 @@ def test_variance_bounds_are_met_with_equality():
 
 
 def test_nearest_centre_bound_can_be_nearly_met():
-    """A share p of one class sits just past half-way: the error is p/2 and the bound 4 tr Σ_W/Δ² about p (1-p/2) / (1-p)²."""
+    """A share p of one class sits just past half-way: the error is p/2 and the bound 4 tr Σ_W/Δ² about p
+    (1-p/2) / (1-p)²."""
     N, p = 2000, 0.01
     Z = np.zeros((2 * N, 1))
     Z[N:] = 1.0
@@ -105,10 +107,13 @@ def test_nearest_centre_bound_can_be_nearly_met():
 
 
 def test_c_and_d_alone_do_not_bound_the_error():
-    """The note's remark: one class of norm 100 makes C small while two classes of norm 1 are lost in their noise."""
+    """The note's remark: one class of norm 100 makes C small while two classes of norm 1 are lost in their
+    noise."""
     means = np.diag([1.0, 1.0, 100.0])
     along = 5 * np.array([-1.0, 1.0, 0.0])
-    Z = np.vstack([means[0] + along, means[0] - along, means[1] + along, means[1] - along, means[2], means[2]])
+    Z = np.vstack(
+        [means[0] + along, means[0] - along, means[1] + along, means[1] - along, means[2], means[2]]
+    )
     y = np.repeat([0, 1, 2], 2)
     layer = oracles.measure_layer(Z, y)
     error = nearest_centre_error(Z, y, class_means(Z, y))

@@ -1,0 +1,43 @@
+"""One line each for what a command works on."""
+
+from __future__ import annotations
+
+from pnc.cli.output import number
+from pnc.data import Problem
+from pnc.spec import NetworkSpec, TrainSpec
+from pnc.theory import measure_data
+
+__all__ = ["describe_network", "describe_problem", "describe_training"]
+
+
+def describe_problem(problem: Problem) -> str:
+    """Sizes, θ, and the notes of the problem."""
+    data = measure_data(problem)
+    counts = problem.counts
+    sizes = f"n = {counts[0]}" if problem.balanced else f"n = {counts.min()}…{counts.max()}"
+    text = f"problem: {problem.name}, K = {problem.classes}, {sizes}, N = {problem.samples}, d = {problem.dimension}"
+    if data.gram_invertible:
+        text += f", θ = {number(data.theta_entrywise, 3)} (spectral {number(data.theta_spectral, 3)})"
+    else:
+        text += f", rank {data.rank}"
+    scale = problem.provenance.get("scale") or problem.provenance.get("preprocessing", {}).get("scale")
+    if isinstance(scale, str):
+        text += f", scale {scale}"
+    return "\n".join([text, *(f"note: {note}" for note in problem.notes)])
+
+
+def describe_network(network: NetworkSpec) -> str:
+    """Depth, width, ε and α."""
+    width = "any width ≥ d" if network.width is None else f"width {network.width}"
+    return (
+        f"network: L = {network.depth}, {width}, ε = {number(network.residual_scale)}, "
+        f"α = {number(network.label_scale)}"
+    )
+
+
+def describe_training(train: TrainSpec, *, device: str, sizes: str) -> str:
+    """Initial weights, engine, coordinates and their size, device."""
+    return (
+        f"training: {train.weights} weights, {train.engine}, {train.coordinates} coordinates ({sizes}), "
+        f"{train.dtype} on {device}, seed {train.seed}"
+    )

@@ -1,0 +1,73 @@
+"""The command line: `pnc predict | simulate | measure | compare`.
+
+Exit status: 0 fine, 2 bad usage or input, 3 theory and measurement disagree, 4 inconclusive.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from pnc import __version__
+from pnc.cli.compare import compare
+from pnc.cli.measure import measure
+from pnc.cli.predict import predict
+from pnc.cli.simulate import simulate
+from pnc.errors import PncError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Theory of what each layer of a deep network does to its classes, held against experiment.",
+    epilog="Exit status: 0 agrees, 2 bad input, 3 disagrees, 4 inconclusive.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (predict, simulate, measure, compare):
+    app.command()(command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"pnc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; bad input and bad usage become one line on stderr and exit status 2."""
+    try:
+        status: Any = app(args=arguments, standalone_mode=False)
+    except PncError as error:
+        _fail(str(error))
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except KeyboardInterrupt:
+        status = 130
+    except Exception as error:
+        # a usage error of the argument parser: it knows how to say what is wrong
+        if not hasattr(error, "format_message"):
+            raise
+        if not error.format_message():  # no arguments: the help has been printed
+            sys.exit(2)
+        _fail(f"{error.format_message()} See pnc --help.")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print(f"pnc: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,157 @@
+"""The options that commands share, declared once."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from pnc.errors import InvalidInputError
+from pnc.spec import Coordinates, Engine, InitialWeights
+
+if TYPE_CHECKING:
+    from pnc.compare import Limits
+
+__all__ = [
+    "OUTPUT",
+    "TRAINING",
+    "ClassesOption",
+    "ComponentsOption",
+    "CompressionLimitOption",
+    "CoordinatesChoice",
+    "DataDirOption",
+    "DataOption",
+    "DepthOption",
+    "DimensionOption",
+    "DiscriminationLimitOption",
+    "DtypeChoice",
+    "EngineChoice",
+    "EpsilonOption",
+    "JsonOption",
+    "LabelScaleOption",
+    "SamplesOption",
+    "ScaleChoice",
+    "ScaleOption",
+    "SeedOption",
+    "ThetaOption",
+    "WeightsChoice",
+    "WhitenOption",
+    "WidthOption",
+    "class_sizes",
+    "limits_of",
+]
+
+
+def _choices(name: str, values: tuple[str, ...]) -> type[Enum]:
+    return Enum(name, {value: value for value in values}, type=str)
+
+
+WeightsChoice = _choices("WeightsChoice", get_args(InitialWeights))
+EngineChoice = _choices("EngineChoice", get_args(Engine))
+CoordinatesChoice = _choices("CoordinatesChoice", get_args(Coordinates))
+ScaleChoice = _choices("ScaleChoice", ("orthonormal", "unit-norm", "unit-variance"))
+
+DtypeChoice = _choices("DtypeChoice", ("float64", "float32"))
+
+DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
+
+DepthOption = Annotated[
+    int, typer.Option("--depth", help="L, the number of weight matrices.", rich_help_panel=NETWORK)
+]
+WidthOption = Annotated[
+    int | None, typer.Option("--width", help="Hidden width; default: the wider of d and 512.", rich_help_panel=NETWORK)
+]
+EpsilonOption = Annotated[
+    float | None,
+    typer.Option(
+        "--epsilon", help="ε, initial and residual scale; default 0.3, more beyond depth 8.", rich_help_panel=NETWORK
+    ),
+]
+LabelScaleOption = Annotated[
+    float, typer.Option("--label-scale", help="α: the net is trained to Y/α.", rich_help_panel=NETWORK)
+]
+ClassesOption = Annotated[
+    int | None, typer.Option("--classes", help="K; default 3, or what the file holds.", rich_help_panel=DATA)
+]
+SamplesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--samples-per-class",
+        metavar="N|N,N,…",
+        help="n, or one size a class; default 10, fewer beyond 20 classes.",
+        rich_help_panel=DATA,
+    ),
+]
+DimensionOption = Annotated[
+    int | None, typer.Option("--dimension", help="Input dimension d; default ⌈5N/3⌉.", rich_help_panel=DATA)
+]
+ThetaOption = Annotated[
+    float | None,
+    typer.Option("--theta", help="θ of nearly orthonormal data, below 1; default 0.2.", rich_help_panel=DATA),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of every random draw.")]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="FILE|NAME",
+        help="A problem file (.npz or .safetensors with X, y), fashion-mnist, nearly-orthonormal (the default), "
+        "orthonormal, orthonormal-noise or gaussian-clusters.",
+        rich_help_panel=DATA,
+    ),
+]
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where a data set's files are.", rich_help_panel=DATA)
+]
+ComponentsOption = Annotated[
+    int | None, typer.Option("--components", help="Keep so many principal components.", rich_help_panel=DATA)
+]
+WhitenOption = Annotated[
+    bool, typer.Option("--whiten", help="Give all kept components the same variance.", rich_help_panel=DATA)
+]
+ScaleOption = Annotated[
+    ScaleChoice | None,
+    typer.Option("--scale", help="Scale of real data; default orthonormal (X Xᵀ = I).", rich_help_panel=DATA),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUTPUT)]
+CompressionLimitOption = Annotated[
+    float,
+    typer.Option("--compression-limit", help="Largest relative error of C_l that agrees.", rich_help_panel=OUTPUT),
+]
+DiscriminationLimitOption = Annotated[
+    float,
+    typer.Option(
+        "--discrimination-limit", help="Largest relative error of 1 - D_l that agrees.", rich_help_panel=OUTPUT
+    ),
+]
+
+
+def limits_of(compression: float, discrimination: float) -> Limits:
+    """The limits of a comparison, from the two that the command line sets."""
+    from pnc.compare import Limits
+
+    return Limits(compression=compression, discrimination=discrimination)
+
+
+def class_sizes(text: str | None) -> int | tuple[int, ...] | None:
+    """`"10"` → 10, `"5,10,20"` → (5, 10, 20).
+
+    Raises:
+        InvalidInputError: not whole numbers separated by commas.
+
+    >>> class_sizes("5,10,20")
+    (5, 10, 20)
+    """
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidInputError(
+            got=f"--samples-per-class {text!r}",
+            expected="a whole number, or one for every class separated by commas",
+            next_step="pass for instance 10 or 5,10,20",
+        ) from None
+    return sizes[0] if len(sizes) == 1 else sizes

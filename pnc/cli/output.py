@@ -1,0 +1,149 @@
+"""What commands print: tables for people on stdout, JSON for programs, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pnc.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from pnc.compare import Comparison, LawFit
+
+__all__ = ["law_line", "number", "print_comparison", "print_json", "print_table", "read_text", "span"]
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object with sorted keys."""
+    print(json.dumps(value, sort_keys=True, allow_nan=False))
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number in as few characters as `digits` allow; a dash where it is undefined.
+
+    >>> number(0.06130), number(1.2e-9), number(float("nan"))
+    ('0.0613', '1.200e-09', '–')
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else ("∞" if value > 0 else "-∞")
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e4:
+        return f"{value:.{digits}g}"
+    return f"{value:.{digits - 1}e}"
+
+
+def span(lower: float, upper: float, digits: int = 4) -> str:
+    """An interval, or a dash where it is undefined."""
+    if math.isnan(lower) and math.isnan(upper):
+        return "–"
+    return f"[{number(lower, digits)}, {number(upper, digits)}]"
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns aligned to the right, as wide as they need to be."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    for line in lines:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def law_line(name: str, fit: LawFit | None, predicted: LawFit | None, *, geometric: bool) -> str:
+    """One line for a fitted law: rate, interval, R², where the phase begins, and the prediction's own rate."""
+    if fit is None:
+        return f"{name}: fewer than two layers to fit"
+
+    def rate(slope: float) -> str:
+        return number(math.exp(slope) if geometric else slope)
+
+    text = f"{name} = {rate(fit.slope)}"
+    if not math.isnan(fit.slope_lower):
+        text += f"  {fit.confidence:.0%} interval [{rate(fit.slope_lower)}, {rate(fit.slope_upper)}]"
+    if not math.isnan(fit.r_squared):
+        text += f"  R² = {fit.r_squared:.6f}"
+    text += f"  layers {fit.onset}…{fit.onset + fit.layers - 1}"
+    if predicted is not None:
+        text += f"  predicted {rate(predicted.slope)}"
+    return text
+
+
+def _share(value: float) -> str:
+    """A relative error in per cent."""
+    if not math.isfinite(value):
+        return "–"
+    if abs(value) < 5e-5:
+        return "0.00%"
+    return f"{value:+.2%}" if abs(value) < 10 else f"×{value + 1:.3g}"
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """The table of predicted, measured, error and bounds, the two fits, and the limits that were applied."""
+    predicted, measured, bounds = comparison.predicted, comparison.measured, comparison.bounds
+    certificate, layers = comparison.certificate, measured.layers.tolist()
+
+    def interval(lower: Any, upper: Any, within: Any, digits: int) -> list[str]:
+        places = {l: i for i, l in enumerate(within.layers.tolist())}
+        return [span(lower[places[l]], upper[places[l]], digits) for l in layers]
+
+    compression = {
+        "layer": [str(l) for l in layers],
+        "C predicted": [number(v) for v in predicted.compression],
+        "C measured": [number(v) for v in measured.compression],
+        "error": [_share(v) for v in comparison.relative_error],
+    }
+    discrimination = {
+        "layer": compression["layer"],
+        "D predicted": [number(v, 5) for v in predicted.discrimination],
+        "D measured": [number(v, 5) for v in measured.discrimination],
+        "error of 1-D": [number(v, 2) for v in comparison.discrimination_error],
+    }
+    if bounds is not None:
+        compression["bounds (T5)"] = interval(bounds.compression_lower, bounds.compression_upper, bounds, 4)
+        discrimination["bounds (T6)"] = interval(bounds.discrimination_lower, bounds.discrimination_upper, bounds, 5)
+    if certificate is not None:
+        c = certificate
+        compression["certificate (T8)"] = interval(c.compression_lower, c.compression_upper, c, 4)
+        discrimination["certificate (T8)"] = interval(c.discrimination_lower, c.discrimination_upper, c, 6)
+    for table in (compression, discrimination):
+        print_table(list(table), zip(*table.values(), strict=True))
+        print()
+    if bounds is not None:
+        for name in ("T5", "T6"):
+            column = bounds.compression_lower if name == "T5" else bounds.discrimination_lower
+            if all(math.isnan(value) for value in column.tolist()):
+                print(f"no {name} bounds: {bounds.reasons[name]}")
+    if certificate is not None:
+        print(f"certificate (T8): widest at layer {layers[-1]} by the {certificate.dominant_term[layers[-1]]}")
+    print(law_line("geometric law: C_(l+1)/C_l", comparison.geometric, comparison.geometric_predicted, geometric=True))
+    print(law_line("linear law: D_(l+1) - D_l", comparison.linear, comparison.linear_predicted, geometric=False))
+    violations = comparison.moment_violation
+    if all(value is not None for value in violations.values()):
+        print(
+            "moment law (T7), largest violation: "
+            + ", ".join(f"{name.replace('_', ' ')} {number(value, 2)}" for name, value in violations.items())
+        )
+    limits = comparison.limits
+    print(
+        f"limits: C_l within {limits.compression:.0%}, 1 - D_l within {limits.discrimination:.0%} "
+        f"plus {limits.discrimination_floor:g}"
+    )
+
+
+def read_text(path: str) -> str:
+    """The text of a file, or of stdin for `-`.
+
+    Raises:
+        InvalidInputError: no such file, not text.
+    """
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            got=f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}",
+            expected="a JSON file, or - for stdin",
+            next_step="write one with `pnc predict --json > predicted.json`",
+        ) from error

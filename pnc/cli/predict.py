@@ -1,0 +1,97 @@
+"""`pnc predict`: what theory says of every layer."""
+
+from __future__ import annotations
+
+from pnc.cli.options import (
+    ClassesOption,
+    ComponentsOption,
+    DataDirOption,
+    DataOption,
+    DepthOption,
+    DimensionOption,
+    EpsilonOption,
+    JsonOption,
+    LabelScaleOption,
+    SamplesOption,
+    ScaleOption,
+    SeedOption,
+    ThetaOption,
+    WhitenOption,
+    WidthOption,
+    class_sizes,
+)
+from pnc.cli.output import number, print_json, print_table, span
+
+__all__ = ["predict"]
+
+
+def predict(
+    depth: DepthOption = 6,
+    classes: ClassesOption = None,
+    samples_per_class: SamplesOption = None,
+    dimension: DimensionOption = None,
+    width: WidthOption = None,
+    epsilon: EpsilonOption = None,
+    theta: ThetaOption = None,
+    label_scale: LabelScaleOption = 1.0,
+    data: DataOption = None,
+    data_dir: DataDirOption = None,
+    components: ComponentsOption = None,
+    whiten: WhitenOption = False,
+    scale: ScaleOption = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """What theory says of every layer of a trained deep linear network; trains nothing."""
+    from pnc.data import resolve_data
+    from pnc.spec import NetworkSpec
+    from pnc.theory import bounds, measure_data
+    from pnc.theory import predict as predict_curve
+
+    network = NetworkSpec(depth=depth, width=width, residual_scale=epsilon, label_scale=label_scale)
+    problem = resolve_data(
+        data,
+        classes=classes,
+        samples_per_class=class_sizes(samples_per_class),
+        dimension=dimension,
+        theta=theta,
+        seed=seed,
+        data_dir=data_dir,
+        components=components,
+        whiten=whiten,
+        scale=None if scale is None else scale.value,
+    )
+    curve, limits = predict_curve(problem, network), bounds(problem, network)
+    if json:
+        result = curve.to_dict()
+        result["provenance"]["data"] = dict(problem.provenance)
+        result["provenance"]["notes"] = list(problem.notes)
+        result["bounds"] = limits.to_dict()
+        result["assumptions"] = measure_data(problem).to_dict()
+        from pnc.curves import json_ready
+
+        print_json(json_ready(result))
+        return
+    from pnc.cli.describe import describe_network, describe_problem
+
+    print(describe_problem(problem))
+    print(describe_network(network))
+    print(f"law: {curve.provenance['statement']}, {curve.provenance['reason']}")
+    print_table(
+        ["layer", "C", "bounds (T5)", "D", "bounds (T6)", "tr Σ_W", "tr Σ_B", "fuzziness"],
+        (
+            [
+                str(l),
+                number(curve.compression[i]),
+                span(limits.compression_lower[i], limits.compression_upper[i]),
+                number(curve.discrimination[i], 6),
+                span(limits.discrimination_lower[i], limits.discrimination_upper[i], 6),
+                number(curve.within_scatter[i]),
+                number(curve.between_scatter[i]),
+                number(curve.separation_fuzziness[i]),
+            ]
+            for i, l in enumerate(curve.layers.tolist())
+        ),
+    )
+    for name, reason in curve.provenance["not_applicable"].items():
+        print(f"{name} does not apply: {reason}")

@@ -1,0 +1,51 @@
+"""How close is close enough: the limits of a comparison, all of them options, all of them printed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from pnc.errors import InvalidInputError
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits within which theory and measurement agree and the assumptions count as satisfied.
+
+    Args:
+        compression: largest relative error of C_l.
+        discrimination: largest error of 1 - D_l, relative to its prediction …
+        discrimination_floor: … plus this.
+        map_error: largest ν relative to ‖M X‖ on the signal directions (A1).
+        imbalance: largest δ_l relative to ε², over l = 1…L-1 (A2).
+        residual_spread: largest |ε_min/ε - 1|, |ε_max/ε - 1| of the residual singular values but K a layer (A3).
+
+    Raises:
+        InvalidInputError: a limit that is not a number above 0.
+
+    >>> Limits().compression
+    0.1
+    """
+
+    compression: float = 0.10
+    discrimination: float = 0.10
+    discrimination_floor: float = 0.005
+    map_error: float = 1e-3
+    imbalance: float = 1.0
+    residual_spread: float = 0.5
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value > 0):
+                raise InvalidInputError(
+                    got=f"limit {field.name} = {value}",
+                    expected="a finite number above 0",
+                    next_step="pass a larger limit, or leave it out for the default",
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
