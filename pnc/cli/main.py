@@ -1,4 +1,4 @@
-"""The command line: `pnc predict | simulate | measure | compare`.
+"""The command line: one thin file a command.
 
 Exit status: 0 fine, 2 bad usage or input, 3 theory and measurement disagree, 4 inconclusive.
 """
@@ -12,10 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from pnc import __version__
+from pnc.cli.cite import cite
 from pnc.cli.compare import compare
 from pnc.cli.measure import measure
 from pnc.cli.predict import predict
 from pnc.cli.simulate import simulate
+from pnc.cli.verify import verify
 from pnc.errors import PncError
 
 __all__ = ["app", "main"]
@@ -28,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, simulate, measure, compare):
+for command in (predict, simulate, measure, compare, verify, cite):
     app.command()(command)
 
 

@@ -33,9 +33,7 @@ def measure(
 
     where = resolve_device(device)
     layers, y, provenance = load_features(features)
-    curve = measure_features(
-        layers, y, classes=classes, fuzziness=fuzziness, device=where, dtypes=provenance["dtypes"]
-    )
+    curve = measure_features(layers, y, classes=classes, fuzziness=fuzziness, device=where, dtypes=provenance["dtypes"])
     hidden = [
         layer
         for layer, usable, c in zip(
@@ -83,6 +81,8 @@ def measure(
         print(law_line("geometric law: C_(l+1)/C_l", geometric, None, geometric=True))
         print(law_line("linear law: D_(l+1) - D_l", linear, None, geometric=False))
         if hidden:
-            print(f"BELOW_NOISE: C at layers {hidden} (*) is not resolved above the rounding of the features; use float64")
+            print(
+                f"BELOW_NOISE: C at layers {hidden} (*) is not resolved above the rounding of the features; use float64"
+            )
     if hidden:
         raise typer.Exit(4)

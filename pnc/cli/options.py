@@ -57,11 +57,10 @@ DtypeChoice = _choices("DtypeChoice", ("float64", "float32"))
 
 DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
 
-DepthOption = Annotated[
-    int, typer.Option("--depth", help="L, the number of weight matrices.", rich_help_panel=NETWORK)
-]
+DepthOption = Annotated[int, typer.Option("--depth", help="L, the number of weight matrices.", rich_help_panel=NETWORK)]
 WidthOption = Annotated[
-    int | None, typer.Option("--width", help="Hidden width; default: the wider of d and 512.", rich_help_panel=NETWORK)
+    int | None,
+    typer.Option("--width", help="Hidden width; default: the widest of d, 512 and 32 K.", rich_help_panel=NETWORK),
 ]
 EpsilonOption = Annotated[
     float | None,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from pnc.cli.options import (
     ClassesOption,
     ComponentsOption,
@@ -40,6 +44,11 @@ def predict(
     whiten: WhitenOption = False,
     scale: ScaleOption = None,
     seed: SeedOption = 0,
+    symbolic: Annotated[
+        bool, typer.Option("--symbolic", help="Print the formulas; --substitute puts the given numbers in.")
+    ] = False,
+    substitute: Annotated[bool, typer.Option("--substitute", help="With --symbolic: numbers for letters.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="With --symbolic: LaTeX.")] = False,
     json: JsonOption = False,
 ) -> None:
     """What theory says of every layer of a trained deep linear network; trains nothing."""
@@ -48,6 +57,9 @@ def predict(
     from pnc.theory import bounds, measure_data
     from pnc.theory import predict as predict_curve
 
+    if symbolic:
+        _print_formulas(depth, classes, samples_per_class, epsilon, label_scale, substitute=substitute, latex=latex)
+        return
     network = NetworkSpec(depth=depth, width=width, residual_scale=epsilon, label_scale=label_scale)
     problem = resolve_data(
         data,
@@ -95,3 +107,38 @@ def predict(
     )
     for name, reason in curve.provenance["not_applicable"].items():
         print(f"{name} does not apply: {reason}")
+
+
+def _print_formulas(
+    depth: int,
+    classes: int | None,
+    samples_per_class: str | None,
+    epsilon: float | None,
+    label_scale: float,
+    *,
+    substitute: bool,
+    latex: bool,
+) -> None:
+    from pnc.errors import InvalidInputError
+    from pnc.spec import NetworkSpec, ProblemSpec
+    from pnc.theory.symbolic import symbolic_prediction
+
+    problem = ProblemSpec(classes=classes or 3, samples_per_class=class_sizes(samples_per_class))
+    network = NetworkSpec(depth=depth, residual_scale=epsilon, label_scale=label_scale)
+    if len(set(problem.counts)) > 1:
+        raise InvalidInputError(
+            got=f"class sizes {problem.counts} with --symbolic",
+            expected="equal classes, which have a closed form",
+            next_step="leave out --symbolic: the numbers hold for any class sizes",
+        )
+    print(
+        symbolic_prediction(
+            problem.classes,
+            problem.counts[0],
+            network.depth,
+            network.residual_scale,
+            network.label_scale,
+            substitute=substitute,
+            latex=latex,
+        )
+    )

@@ -78,14 +78,10 @@ def simulate(
         float | None,
         typer.Option("--learning-rate", help="Of descent; default a stable one.", rich_help_panel=TRAINING),
     ] = None,
-    steps: Annotated[
-        int, typer.Option("--steps", help="Most steps.", rich_help_panel=TRAINING)
-    ] = 100_000,
+    steps: Annotated[int, typer.Option("--steps", help="Most steps.", rich_help_panel=TRAINING)] = 100_000,
     loss_tolerance: Annotated[
         float,
-        typer.Option(
-            "--loss-tolerance", help="Stop at this share of the initial loss.", rich_help_panel=TRAINING
-        ),
+        typer.Option("--loss-tolerance", help="Stop at this share of the initial loss.", rich_help_panel=TRAINING),
     ] = 1e-16,
     record: Annotated[
         int, typer.Option("--record", help="Points of the training to record curves at.", rich_help_panel=OUTPUT)
@@ -212,8 +208,10 @@ def _print(
     if "default_weights" in result:
         rates = result["default_weights"]
         shown = zip(rates["predicted"], rates["measured"], strict=True)
-        print("T9 (default weights), C_(l+1)/C_l predicted and measured: "
-              + ", ".join(f"{'–' if p is None else number(p, 3)} {number(m, 3)}" for p, m in shown))
+        print(
+            "T9 (default weights), C_(l+1)/C_l predicted and measured: "
+            + ", ".join(f"{'–' if p is None else number(p, 3)} {number(m, 3)}" for p, m in shown)
+        )
     print(f"\n{comparison.verdict.name}: {advice}")
 
 
@@ -247,9 +245,10 @@ def _write(
         "problem": {"name": problem.name, "notes": list(problem.notes), **problem.provenance},
         "network": network.to_dict(),
         "train": train.to_dict(),
-        **{name: result[name] for name in (
-            "outcome", "loss", "steps", "gradients", "flow_time", "seconds", "history", "advice"
-        )},
+        **{
+            name: result[name]
+            for name in ("outcome", "loss", "steps", "gradients", "flow_time", "seconds", "history", "advice")
+        },
         "device": run.measured.provenance["device"],
     }
     title = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,9 +110,7 @@ def _certificate_fields(certificate: Certificate) -> dict[str, Any]:
     }
 
 
-def assumption_failures(
-    residuals: WeightAssumptions, limits: Limits, *, residual_scale: float
-) -> tuple[str, ...]:
+def assumption_failures(residuals: WeightAssumptions, limits: Limits, *, residual_scale: float) -> tuple[str, ...]:
     """Which of A1–A3 measured weights break, each with the number and the limit; empty where none.
 
     A1: ν relative to ‖M X‖. A2: δ_l relative to ε². A3: root-mean-square distance of the residual singular values from
@@ -121,9 +118,7 @@ def assumption_failures(
     """
     found = []
     if not residuals.map_error_relative <= limits.map_error:
-        found.append(
-            f"A1 (minimum norm): ν/‖MX‖ = {residuals.map_error_relative:.3g}, limit {limits.map_error:.3g}"
-        )
+        found.append(f"A1 (minimum norm): ν/‖MX‖ = {residuals.map_error_relative:.3g}, limit {limits.map_error:.3g}")
     imbalance = float(np.nanmax(residuals.imbalance)) / residual_scale**2
     if not imbalance <= limits.imbalance:
         layer = int(np.nanargmax(residuals.imbalance)) + 1
@@ -246,9 +241,7 @@ def compare(
         )
 
     reasons: list[str] = []
-    failures = (
-        assumption_failures(residuals, limits, residual_scale=residual_scale) if residuals is not None else ()
-    )
+    failures = assumption_failures(residuals, limits, residual_scale=residual_scale) if residuals is not None else ()
     outside = np.zeros(common.size, dtype=bool) if certified is None else ~certified
     if outside.any():
         # a theorem about these very weights: no assumption is left to blame
@@ -268,7 +261,9 @@ def compare(
     settled = verdict is not Verdict.NOT_CONVERGED
     if settled and wrong_c.any():
         worst = int(np.argmax(np.where(wrong_c, np.abs(relative), -1)))
-        share = f"off by {relative[worst]:+.2%}" if relative[worst] < 1 else f"{relative[worst] + 1:.3g} times predicted"
+        share = (
+            f"off by {relative[worst]:+.2%}" if relative[worst] < 1 else f"{relative[worst] + 1:.3g} times predicted"
+        )
         reasons.append(
             f"C_{common[worst]} is {share} (limit {limits.compression:.0%}; "
             f"{wrong_c.sum()} of {compared_c.sum()} layers)"

@@ -55,7 +55,9 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise InvalidInputError(
-            got=f"output folder {path}: {error.strerror}", expected="a place to write to", next_step="choose another --out"
+            got=f"output folder {path}: {error.strerror}",
+            expected="a place to write to",
+            next_step="choose another --out",
         ) from error
     try:
         temporary.chmod(0o755)
@@ -128,5 +130,7 @@ def write_run(
         if weights:
             from safetensors.numpy import save_file
 
-            save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, folder / "weights.safetensors")
+            save_file(
+                {name: np.ascontiguousarray(value) for name, value in weights.items()}, folder / "weights.safetensors"
+            )
     return Path(path)

@@ -30,13 +30,12 @@ def resolve_device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    usable = device is not None and (
-        device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < count)
-    )
+    usable = device is not None and (device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < count))
     if not usable:
         raise InvalidInputError(
             got=f"device {name!r}",
-            expected="auto, cpu" + (f" or cuda:0 … cuda:{count - 1}" if count else " (this machine has no CUDA device)"),
+            expected="auto, cpu"
+            + (f" or cuda:0 … cuda:{count - 1}" if count else " (this machine has no CUDA device)"),
             next_step="pass --device auto",
         )
     return device

@@ -12,7 +12,7 @@ Every run of a batch has its own time, step, number of stages and error test; no
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ _CURVATURE_EVERY = 10  # accepted steps between estimates of the largest curvatu
 _CURVATURE_MARGIN = 1.2  # the power iteration comes from below
 
 
-@lru_cache(maxsize=None)
+@cache
 def _coefficients(stages: int) -> Float[np.ndarray, "stages 4"]:
     """Rows (μ_j, ν_j, μ̃_j, γ̃_j), j = 1…s, of the method with s stages (Sommeijer et al. 1997, section 2)."""
     w0 = 1 + _DAMPING / stages**2

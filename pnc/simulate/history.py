@@ -40,9 +40,7 @@ class Recorder:
         curves: weights in one row → (compression, discrimination), each (L,).
     """
 
-    def __init__(
-        self, points: int, curves: Callable[[torch.Tensor], tuple[np.ndarray, np.ndarray]]
-    ) -> None:
+    def __init__(self, points: int, curves: Callable[[torch.Tensor], tuple[np.ndarray, np.ndarray]]) -> None:
         self.points, self._curves = points, curves
         self._stride, self._seen = 1, 0
         self._rows: list[tuple[float, float, np.ndarray, np.ndarray]] = []

@@ -43,9 +43,7 @@ def haar(rng: np.random.Generator, rows: int, columns: int) -> Float[np.ndarray,
     return q * np.where(np.diag(r) < 0, -1.0, 1.0)
 
 
-def first_factor(
-    data: EconomicalData, network: NetworkSpec, *, seed: int
-) -> Float[np.ndarray, "width d"]:
+def first_factor(data: EconomicalData, network: NetworkSpec, *, seed: int) -> Float[np.ndarray, "width d"]:
     """`W_1/ε` of a network narrower than its inputs, with orthonormal rows: the first thing that is drawn."""
     return haar(np.random.default_rng([seed, 0]), network.width, data.basis.shape[0])
 
@@ -141,9 +139,7 @@ def full_orthogonal_weights(
     return [network.residual_scale * w for w in [*rotations, rows]]
 
 
-def default_weights(
-    data: EconomicalData, network: NetworkSpec, *, seed: int
-) -> list[Float[np.ndarray, "out in"]]:
+def default_weights(data: EconomicalData, network: NetworkSpec, *, seed: int) -> list[Float[np.ndarray, "out in"]]:
     """PyTorch's `nn.Linear` law: entries uniform in ±1/√(fan in), so their variance is 1/(3 fan in) (T9).
 
     Shapes: W_1 (d_h, d), hidden (d_h, d_h), W_L (K, d_h).

@@ -112,9 +112,7 @@ def initial_weights(
         InvalidInputError: a width that is not stated or too small for the labels.
     """
     if network.width is None:
-        raise InvalidInputError(
-            got="a network without a width", expected="a hidden width", next_step="pass --width"
-        )
+        raise InvalidInputError(got="a network without a width", expected="a hidden width", next_step="pass --width")
     signal_modes(problem, network)  # refuses a width that the labels cannot pass
     data = economical(problem, network)
     reduced = train.coordinates == "reduced"
@@ -145,7 +143,8 @@ def simulate(
 
     Args:
         problem: inputs and labels.
-        network: depth, width, ε and α; without a width, the wider of the input dimension and 512.
+        network: depth, width, ε and α; without a width, the widest of the input dimension, 512
+            and 32 K (the law's error falls like K over the width).
         train: how; `TrainSpec()` where not given.
         progress: called about ten times a second.
 
@@ -159,7 +158,7 @@ def simulate(
     """
     train = train or TrainSpec()
     if network.width is None:
-        network = replace(network, width=max(512, problem.dimension))
+        network = replace(network, width=max(512, problem.dimension, 32 * problem.classes))
     device = resolve_device(train.device)
     dtype = getattr(torch, train.dtype)
     start, data = initial_weights(problem, network, train)

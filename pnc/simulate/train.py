@@ -103,9 +103,7 @@ class _Monitor:
         (then, before), (_, after) = self._trail[0], self._trail[-1]
         falling = before - after > 0.02
         left = (after - math.log(self.tolerance)) * (now - then) / (before - after) if falling else None
-        self.progress(
-            Progress(phase=phase, steps=steps, loss=loss, seconds=now - self.began, seconds_left=left)
-        )
+        self.progress(Progress(phase=phase, steps=steps, loss=loss, seconds=now - self.began, seconds_left=left))
 
     def exhausted(self, error: Float[Tensor, "1 K m"]) -> Outcome:
         """PLATEAU where a signal direction is still unlearned, STEP_LIMIT otherwise."""
