@@ -70,7 +70,7 @@ def _steps_per_second(run: Callable[[], Any], steps: int, device: str) -> float:
 
 
 def engine_rows(device: str) -> list[dict[str, Any]]:
-    """Steps a second of descent, reduced and full, with the share of the arithmetic that a matrix product reaches there."""
+    """Steps a second of descent, reduced and full, and the rate at which the weights are read and written."""
     problem = draw(ProblemSpec(classes=3, samples_per_class=10))
     rows = []
     for coordinates, width, depth, steps in (

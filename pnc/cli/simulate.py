@@ -170,7 +170,7 @@ def simulate(
         "history": None if run.history is None else run.history.to_dict(),
     }
     if train.weights == "default":
-        result["default_weights"] = _default_rates(problem.counts, problem.dimension, network, run.measured)
+        result["default_weights"] = _default_rates(problem, network, run.measured)
     if json:
         print_json(result)
     else:
@@ -215,19 +215,29 @@ def _print(
     print(f"\n{comparison.verdict.name}: {advice}")
 
 
-def _default_rates(counts: Any, dimension: int, network: Any, measured: Any) -> dict[str, Any]:
-    """T9's ratios of C beside the measured ones."""
+def _default_rates(problem: Any, network: Any, measured: Any) -> dict[str, Any]:
+    """T9's ratios of C, with the correction for finite width where it applies, beside the measured ones."""
     from pnc.curves import json_ready
-    from pnc.theory import default_weights_rates
+    from pnc.theory import default_weights_rates, default_weights_ratios
 
-    rates = default_weights_rates(
-        counts, [dimension] + [network.width] * (network.depth - 1), label_scale=network.label_scale
-    )
+    widths = [problem.dimension] + [network.width] * (network.depth - 1)
+    first = default_weights_rates(problem.counts, widths, label_scale=network.label_scale)
+    corrected = None
+    if network.depth >= 3 and network.width > problem.classes:
+        corrected = default_weights_ratios(
+            dimension=problem.dimension,
+            width=network.width,
+            samples=problem.samples,
+            classes=problem.classes,
+            depth=network.depth,
+            label_scale=network.label_scale,
+        )
     return json_ready(
         {
-            "predicted": rates.compression,
+            "first_order": first.compression,
+            "predicted": first.compression if corrected is None else corrected,
             "measured": measured.compression[1:] / measured.compression[:-1],
-            "caveat": rates.caveat,
+            "caveat": first.caveat,
         }
     )
 

@@ -29,7 +29,7 @@ class Comparison:
         measured: likewise.
         relative_error: (n,) C_l measured / predicted - 1; NaN where either is undefined.
         discrimination_error: (n,) (1 - D_l) measured - predicted.
-        within_bounds: (n,) whether the measured C_l lies within the bounds; `None` where no bounds were given or none apply.
+        within_bounds: (n,) whether the measured C_l lies within the bounds; `None` where none were given or apply.
         certified: (n,) whether the measured C_l and D_l lie in their certificate; `None` where none was given.
         geometric: fit of log C_l against l, measured.
         linear: fit of D_l against l, measured.
@@ -70,7 +70,7 @@ class Comparison:
         return "; ".join([self.verdict.value, *self.reasons])
 
     def to_dict(self) -> dict[str, Any]:
-        """The measured curve's fields with `predicted`, `measured`, `bounds`, `relative_error`, `residuals`, `laws`, …"""
+        """The measured curve's fields with `predicted`, `measured`, `bounds`, `relative_error`, `residuals`, …"""
 
         def law(fit: LawFit | None) -> dict[str, Any] | None:
             return None if fit is None else fit.to_dict()
@@ -168,8 +168,8 @@ def compare(
     """Hold a measured curve against a predicted one, at the layers that both have.
 
     AGREES means: converged as far as is known; the assumptions measured within their limits; at every layer C_l within
-    `limits.compression` and 1 - D_l within `limits.discrimination` plus `limits.discrimination_floor` of the prediction for
-    ideal weights; and, where a certificate is given, C_l and D_l inside what the theory guarantees for the weights as
+    `limits.compression` and 1 - D_l within `limits.discrimination` plus `limits.discrimination_floor` of the prediction
+    for ideal weights; and, where a certificate is given, C_l and D_l inside what the theory guarantees for the weights as
     they are (T8), which leaves no tolerance to choose. What is not known (convergence, weights) is said in the reasons.
 
     Args:

@@ -16,8 +16,8 @@ class Verdict(Enum):
 
     AGREES = "theory and measurement agree within the stated limits"
     DISAGREES = (
-        "the assumptions hold within their limits and yet the curves differ: look at the layer named above, "
-        "and at the assumption measured furthest from its ideal"
+        "the assumptions hold within their limits and yet the curves differ: look at the layer that is named, and at "
+        "the assumption measured furthest from its ideal"
     )
     NOT_CONVERGED = "training has not reached its minimum, so there is nothing to compare yet"
     BELOW_NOISE = (

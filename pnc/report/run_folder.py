@@ -100,7 +100,7 @@ def write_run(
     title: str = "pnc",
     force: bool = False,
 ) -> Path:
-    """Write a run folder: run.json, curves.csv, predicted.csv, curves.png, curves.svg, weights.safetensors, report.html.
+    """Write a run folder: run.json, curves.csv, predicted.csv, curves.png and .svg, weights.safetensors, report.html.
 
     Args:
         path: the folder; its parents are made.

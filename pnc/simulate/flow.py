@@ -1,10 +1,10 @@
 """Gradient flow by a stabilised explicit method: neither plateaus nor saddles cost many steps.
 
-The flow `dW_l/dt = -∇_{W_l} loss` waits `~ ε^-(L-2)` on the initial plateau, and again at every saddle where some classes are
-learned and others are not, while what is learned relaxes in unit time. A classical explicit method then takes steps of unit
-time. The Hessian is symmetric, so Runge–Kutta–Chebyshev methods fit exactly: s stages are stable over a step that
-grows like s² (B. P. Sommeijer, L. F. Shampine, J. G. Verwer, RKC: an explicit solver for parabolic PDEs, J. Comput.
-Appl. Math. 88, 1997). Order 2, with its embedded error estimate.
+The flow `dW_l/dt = -∇_{W_l} loss` waits `~ ε^-(L-2)` on the initial plateau, and again at every saddle where some
+classes are learned and others are not, while what is learned relaxes in unit time. A classical explicit method then
+takes steps of unit time. The Hessian is symmetric, so Runge–Kutta–Chebyshev methods fit exactly: s stages are stable over
+a step that grows like s² (B. P. Sommeijer, L. F. Shampine, J. G. Verwer, RKC: an explicit solver for parabolic PDEs,
+J. Comput. Appl. Math. 88, 1997). Order 2, with its embedded error estimate.
 
 Every run of a batch has its own time, step, number of stages and error test; none influences another.
 """
@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from pnc.simulate.networks import Networks
 
@@ -67,7 +67,7 @@ class FlowState:
         curvature: (B,) largest absolute eigenvalue of the Hessian, with its margin.
         probe: (B, P) its eigenvector, as far as the power iteration has come.
         age: (B,) accepted steps since the curvature was estimated.
-        evaluations: gradients computed so far by the slowest run of the batch.
+        evaluations: (B,) gradients computed so far.
     """
 
     y: Float[Tensor, "B P"]
@@ -78,7 +78,11 @@ class FlowState:
     curvature: Float[Tensor, " B"]
     probe: Float[Tensor, "B P"]
     age: Float[Tensor, " B"]
-    evaluations: int
+    evaluations: Int[Tensor, " B"]
+
+    def take(self, index: Int[Tensor, " b"]) -> FlowState:
+        """The state of some runs of the batch, in the order of `index`."""
+        return FlowState(**{name: value[index] for name, value in vars(self).items()})
 
 
 def flow_start(networks: Networks, y: Float[Tensor, "B P"]) -> FlowState:
@@ -94,30 +98,71 @@ def flow_start(networks: Networks, y: Float[Tensor, "B P"]) -> FlowState:
         curvature=torch.zeros_like(step),
         probe=gradient + 1e-3 * gradient.abs().amax(1, keepdim=True),
         age=torch.full_like(step, _CURVATURE_EVERY),
-        evaluations=1,
+        evaluations=torch.ones_like(step, dtype=torch.long),
     )
 
 
 def _with_curvature(networks: Networks, state: FlowState) -> FlowState:
     """The state with a fresh estimate of the largest curvature for the runs whose own is old."""
     old = state.age >= _CURVATURE_EVERY
-    if not bool(old.any()):
+    index = old.nonzero()[:, 0]
+    if not len(index):
         return state
-    iterations = 20 if state.evaluations == 1 else 4
-    value, probe = networks.curvature(state.y, state.probe, iterations=iterations)
-    usable = old & torch.isfinite(value)
+    iterations = 20 if int(state.evaluations[index].min()) == 1 else 4
+    value, probe = networks.take(index).curvature(state.y[index], state.probe[index], iterations=iterations)
+    usable = torch.isfinite(value)
     return replace(
         state,
-        curvature=torch.where(usable, _CURVATURE_MARGIN * value, state.curvature),
-        probe=torch.where(usable[:, None], probe, state.probe),
+        curvature=state.curvature.index_copy(
+            0, index, torch.where(usable, _CURVATURE_MARGIN * value, state.curvature[index])
+        ),
+        probe=state.probe.index_copy(0, index, torch.where(usable[:, None], probe, state.probe[index])),
         age=torch.where(old, 0.0, state.age),
-        evaluations=state.evaluations + iterations + 1,
+        evaluations=state.evaluations + (iterations + 1) * old,
     )
+
+
+def _stages(
+    networks: Networks,
+    y: Float[Tensor, "B P"],
+    initial: Float[Tensor, "B P"],
+    h: Float[Tensor, " B"],
+    counts: list[int],
+) -> Float[Tensor, "B P"]:
+    """The end of one step, for runs in decreasing order of their numbers of stages.
+
+    Runs that have had all their stages are the last ones and drop out: nobody pays for a neighbour's stages.
+
+    Args:
+        initial: h times the slope at `y`.
+        counts: stages of each run.
+    """
+    table = np.zeros((counts[0], len(counts), 4))
+    for run, stages in enumerate(counts):
+        table[:stages, run] = _coefficients(stages)
+    rows = torch.from_numpy(table).to(y)
+    alive = [sum(stages > j for stages in counts) for j in range(counts[0])]
+
+    ends = torch.empty_like(y)
+    before, now, working = y, torch.addcmul(y, initial, rows[0, :, 2, None]), len(counts)
+    for j in range(1, counts[0]):
+        if alive[j] < working:
+            ends[alive[j] : working] = now[alive[j] :]
+            working = alive[j]
+            before, now, networks = before[:working], now[:working], networks.take(slice(working))
+        mu, nu, slope_share, initial_share = (c[:, None] for c in rows[j, :working].unbind(1))
+        following = y[:working] * (1 - mu - nu)
+        following.addcmul_(now, mu).addcmul_(before, nu)
+        following.addcmul_(networks.gradient(now)[0], -slope_share * h[:working, None])
+        following.addcmul_(initial[:working], initial_share)
+        before, now = now, following
+    ends[:working] = now
+    return ends
 
 
 def flow_step(
     networks: Networks, state: FlowState, *, tolerance: float, scale: Float[Tensor, " B"]
-) -> tuple[FlowState, Tensor]:
+) -> tuple[FlowState, Bool[Tensor, " B"]]:
     """One attempt at a step for every run.
 
     Args:
@@ -134,24 +179,17 @@ def flow_step(
     longest = 0.65 * (_MOST_STAGES**2 - 1) / state.curvature.clamp(min=torch.finfo(state.y.dtype).tiny)
     h = torch.minimum(state.step, longest)
     counts = (1 + torch.sqrt(1 + 1.54 * h * state.curvature)).ceil().clamp(2, _MOST_STAGES).long().tolist()
-    table = np.zeros((max(counts), len(counts), 4))
-    for run, stages in enumerate(counts):
-        table[:stages, run] = _coefficients(stages)
-    rows = torch.from_numpy(table).to(state.y)
-    last = torch.tensor(counts, device=state.y.device)
-    uneven = min(counts) < max(counts)
-
     initial = h[:, None] * state.slope
-    before = state.y
-    now = before + rows[0, :, 2, None] * initial
-    for j in range(1, max(counts)):
-        mu, nu, slope_share, initial_share = (c[:, None] for c in rows[j].unbind(1))
-        moved = -networks.gradient(now)[0]
-        following = (1 - mu - nu) * state.y + mu * now + nu * before
-        following += (slope_share * h[:, None]) * moved + initial_share * initial
-        if uneven:
-            following = torch.where((j < last)[:, None], following, now)
-        before, now = now, following
+    order = sorted(range(len(counts)), key=lambda run: -counts[run])
+    if counts[order[-1]] < counts[order[0]]:
+        index = torch.tensor(order, device=h.device)
+        ends = _stages(
+            networks.take(index), state.y[index], initial[index], h[index], [counts[run] for run in order]
+        )
+        now = torch.empty_like(ends)
+        now[index] = ends
+    else:
+        now = _stages(networks, state.y, initial, h, counts)
     gradient, error = networks.gradient(now)
 
     estimate = 0.8 * (state.y - now) + 0.4 * (initial - h[:, None] * gradient)
@@ -172,7 +210,7 @@ def flow_step(
             step=h * torch.where(moved, growth, growth.clamp(max=0.5)),
             # a rejected step may mean that the curvature has outgrown its estimate
             age=torch.where(moved, state.age + 1, float(_CURVATURE_EVERY)),
-            evaluations=state.evaluations + max(counts),
+            evaluations=state.evaluations + torch.tensor(counts, device=h.device),
         ),
         moved,
     )

@@ -57,10 +57,11 @@ class Recorder:
         self._rows.append((time, loss, *self._curves(y)))
 
     def history(self) -> History | None:
-        """What was recorded, at most `points` of it, the first and the last included."""
+        """What was recorded, at most `points` of it: the last, the first, and others evenly between them."""
         if not self._rows:
             return None
-        kept = np.unique(np.linspace(0, len(self._rows) - 1, min(self.points, len(self._rows))).round().astype(int))
+        # from the end backward, so that a single point is the last one
+        kept = np.unique(np.linspace(len(self._rows) - 1, 0, min(self.points, len(self._rows))).round().astype(int))
         time, loss, compression, discrimination = zip(*(self._rows[i] for i in kept), strict=True)
         return History(
             time=np.array(time),

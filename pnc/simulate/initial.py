@@ -123,8 +123,7 @@ def full_orthogonal_weights(
     Shapes: W_1 (d_h, d), hidden (d_h, d_h), W_L (K, d_h).
     """
     rng, first, frame, classifier = _draw(data, network, seed)
-    dimension, rank = data.basis.shape
-    width = network.width
+    dimension, width = data.basis.shape[0], network.width
     rotations = [haar(rng, width, dimension) if first is None else first]
     rotations += [haar(rng, width, width) for _ in range(network.depth - 2)]
     # an orthonormal basis of R^d_h: the image of span(X) first, then a random frame of the rest

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 __all__ = ["Networks"]
 
@@ -17,8 +17,8 @@ Tensor = torch.Tensor
 class Networks:
     """The loss ‖W_L ⋯ W_1 F - T‖²_F / N of a batch of deep linear networks of one shape, and its gradient (Y3).
 
-    The gradient by W_l is the product of `W_{L:l+1}ᵀ` (K columns) and of `(2/N) E Fᵀ W_{l-1:1}ᵀ` (K rows), E being the error:
-    K rows are carried backward and K columns forward, and no array has N columns.
+    The gradient by W_l is the product of `W_{L:l+1}ᵀ` (K columns) and of `(2/N) E Fᵀ W_{l-1:1}ᵀ` (K rows), E being the
+    error: K rows are carried backward and K columns forward, and no array has N columns.
 
     Args:
         factor: (B, d, m) economical data factors F.
@@ -31,6 +31,12 @@ class Networks:
     target: Float[Tensor, "B K m"]
     samples: Float[Tensor, " B"]
     shapes: tuple[tuple[int, int], ...]
+
+    def take(self, index: Int[Tensor, " b"] | slice) -> Networks:
+        """The networks of some runs of the batch, in the order of `index`."""
+        return replace(
+            self, factor=self.factor[index], target=self.target[index], samples=self.samples[index]
+        )
 
     def join(self, weights: Sequence[Float[Tensor, "B out in"]]) -> Float[Tensor, "B P"]:
         """Weight matrices as one row a run."""

@@ -55,7 +55,8 @@ class Simulation:
         weights: W_1…W_L in the coordinates of `train.coordinates`; reduced ones act on `basisᵀ x`.
         basis: (d, m) orthonormal basis of the span of the inputs.
         inputs: the problem in the coordinates that W_1 acts on.
-        residual_projection: (d_h - r, d) residual directions that W_1 lets through for d_h < d, else `None`; `predict` takes it.
+        residual_projection: (d_h - r, d) residual directions that W_1 lets through for d_h < d, else `None`; for
+            `predict`.
         history: curves along training, where `train.record` asked for them.
         loss: loss on the signal directions as a share of its start.
         steps: integrator and descent steps.
@@ -137,9 +138,9 @@ def simulate(
 ) -> Simulation:
     """Train a deep linear network on a problem and measure C_l, D_l and the rest of every layer.
 
-    The loss is ‖W_{L:1} X - Y/α‖²_F / N. Its minimum over linear maps takes no part (theory note, Y3), and directions that
-    are not signal, which decay only algebraically, are left out of the stopping rule (T3). With `exact` weights nothing
-    is left to train. Ctrl-C ends training; what was reached is returned with the outcome INTERRUPTED.
+    The loss is ‖W_{L:1} X - Y/α‖²_F / N. Its minimum over linear maps takes no part (theory note, Y3), and directions
+    that are not signal, which decay only algebraically, are left out of the stopping rule (T3). With `exact` weights
+    nothing is left to train. Ctrl-C ends training; what was reached is returned with the outcome INTERRUPTED.
 
     Args:
         problem: inputs and labels.
@@ -266,7 +267,7 @@ def _provenance(
     *,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Where the curve comes from; its noise floor is the rounding of training carried through the layers (section 6)."""
+    """Where the curve comes from; its noise floor is the rounding of training carried through the layers."""
     allowance = rounding_allowance(problem, network, residual_projection=projection)
     allowance = allowance * torch.finfo(getattr(torch, train.dtype)).eps / np.finfo(np.float64).eps
     return {

@@ -102,7 +102,7 @@ class _Monitor:
         self._trail = [*self._trail[-20:], (now, math.log(max(loss, 1e-300)))]
         (then, before), (_, after) = self._trail[0], self._trail[-1]
         falling = before - after > 0.02
-        left = (after - math.log(self.tolerance)) * (now - then) / (before - after) if falling else None
+        left = max(after - math.log(self.tolerance), 0.0) * (now - then) / (before - after) if falling else None
         self.progress(Progress(phase=phase, steps=steps, loss=loss, seconds=now - self.began, seconds_left=left))
 
     def exhausted(self, error: Float[Tensor, "1 K m"]) -> Outcome:
@@ -122,7 +122,7 @@ def run_descent(
     recorder: Recorder,
     progress: Callable[[Progress], None] | None = None,
 ) -> Trained:
-    """Full-batch gradient descent W_l ← W_l - η ∇_{W_l} ‖W_{L:1} X - Y/α‖²_F/N until the loss or the budget ends."""
+    """Full-batch descent W_l ← W_l - η ∇_{W_l} ‖W_{L:1} X - Y/α‖²_F/N until the loss or the budget ends."""
     monitor = _Monitor(networks, signal_left, tolerance=tolerance, recorder=recorder, progress=progress)
     monitor.loss(networks.error(y))
     start = Trained(
@@ -144,8 +144,8 @@ def run_flow(
 ) -> Trained:
     """Gradient flow over plateaus and saddles, then descent at a stable step.
 
-    Near the minimum an explicit integrator hovers at its tolerance; descent goes on to rounding, and over the little way
-    that is left it ends where the flow would.
+    Near the minimum an explicit integrator hovers at its tolerance; descent goes on to rounding, and over the little
+    way     that is left it ends where the flow would.
 
     Args:
         scale: weights smaller than this count as this large in the integrator's error test.
@@ -155,7 +155,7 @@ def run_flow(
     loss = monitor.loss(state.error)
     recorder.offer(state.y, 0.0, loss)
     scales = torch.full_like(state.step, scale)
-    taken, outcome = 0, None
+    taken, outcome, rate = 0, None, math.nan
     try:
         while loss > max(_FINISH_BELOW, tolerance) and taken < steps:
             state, moved = flow_step(networks, state, tolerance=_FLOW_TOLERANCE, scale=scales)
@@ -164,43 +164,46 @@ def run_flow(
                 loss = monitor.loss(state.error)
                 recorder.offer(state.y, float(state.time), loss)
             monitor.report("flow", taken, loss)
+        if taken >= steps:
+            outcome = monitor.exhausted(state.error)
+        else:  # 1.8 of the largest stable step; `curvature` carries a margin of its own
+            rate = 1.5 / float(networks.curvature(state.y, state.probe, iterations=20)[0])
     except KeyboardInterrupt:
         outcome = Outcome.INTERRUPTED
-    if outcome is None and taken >= steps:
-        outcome = monitor.exhausted(state.error)
     reached = Trained(
         y=state.y,
         outcome=outcome or Outcome.INTERRUPTED,
         loss=loss,
         steps=taken,
-        evaluations=state.evaluations,
+        evaluations=int(state.evaluations),
         flow_time=float(state.time),
         learning_rate=math.nan,
     )
     if outcome is not None:
         recorder.offer(state.y, float(state.time), loss, last=True)
         return reached
-    # 1.8 of the largest stable step; `curvature` carries a margin of its own
-    value = float(networks.curvature(state.y, state.probe, iterations=20)[0])
-    return _descend(networks, replace(reached, learning_rate=1.5 / value), monitor, steps=steps, adapt=True)
+    return _descend(networks, replace(reached, learning_rate=rate), monitor, steps=steps, adapt=True)
 
 
 def _descend(networks: Networks, start: Trained, monitor: _Monitor, *, steps: int, adapt: bool) -> Trained:
     """Descent from where `start` ended; with `adapt` a step that turns out unstable is halved."""
     y, loss, taken, rate, flow_time = start.y, start.loss, start.steps, start.learning_rate, start.flow_time
     best, waited, outcome = math.inf, 0, None
+    sound = (y, loss, taken, flow_time)  # the last look at which nothing had blown up
     try:
         while outcome is None:
             gradient, error = networks.gradient(y)
             if taken % _CHECK_EVERY == 0 or taken >= steps:
-                loss = monitor.loss(error)
+                found = monitor.loss(error)
+                if not found < _BLOWN_UP:
+                    outcome, (y, loss, taken, flow_time) = Outcome.DIVERGED, sound
+                    break
+                loss, sound = found, (y, found, taken, flow_time)
                 monitor.recorder.offer(y, flow_time, loss)
                 monitor.report("descent", taken, loss)
                 waited = 0 if loss < 0.999 * best else waited + 1
                 if loss <= monitor.tolerance:
                     outcome = Outcome.CONVERGED
-                elif not loss < _BLOWN_UP:
-                    outcome = Outcome.DIVERGED
                 elif taken >= steps:
                     outcome = monitor.exhausted(error)
                 elif waited > _PATIENCE and monitor.exhausted(error) is Outcome.STEP_LIMIT:

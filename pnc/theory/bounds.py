@@ -17,6 +17,7 @@ from pnc.theory.compression import compression
 from pnc.theory.compression_bounds import compression_ratio_bounds_of_gram
 from pnc.theory.discrimination_bounds import discrimination_bounds, explicit_discrimination_bound
 from pnc.theory.layer_statistics import layer_statistics
+from pnc.theory.sharp_bounds import sharp_cosine_bound, sharp_ratio_bounds
 
 __all__ = ["LayerBounds", "bounds"]
 
@@ -58,7 +59,8 @@ def bounds(problem: Problem, network: NetworkSpec) -> LayerBounds:
     section 3).
 
     T5 is taken with the extreme eigenvalues of G, so it holds for any invertible G at any scale and for any
-    class sizes; T6 with the data's own Ψ, and with the explicit form too where the entrywise θ is below ½.
+    class sizes; T6 with the data's own Ψ, and with the explicit form too where the entrywise θ is below ½. For equal
+    classes and an entrywise θ below 1 the sharp forms T5' and T6' are taken where they are tighter.
 
     Returns:
         `LayerBounds`; NaN with a reason where a statement does not apply.
@@ -81,6 +83,21 @@ def bounds(problem: Problem, network: NetworkSpec) -> LayerBounds:
         )
         first = compression(layer_statistics(problem, network))[0]
         compression_range = [first * ratios.cumulative_lower, first * ratios.cumulative_upper]
+    # below that, θ is rounding and the spectral bounds leave no room to sharpen
+    sharp = statements["T6"].applies and 1e-8 < data.theta_entrywise < 1
+    known = {
+        "theta_entrywise": data.theta_entrywise,
+        "classes": problem.classes,
+        "samples_per_class": int(problem.counts[0]),
+        "depth": network.depth,
+        "epsilon": network.residual_scale,
+        "label_scale": network.label_scale,
+    }
+    if sharp:
+        attained = sharp_ratio_bounds(**known)
+        for side, pick, tight in ((0, np.maximum, attained.lower), (1, np.minimum, attained.upper)):
+            products = compression_range[side][0] * np.cumprod([1.0, *tight])
+            compression_range[side] = pick(compression_range[side], products)
     if statements["T6"].applies:
         found = discrimination_bounds(problem, network)
         discrimination_range = [found.lower, found.upper]
@@ -88,6 +105,10 @@ def bounds(problem: Problem, network: NetworkSpec) -> LayerBounds:
         n = int(problem.counts[0])
         explicit = explicit_discrimination_bound(data.theta_entrywise, problem.classes, n, network)
         discrimination_range[0] = np.maximum(discrimination_range[0], explicit)
+    if sharp:
+        reach = sharp_cosine_bound(**known)
+        discrimination_range[0] = np.maximum(discrimination_range[0], 1 - reach)
+        discrimination_range[1] = np.minimum(discrimination_range[1], 1 + reach)
     return LayerBounds(
         layers=np.arange(network.depth),
         compression_lower=compression_range[0],
