@@ -38,6 +38,7 @@ __all__ = [
     "CHEBYSHEV",
     "GERSHGORIN",
     "JENSEN",
+    "JENSEN_POWER",
     "KY_FAN",
     "LOEWNER_HEINZ",
     "MARSHALL_OLKIN",
@@ -335,6 +336,36 @@ JENSEN = Classical(
     sample=_measure_sample,
     dropped="total mass 1",
     breaker=lambda: ([fmpq(2)], [fmpq(3)], 2),
+)
+
+
+def _power_means(i: tuple[fmpq_mat, fmpq_mat]) -> list[Comparison]:
+    matrix, vector = i
+    half = root(matrix, 2)
+    y = ball_matrix(vector)
+    middle = (y.transpose() * half * y)[0, 0]
+    inverse = ball((vector.transpose() * matrix.inv() * vector)[0, 0])
+    return [
+        ("(yᵀM⁻¹y)^{-1/2} ≤ yᵀM^{1/2}y", inverse ** (arb(-1) / 2), middle),
+        ("(yᵀM^{1/2}y)² ≤ yᵀMy", middle * middle, ball((vector.transpose() * matrix * vector)[0, 0])),
+    ]
+
+
+def _unit_sample(rng: random.Random) -> tuple[fmpq_mat, fmpq_mat]:
+    size = rng.randint(2, 4)
+    return _random_psd(size, rng), columns(orthogonal(size, rng), 0, 1)
+
+
+JENSEN_POWER = Classical(
+    name="Jensen for powers of a matrix",
+    references=("jensen1906", "bhatia1997matrix"),
+    hypotheses=("M symmetric positive definite", "yᵀy = 1"),
+    conclusion="(yᵀM⁻¹y)^{-t} ≤ yᵀM^ty ≤ (yᵀMy)^t for 0 ≤ t ≤ 1; tested at t = 1/2",
+    holds=lambda i: bool(certainly_psd(i[0], strictly=True)) and trace(i[1].transpose() * i[1]) == 1,
+    compares=_power_means,
+    sample=_unit_sample,
+    dropped="yᵀy = 1",
+    breaker=lambda: (diagonal([1, 2]), fmpq_mat(2, 1, [2, 1])),
 )
 
 

@@ -23,6 +23,7 @@ from proofs_check.instances import (
 from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, refuted, undecided
 from proofs_check.quantities import closed_form
 from proofs_check.rewriting import Algebra, Instance
+from proofs_check import t5_sharp_rate as sharp
 from proofs_check.scalar import exp_tail, for_all, log_quotient, nonnegative_on_box
 
 __all__ = ["STATEMENT", "coupled_gram", "power_is_monotone", "small_instances"]
@@ -483,8 +484,10 @@ STATEMENT = Statement(
             check=_whole,
             references=("johansson2017arb",),
         ),
+        *sharp.STEPS,
     ),
     wrong_variants=(
+        *sharp.VARIANTS,
         WrongVariant(
             name="exponent off by one",
             claim="(1±θ)^{1/(L+1)}, n^{1/(L+1)}",

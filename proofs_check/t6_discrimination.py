@@ -16,6 +16,7 @@ from proofs_check.classical import WIELANDT, applied
 from proofs_check.instances import GramInstance, gram_instances, labels, spectral_gram
 from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
 from proofs_check.quantities import ClosedForm, closed_form, cosines, largest
+from proofs_check import t6_sharp_cosine as sharp
 from proofs_check.scalar import exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
 from proofs_check.t5_compression_rate import coupled_gram
 
@@ -479,8 +480,10 @@ STATEMENT = Statement(
             check=_explicit,
             references=("johansson2017arb",),
         ),
+        *sharp.STEPS,
     ),
     wrong_variants=(
+        *sharp.VARIANTS,
         WrongVariant(name="layer off by one", claim="t = 1 - (l+1)/L", check=lambda s: _signal_bound(s, shift=1)),
         WrongVariant(name="sign flipped", claim="D_l near 1 + tm", check=lambda s: _signal_bound(s, sign=1)),
         WrongVariant(

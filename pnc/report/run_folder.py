@@ -130,7 +130,7 @@ def write_run(
         if weights:
             from safetensors.numpy import save_file
 
-            save_file(
-                {name: np.ascontiguousarray(value) for name, value in weights.items()}, folder / "weights.safetensors"
-            )
+            target = folder / "weights.safetensors"
+            save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, target)
+            target.chmod(0o644)  # as readable as the rest of the folder
     return Path(path)

@@ -98,7 +98,7 @@ def _draw(
 
 def reduced_orthogonal_weights(
     data: EconomicalData, network: NetworkSpec, *, seed: int
-) -> list[Float[np.ndarray, "out in"]]:
+) -> list[Float[np.ndarray, "_ _"]]:
     """Orthogonal initial weights in the reduced coordinates (theory note, Y2).
 
     Shapes: W_1 (r, m), hidden (r, r), W_L (K, r), with m = rank(X) and r = min(d_h, m + K) (r = min(d_h, m) + K at most
@@ -117,7 +117,7 @@ def reduced_orthogonal_weights(
 
 def full_orthogonal_weights(
     data: EconomicalData, network: NetworkSpec, *, seed: int
-) -> list[Float[np.ndarray, "out in"]]:
+) -> list[Float[np.ndarray, "_ _"]]:
     """The same draw as `reduced_orthogonal_weights` with every weight matrix written out.
 
     Shapes: W_1 (d_h, d), hidden (d_h, d_h), W_L (K, d_h).
@@ -138,7 +138,7 @@ def full_orthogonal_weights(
     return [network.residual_scale * w for w in [*rotations, rows]]
 
 
-def default_weights(data: EconomicalData, network: NetworkSpec, *, seed: int) -> list[Float[np.ndarray, "out in"]]:
+def default_weights(data: EconomicalData, network: NetworkSpec, *, seed: int) -> list[Float[np.ndarray, "_ _"]]:
     """PyTorch's `nn.Linear` law: entries uniform in ±1/√(fan in), so their variance is 1/(3 fan in) (T9).
 
     Shapes: W_1 (d_h, d), hidden (d_h, d_h), W_L (K, d_h).

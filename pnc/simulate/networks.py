@@ -38,11 +38,11 @@ class Networks:
             self, factor=self.factor[index], target=self.target[index], samples=self.samples[index]
         )
 
-    def join(self, weights: Sequence[Float[Tensor, "B out in"]]) -> Float[Tensor, "B P"]:
+    def join(self, weights: Sequence[Float[Tensor, "B _ _"]]) -> Float[Tensor, "B P"]:
         """Weight matrices as one row a run."""
         return torch.cat([w.flatten(1) for w in weights], dim=1)
 
-    def split(self, y: Float[Tensor, "B P"]) -> list[Float[Tensor, "B out in"]]:
+    def split(self, y: Float[Tensor, "B P"]) -> list[Float[Tensor, "B _ _"]]:
         """The weight matrices of every run, as views of `y`."""
         parts = torch.split(y, [rows * columns for rows, columns in self.shapes], dim=1)
         return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]

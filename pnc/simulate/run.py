@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from pnc.curves import LayerCurve
 from pnc.data import Problem
@@ -39,7 +40,7 @@ from pnc.theory import (
     signal_modes,
 )
 
-__all__ = ["Simulation", "initial_weights", "simulate"]
+__all__ = ["PreparedRun", "Simulation", "initial_weights", "prepare", "simulate"]
 
 _CERTIFIED_WIDTH = 1500  # wider, the singular values that the certificate reads take longer than training
 
@@ -157,89 +158,165 @@ def simulate(
     >>> run.outcome.name, len(run.measured)
     ('CONVERGED', 3)
     """
-    train = train or TrainSpec()
+    run = prepare(problem, network, train or TrainSpec())
+    networks, y = run.networks(), run.start()
+    recorder = Recorder(run.train.record, run.curves)
+    began = time.perf_counter()
+    with threads_for(max(networks.shapes[1]), run.device):
+        trained = _train(networks, y, run, recorder, progress)
+    return run.finish(trained, history=recorder.history(), seconds=time.perf_counter() - began)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PreparedRun:
+    """A run with everything that does not change in training; `prepare` makes it.
+
+    Args:
+        problem: inputs and labels.
+        network: with its width.
+        train: how it is trained.
+        device: where.
+        data: economical data (Y3).
+        initial: W_1…W_L.
+        summary: of the inputs in the coordinates of their span.
+    """
+
+    problem: Problem
+    network: NetworkSpec
+    train: TrainSpec
+    device: torch.device
+    data: EconomicalData
+    initial: list[np.ndarray]
+    summary: ClassSummary
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the weights are in reduced coordinates."""
+        return self.train.coordinates == "reduced"
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of W_1…W_L in the coordinates of the run."""
+        return tuple(w.shape for w in self.initial)
+
+    @property
+    def stable_learning_rate(self) -> float:
+        """A step size at which descent is stable to the end.
+
+        At a balanced minimum the curvature is at most (2/N) ‖X‖² L s^(2-2/L) (theory note, Y1).
+        """
+        depth, data = self.network.depth, self.data
+        largest = data.signal_values[0] ** (2 - 2 / depth) * data.scale[0] ** 2
+        return data.samples / (2 * depth * largest)
+
+    @property
+    def weight_scale(self) -> float:
+        """Weights smaller than this count as this large in the integrator's error test."""
+        if self.train.weights == "orthogonal":
+            return self.network.residual_scale
+        return max(float(np.abs(w).max()) for w in self.initial)
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device, getattr(torch, self.train.dtype))[None]
+
+    def networks(self) -> Networks:
+        """Its loss, as a batch of one."""
+        data = self.data
+        return Networks(
+            factor=self._tensor(np.diag(data.scale) if self.reduced else data.basis * data.scale),
+            target=self._tensor(data.target),
+            samples=self._tensor(np.array(float(data.samples))),
+            shapes=self.shapes,
+        )
+
+    def start(self) -> Float[torch.Tensor, "1 P"]:
+        """Its initial weights in one row."""
+        return torch.cat([self._tensor(w).flatten(1) for w in self.initial], dim=1)
+
+    def _split(self, y: Float[torch.Tensor, "1 P"]) -> list[torch.Tensor]:
+        parts = torch.split(y[0].double(), [rows * columns for rows, columns in self.shapes])
+        return [part.unflatten(0, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def _images(self, y: Float[torch.Tensor, "1 P"]) -> list[torch.Tensor]:
+        """Hidden weights as they act on the coordinates of the inputs' span."""
+        weights = self._split(y)
+        if not self.reduced:
+            weights[0] = weights[0] @ torch.from_numpy(self.data.basis).to(weights[0])
+        return weights[:-1]
+
+    def curves(self, y: Float[torch.Tensor, "1 P"]) -> tuple[np.ndarray, np.ndarray]:
+        """C_l and D_l of weights in one row."""
+        curve = measure_linear(self.summary, self._images(y), fuzziness=False)
+        return curve.compression, curve.discrimination
+
+    def finish(self, trained: Trained, *, history: History | None, seconds: float) -> Simulation:
+        """What training came to, measured."""
+        problem, network, train, data = self.problem, self.network, self.train, self.data
+        weights = [w.cpu().numpy() for w in self._split(trained.y)]
+        inside = Problem(X=problem.X @ data.basis, y=problem.y) if self.reduced else problem
+        size = weights[0].shape[0]
+        projection = None
+        if network.width < problem.dimension and not (self.reduced and train.weights == "exact"):
+            orthogonal = train.weights == "orthogonal"
+            first = first_factor(data, network, seed=train.seed) if orthogonal else self.initial[0]
+            projection = residual_projection_of([first], problem, network)
+        elif network.width < problem.dimension:
+            projection = residual_projection_of(self.initial, inside, replace(network, width=size)) @ data.basis.T
+        measured = measure_linear(self.summary, self._images(trained.y))
+        return Simulation(
+            outcome=trained.outcome,
+            measured=replace(
+                measured,
+                provenance=measured.provenance
+                | _provenance(problem, network, train, trained, projection, measured, device=self.device),
+            ),
+            residuals=measure_weights(weights, inside, replace(network, width=size)),
+            weights=weights,
+            basis=data.basis,
+            inputs=inside,
+            residual_projection=projection,
+            history=history,
+            loss=trained.loss,
+            steps=trained.steps,
+            evaluations=trained.evaluations,
+            flow_time=trained.flow_time,
+            learning_rate=trained.learning_rate,
+            stable_learning_rate=self.stable_learning_rate,
+            seconds=seconds,
+            network=network,
+            train=train,
+        )
+
+
+def prepare(problem: Problem, network: NetworkSpec, train: TrainSpec) -> PreparedRun:
+    """Fill the width in, draw the initial weights and reduce the data to what training needs.
+
+    Raises:
+        InvalidInputError: a width too small for the labels, a device that is not there.
+    """
     if network.width is None:
         network = replace(network, width=max(512, problem.dimension, 32 * problem.classes))
     device = resolve_device(train.device)
-    dtype = getattr(torch, train.dtype)
-    start, data = initial_weights(problem, network, train)
-
-    reduced = train.coordinates == "reduced"
-    factor = np.diag(data.scale) if reduced else data.basis * data.scale
-    networks = Networks(
-        factor=torch.from_numpy(factor).to(device, dtype)[None],
-        target=torch.from_numpy(data.target).to(device, dtype)[None],
-        samples=torch.tensor([float(data.samples)], dtype=dtype, device=device),
-        shapes=tuple(w.shape for w in start),
-    )
-    y = networks.join([torch.from_numpy(w).to(device, dtype)[None] for w in start])
-    summary = ClassSummary.of(problem.X @ data.basis, problem.y, device=device)
-
-    def images(y: torch.Tensor) -> list[torch.Tensor]:
-        weights = [w[0].double() for w in networks.split(y)]
-        if not reduced:
-            weights[0] = weights[0] @ torch.from_numpy(data.basis).to(weights[0])
-        return weights
-
-    def curves(y: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        curve = measure_linear(summary, images(y)[:-1], fuzziness=False)
-        return curve.compression, curve.discrimination
-
-    # at a balanced minimum the curvature is at most (2/N) ‖X‖² L s^(2-2/L) (theory note, Y1)
-    largest = data.signal_values[0] ** (2 - 2 / network.depth) * data.scale[0] ** 2
-    stable = data.samples / (2 * network.depth * largest)
-    recorder = Recorder(train.record, curves)
-    began = time.perf_counter()
-    with threads_for(max(start[1].shape), device):
-        trained = _train(networks, y, data, network, train, recorder, progress, stable=stable)
-    seconds = time.perf_counter() - began
-
-    weights = [w[0].double().cpu().numpy() for w in networks.split(trained.y)]
-    inside = Problem(X=problem.X @ data.basis, y=problem.y) if reduced else problem
-    size = weights[0].shape[0]
-    projection = None
-    if network.width < problem.dimension and not (reduced and train.weights == "exact"):
-        first = first_factor(data, network, seed=train.seed) if train.weights == "orthogonal" else start[0]
-        projection = residual_projection_of([first], problem, network)
-    elif network.width < problem.dimension:
-        projection = residual_projection_of(start, inside, replace(network, width=size)) @ data.basis.T
-    measured = measure_linear(summary, images(trained.y)[:-1])
-    return Simulation(
-        outcome=trained.outcome,
-        measured=replace(
-            measured,
-            provenance=measured.provenance
-            | _provenance(problem, network, train, trained, projection, measured, device=device),
-        ),
-        residuals=measure_weights(weights, inside, replace(network, width=size)),
-        weights=weights,
-        basis=data.basis,
-        inputs=inside,
-        residual_projection=projection,
-        history=recorder.history(),
-        loss=trained.loss,
-        steps=trained.steps,
-        evaluations=trained.evaluations,
-        flow_time=trained.flow_time,
-        learning_rate=trained.learning_rate,
-        stable_learning_rate=stable,
-        seconds=seconds,
+    initial, data = initial_weights(problem, network, train)
+    return PreparedRun(
+        problem=problem,
         network=network,
         train=train,
+        device=device,
+        data=data,
+        initial=initial,
+        summary=ClassSummary.of(problem.X @ data.basis, problem.y, device=device),
     )
 
 
 def _train(
     networks: Networks,
     y: torch.Tensor,
-    data: EconomicalData,
-    network: NetworkSpec,
-    train: TrainSpec,
+    run: PreparedRun,
     recorder: Recorder,
     progress: Callable[[Progress], None] | None,
-    *,
-    stable: float,
 ) -> Trained:
+    train = run.train
     if train.weights == "exact":
         return Trained(
             y=y, outcome=Outcome.CONVERGED, loss=0.0, steps=0, evaluations=0, flow_time=0.0, learning_rate=np.nan
@@ -250,11 +327,11 @@ def _train(
         "recorder": recorder,
         "progress": progress,
     }
-    signal_left = torch.from_numpy(data.signal_left).to(y)
+    signal_left = torch.from_numpy(run.data.signal_left).to(y)
     if train.engine == "descent":
-        return run_descent(networks, y, signal_left, learning_rate=train.learning_rate or stable, **common)
-    scale = network.residual_scale if train.weights == "orthogonal" else float(y.abs().max())
-    return run_flow(networks, y, signal_left, scale=scale, **common)
+        rate = train.learning_rate or run.stable_learning_rate
+        return run_descent(networks, y, signal_left, learning_rate=rate, **common)
+    return run_flow(networks, y, signal_left, scale=run.weight_scale, **common)
 
 
 def _provenance(
@@ -270,6 +347,9 @@ def _provenance(
     """Where the curve comes from; its noise floor is the rounding of training carried through the layers."""
     allowance = rounding_allowance(problem, network, residual_projection=projection)
     allowance = allowance * torch.finfo(getattr(torch, train.dtype)).eps / np.finfo(np.float64).eps
+    floor = np.array(measured.provenance["noise_floor"])
+    positive = measured.compression > 0  # where nothing was measured rounding has made nothing of it
+    floor[positive] = np.maximum(floor[positive], allowance[positive] * measured.compression[positive])
     return {
         "kind": "simulation",
         "source": "trained deep linear network",
@@ -280,5 +360,5 @@ def _provenance(
         "dtype": [train.dtype] * len(measured),
         "device": str(device),
         "converged": trained.outcome.converged,
-        "noise_floor": np.maximum(measured.provenance["noise_floor"], allowance * measured.compression),
+        "noise_floor": floor,
     }

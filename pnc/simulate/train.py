@@ -188,7 +188,8 @@ def run_flow(
 def _descend(networks: Networks, start: Trained, monitor: _Monitor, *, steps: int, adapt: bool) -> Trained:
     """Descent from where `start` ended; with `adapt` a step that turns out unstable is halved."""
     y, loss, taken, rate, flow_time = start.y, start.loss, start.steps, start.learning_rate, start.flow_time
-    best, waited, outcome = math.inf, 0, None
+    best = previous = math.inf
+    waited, outcome = 0, None
     sound = (y, loss, taken, flow_time)  # the last look at which nothing had blown up
     try:
         while outcome is None:
@@ -208,9 +209,9 @@ def _descend(networks: Networks, start: Trained, monitor: _Monitor, *, steps: in
                     outcome = monitor.exhausted(error)
                 elif waited > _PATIENCE and monitor.exhausted(error) is Outcome.STEP_LIMIT:
                     outcome = Outcome.STALLED
-                elif adapt and loss > 1.01 * best:
-                    rate, waited = rate / 2, 0
-                best = min(best, loss)
+                elif adapt and loss > 1.01 * previous:
+                    rate /= 2
+                best, previous = min(best, loss), loss
                 if outcome is not None:
                     break
             y = torch.add(y, gradient, alpha=-rate)

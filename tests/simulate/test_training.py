@@ -195,10 +195,12 @@ def test_progress_tells_phase_loss_and_time_left():
 
 
 def test_float32_stalls_with_advice_or_converges_to_what_it_resolves():
-    stalled = run(dtype="float32")
+    problem = draw(ProblemSpec(classes=5))
+    stalled = simulate(problem, NetworkSpec(depth=3, width=256), TrainSpec(dtype="float32", device="cpu"))
     assert stalled.outcome is Outcome.STALLED
     assert "float64" in stalled.advice
     assert "--loss-tolerance" in stalled.advice
+    assert stalled.steps < 10_000
     found = run(dtype="float32", loss_tolerance=1e-9)
     assert found.outcome is Outcome.CONVERGED
     floor = np.array(found.measured.provenance["noise_floor"])
@@ -269,8 +271,8 @@ def test_history_runs_from_start_to_end_in_so_many_points(points, engine):
         features = PROBLEM.X @ found.basis @ start[0].T
         first = measure_features([PROBLEM.X, features], PROBLEM.y)
         np.testing.assert_allclose(history.compression[0, :2], first.compression, rtol=1e-9)
-    if points == 10:
-        assert len(history.time) == 10
+    if points in (2, 3):
+        assert len(history.time) == points
     assert set(history.to_dict()) == {"time", "loss", "compression", "discrimination"}
 
 
