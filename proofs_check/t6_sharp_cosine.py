@@ -257,17 +257,16 @@ def _case_three(scope: Scope, *, last: str = "0.9") -> Evidence:
 
     τ ≤ 2/5: the first of the two is convex in |m|, so its ends count: S₀ ≤ τ²/4 and ½(e^{2S₀}-1) ≤ S₀ + S₀²e^{2S₀} ≤
     τ²/4 + (τ⁴/16)e^{τ²/2}. Both sides over τ² are 1/4 at τ = 0; that is subtracted and one more τ divided out.
-    Above: ball arithmetic in (τ, u), everything over τ².
+    Above: ball arithmetic in (τ, u), where nothing is singular.
     """
     del scope
 
     def room(tau: arb, u: arb) -> arb:
-        half = _half_gap(tau)
-        rest = tau * tau * half * (1 - u)
-        sinh_over = 1 + rest * rest * (exp_tail(rest, 3) + exp_tail(-rest, 3)) / 2  # sinh x/x
-        first = (tau * tau * half).exp() * sinh_over * half * (1 - u)
-        second = (tau * tau * half * (1 - u / tau.cosh())).tanh() / (tau * tau)
-        return _remainder_of(tau) - u * half - first.min(second)
+        half = ((tau.sinh() / tau).log() - 1 + tau * tau.coth()) / 2  # S₀
+        first = half.exp() * (half * (1 - u)).sinh()
+        second = (half * (1 - u / tau.cosh())).tanh()
+        root = (2 * tau / (1 - (-2 * tau).exp())).sqrt() - 1
+        return root * root - u * half - first.min(second)
 
     bernoulli = for_all("j", lambda j: (j + 1) * (j + 2) >= 2, given=lambda j: [j >= 0])  # e^x - 1 - x ≤ ½x²e^x
     x, h = sp.symbols("x h", positive=True)
@@ -468,8 +467,8 @@ STEPS = (
         key="28",
         kind=Kind.INEQUALITY,
         claim="c ≥ 0: c - m ≤ S(τ) for τ ≤ 0.9",
-        because="c - m ≤ S₀ (m ≥ 0), else |m| + min{e^{S₀}sinh(S₀-|m|), tanh(S₀-|m|/cosh τ)}; everything over τ², with "
-        "the meeting point τ = 0 divided out once more",
+        because="c - m ≤ S₀ (m ≥ 0), else |m| + min{e^{S₀}sinh(S₀-|m|), tanh(S₀-|m|/cosh τ)}; below 2/5 over "
+        "τ², with the meeting point τ = 0 divided out once more; above by balls",
         check=_case_three,
         references=("johansson2017arb",),
     ),
