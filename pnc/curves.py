@@ -22,6 +22,7 @@ __all__ = ["FIELDS", "LayerCurve", "json_ready"]
 
 FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
 
+_LAYERWISE = {"dtype", "noise_floor", "dimensions", "between_rank"}  # what a measurement notes of each layer
 
 _WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`"
 
@@ -131,9 +132,14 @@ class LayerCurve:
                 next_step="choose layers that the curve has",
             )
         index = np.searchsorted(self.layers, wanted)
+        provenance = dict(self.provenance)
+        for name in _LAYERWISE & provenance.keys():
+            values = provenance[name]
+            if isinstance(values, list | tuple | np.ndarray) and len(values) == len(self):
+                provenance[name] = [values[i] for i in index]
         return LayerCurve(
             layers=wanted,
-            provenance=self.provenance,
+            provenance=provenance,
             **{name: getattr(self, name)[index] for name in FIELDS},
         )
 

@@ -4,6 +4,6 @@
 """
 
 from proofs_check.references import bibtex
-from proofs_check.verify import statement, verify, wrong_variants
+from proofs_check.verify import require_provers, statement, verify, wrong_variants
 
-__all__ = ["bibtex", "statement", "verify", "wrong_variants"]
+__all__ = ["bibtex", "require_provers", "statement", "verify", "wrong_variants"]

@@ -63,18 +63,14 @@ BALANCE = Assumption(
     measured_by="WeightAssumptions.imbalance",
 )
 INVERTIBLE = Assumption(
-    name="G invertible", text="the samples are linearly independent (N ≤ d)", measured_by="DataAssumptions.gram_invertible"
+    name="G invertible",
+    text="the samples are linearly independent (N ≤ d)",
+    measured_by="DataAssumptions.gram_invertible",
 )
 SIGNAL = Assumption(name="signal", text="M has full row rank K, every s_k > 0")
 WIDE = Assumption(name="d_h ≥ d", text="no layer is narrower than the input")
-SPECTRAL = Assumption(
-    name="θ, spectral", text="‖G - I‖₂ ≤ θ < 1", measured_by="DataAssumptions.theta_spectral"
-)
-ENTRYWISE = Assumption(
-    name="θ, entrywise", text="|G_ij - δ_ij| ≤ θ/N", measured_by="DataAssumptions.theta_entrywise"
-)
-EQUAL_CLASSES = Assumption(
-    name="equal classes", text="n samples in each class", measured_by="DataAssumptions.balanced"
-)
+SPECTRAL = Assumption(name="θ, spectral", text="‖G - I‖₂ ≤ θ < 1", measured_by="DataAssumptions.theta_spectral")
+ENTRYWISE = Assumption(name="θ, entrywise", text="|G_ij - δ_ij| ≤ θ/N", measured_by="DataAssumptions.theta_entrywise")
+EQUAL_CLASSES = Assumption(name="equal classes", text="n samples in each class", measured_by="DataAssumptions.balanced")
 
 ALL = (A1, A2, A3, BALANCE, INVERTIBLE, SIGNAL, WIDE, SPECTRAL, ENTRYWISE, EQUAL_CLASSES)

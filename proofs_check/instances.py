@@ -41,9 +41,7 @@ def random_matrix(rows: int, cols: int, rng: random.Random, *, size: int = 5, de
 def diagonal(values: Sequence[fmpq | int | Fraction | str]) -> fmpq_mat:
     """A diagonal matrix."""
     size = len(values)
-    return fmpq_mat(
-        size, size, [rational(values[i]) if i == j else fmpq(0) for i in range(size) for j in range(size)]
-    )
+    return fmpq_mat(size, size, [rational(values[i]) if i == j else fmpq(0) for i in range(size) for j in range(size)])
 
 
 def columns(matrix: fmpq_mat, start: int, stop: int) -> fmpq_mat:
@@ -156,7 +154,9 @@ def gram_instances(
 
                 gram = nearly_orthonormal(counts, value, pattern)
                 found.append(
-                    GramInstance(name=f"random {number}, n = {counts}, θ = {theta}", gram=gram, counts=counts, theta=value)
+                    GramInstance(
+                        name=f"random {number}, n = {counts}, θ = {theta}", gram=gram, counts=counts, theta=value
+                    )
                 )
     return found
 
@@ -300,9 +300,7 @@ def exact_network(
     )
 
 
-def random_features(
-    rng: random.Random, *, counts: Sequence[int], dimension: int, spread: str = "1"
-) -> fmpq_mat:
+def random_features(rng: random.Random, *, counts: Sequence[int], dimension: int, spread: str = "1") -> fmpq_mat:
     """Features d × N: random class means plus `spread` times random rational noise."""
     means = random_matrix(dimension, len(counts), rng, size=8, denominator=3)
     noise = random_matrix(dimension, sum(counts), rng, size=8, denominator=8)

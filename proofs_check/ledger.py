@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -334,19 +334,6 @@ class Report:
                 for item in self.statements
             ],
         }
-
-    def lines(self, *, timings: bool = True) -> Iterator[str]:
-        """The tree as plain text, one line a step."""
-        for item in self.statements:
-            slack = "" if item.slack is None else f"  tightest slack {item.slack:.2g}"
-            took = f"  {item.seconds:.1f} s" if timings else ""
-            yield f"{item.number}  {self.effective_status(item.number).value}  {item.title}{slack}{took}"
-            for step in item.steps:
-                slack = "" if step.slack is None else f"  slack {step.slack:.2g}"
-                took = f"  {step.seconds:.2f} s" if timings else ""
-                yield f"  {step.key:<3} {step.status.value:<10} {step.kind.value:<17} {step.claim}{slack}{took}"
-                if step.status is not Status.DISCHARGED:
-                    yield f"      {step.evidence}"
 
 
 def check_statement(

@@ -67,10 +67,8 @@ def smallest(values: Sequence[Number]) -> Number:
     """The minimum of exact numbers, or an enclosure of it."""
     best = values[0]
     for value in values[1:]:
-        if isinstance(best, arb) or isinstance(value, arb):
-            best = ball(best).min(ball(value))
-        else:
-            best = min(best, value)
+        inexact = isinstance(best, arb) or isinstance(value, arb)
+        best = ball(best).min(ball(value)) if inexact else min(best, value)
     return best
 
 
@@ -90,9 +88,7 @@ def moments(features: Matrix, counts: Sequence[int]) -> Moments:
         within += sum(((entry - c) * (entry - c) for row, c in zip(block, centre) for entry in row), start=fmpq(0))
         between += size * sum(((c - m) * (c - m) for c, m in zip(centre, mean)), start=fmpq(0))
         start += size
-    return Moments(
-        means=means, mean=mean, within=within / samples, between=between / samples, counts=tuple(counts)
-    )
+    return Moments(means=means, mean=mean, within=within / samples, between=between / samples, counts=tuple(counts))
 
 
 def class_scatter(features: fmpq_mat, counts: Sequence[int]) -> tuple[fmpq_mat, fmpq_mat]:
@@ -166,9 +162,10 @@ def closed_form(
     *,
     depth: int,
     residual_scale: fmpq,
-    label_scale: fmpq = fmpq(1),
+    label_scale: fmpq | None = None,
 ) -> ClosedForm:
     """Sets up T2 for an exact Gram matrix (invertible)."""
+    label_scale = fmpq(1) if label_scale is None else label_scale
     y, ybar = labels(counts), averaging(counts)
     h = y * gram.inv() * y.transpose() * (1 / label_scale**2)
     residual = ybar * gram * ybar.transpose() - h.inv() * (1 / label_scale**2)

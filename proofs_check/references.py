@@ -213,7 +213,7 @@ CITED_BY: dict[str, tuple[str, ...]] = {
     "T3": ("penrose1955", "johansson2017arb"),
     "T4": ("he2023law", "penrose1955"),
     "T5": ("gershgorin1931", "demoura2008z3", "bhatia1997matrix", "marshall1990matrix", "johansson2017arb"),
-    "T6": ("johansson2017arb", "demoura2008z3", "bauer1960wielandt"),
+    "T6": ("johansson2017arb", "demoura2008z3", "bauer1960wielandt", "jensen1906"),
     "T7": ("stieltjes1894", "demoura2008z3", "jensen1906"),
     "T8": ("horn2013matrix", "demoura2008z3", "higham2002accuracy"),
     "T9": ("he2015delving",),

@@ -242,9 +242,7 @@ class Algebra:
                 self._used[rule.name] = None
                 right = rule.right if bound is True else rule.right.subs(ANY, bound)
                 middle = self._words(right)
-                return {
-                    self._merge([*word[:start], *part, *word[start + size :]]): c for part, c in middle.items()
-                }
+                return {self._merge([*word[:start], *part, *word[start + size :]]): c for part, c in middle.items()}
         return None
 
     def _rotate(self, word: Word) -> tuple[Word, bool]:

@@ -22,7 +22,18 @@ from proofs_check.instances import (
     orthogonal,
     random_matrix,
 )
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted, undecided
+from proofs_check.ledger import (
+    Evidence,
+    Kind,
+    Scope,
+    Statement,
+    Step,
+    WrongVariant,
+    both,
+    discharged,
+    refuted,
+    undecided,
+)
 from proofs_check.quantities import hidden_map
 from proofs_check.rewriting import ANY, Algebra, Instance
 
@@ -123,7 +134,9 @@ def _signal_root(scope: Scope) -> Evidence:
     uses = []
     for net in networks(scope):
         a = net.weights[0].transpose() * net.weights[0]
-        if not exactly_zero(_power(a, net.depth) * net.right - net.right * diagonal([r ** (2 * net.depth) for r in net.roots])):
+        if not exactly_zero(
+            _power(a, net.depth) * net.right - net.right * diagonal([r ** (2 * net.depth) for r in net.roots])
+        ):
             return undecided(f"A^L V = V S² fails on {net.name}")
         inside = net.right.transpose() * a * net.right
         if not exactly_zero(a * net.right - net.right * inside):
@@ -150,7 +163,9 @@ def _all_powers(scope: Scope) -> Evidence:
     V, S = s["V"], s["S"]
     algebra.rule(algebra.T(V) * V, sp.Integer(1), "VᵀV = I")
     model = _orthonormal_instances(scope)
-    base = algebra.proves(power_of_hidden(algebra, V, S, sp.Integer(0), eps), sp.Integer(1) * V * algebra.T(V) + 1 - V * algebra.T(V))
+    base = algebra.proves(
+        power_of_hidden(algebra, V, S, sp.Integer(0), eps), sp.Integer(1) * V * algebra.T(V) + 1 - V * algebra.T(V)
+    )
     before = power_of_hidden(algebra, V, S, l, eps)
     once = power_of_hidden(algebra, V, S, sp.Integer(1), eps)
     step = algebra.proves(before * once, power_of_hidden(algebra, V, S, l + 1, eps), instances=model)
@@ -217,9 +232,7 @@ def _minimum_norm(scope: Scope) -> Evidence:
     algebra.rule(algebra.T(X) * X, G, "G = XᵀX")
     m = Y * G**-1 * algebra.T(X)
     net = networks(Scope(depth="quick", seed=scope.seed))[1]
-    instance = Instance(
-        matrices={"X": net.data, "Y": net.targets, "G": net.data.transpose() * net.data}, name=net.name
-    )
+    instance = Instance(matrices={"X": net.data, "Y": net.targets, "G": net.data.transpose() * net.data}, name=net.name)
     return both(
         algebra.proves(m * X, Y, instances=[instance]),
         algebra.proves(m * algebra.T(m), Y * G**-1 * algebra.T(Y), instances=[instance]),
@@ -302,7 +315,10 @@ def _symbolic_small(scope: Scope, *, scale_power: int = 2) -> Evidence:
     Y, eye = lift(labels((2, 2))), lift(identity(4))
     rest = eye - V * V.transpose()
     core = V * diag(a, b) * V.transpose() + field.from_sympy(e) * rest
-    mix, pick = lift(random_matrix(4, 4, rng)), lift(averaging((2, 2)).transpose() + random_matrix(4, 2, rng, denominator=9))
+    mix, pick = (
+        lift(random_matrix(4, 4, rng)),
+        lift(averaging((2, 2)).transpose() + random_matrix(4, 2, rng, denominator=9)),
+    )
     X = V * diag(a**-3, b**-3) * U.transpose() * Y + rest * mix * (eye - pick * (Y * pick).inv() * Y)
     G = X.transpose() * X
     M = Y * G.inv() * X.transpose()
@@ -373,7 +389,9 @@ def _ball_networks(scope: Scope, *, exponent_shift: int = 0) -> Evidence:
         for layer in range(depth):
             if layer:
                 features, signal = hidden * features, signal * step
-            gap = features.transpose() * features - y.transpose() * signal * y - ball_matrix(rest * scale ** (2 * layer))
+            gap = (
+                features.transpose() * features - y.transpose() * signal * y - ball_matrix(rest * scale ** (2 * layer))
+            )
             for entry in gap.entries():
                 if not entry.contains(0):
                     return refuted(f"data {number}, n = {counts}, layer {layer}: off by {float(entry.mid()):.3g}")
@@ -428,7 +446,8 @@ STATEMENT = Statement(
     assumptions=(str(A1), str(A2), str(A3), str(INVERTIBLE), str(WIDE)),
     remarks=(
         "Balance has to hold one-sidedly on the reachable space. Compressed from both sides, "
-        "W_{l:1}ᵀ(W_{l+1}ᵀW_{l+1} - W_lW_lᵀ)W_{l:1} = 0, it does not imply the law once d_h > d and L ≥ 4: W_{l+1} may mix "
+        "W_{l:1}ᵀ(W_{l+1}ᵀW_{l+1} - W_lW_lᵀ)W_{l:1} = 0, it does not imply the law once d_h > d and L ≥ 4: "
+        "W_{l+1} may mix "
         "unreachable directions into reachable ones (wrong variant 'compressed balance' holds the counter-example).",
         "A1 has to mean W_{L:1} = M as matrices. The fit W_{L:1} X = M X alone does not imply the law when d > N "
         "(wrong variant 'fit only').",
@@ -459,7 +478,8 @@ STATEMENT = Statement(
             key="4",
             kind=Kind.CLASSICAL,
             claim="A V = V S^{2/L}",
-            because="A ≥ 0 is a polynomial in A^L, so it leaves V invariant; a positive semidefinite L-th root is unique",
+            because="A ≥ 0 is a polynomial in A^L, so it leaves V invariant; a positive semidefinite L-th "
+            "root is unique",
             check=_signal_root,
             references=("horn2013matrix",),
         ),
@@ -467,7 +487,8 @@ STATEMENT = Statement(
             key="5",
             kind=Kind.IDENTITY,
             claim="A^l = V S^{2l/L} Vᵀ + ε^{2l} (I - VVᵀ)",
-            because="A leaves V and its complement invariant; there all singular values of W_1 are ε (A3); induction on l",
+            because="A leaves V and its complement invariant; there all singular values of W_1 are ε (A3); "
+            "induction on l",
             check=_all_powers,
         ),
         Step(

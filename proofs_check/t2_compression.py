@@ -10,7 +10,7 @@ from flint import fmpq
 from proofs_check.assumptions import A1, A2, A3, INVERTIBLE, WIDE
 from proofs_check.balls import ball, eigenvalues, exactly_zero, identity, meets, trace
 from proofs_check.classical import LOEWNER_HEINZ, applied
-from proofs_check.instances import averaging, diagonal, labels, within_projection
+from proofs_check.instances import averaging, diagonal, labels
 from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
 from proofs_check.quantities import closed_form, cosines, moments
 from proofs_check.rewriting import Algebra, Instance
@@ -114,9 +114,7 @@ def _between(scope: Scope) -> Evidence:
         },
         name=net.name,
     )
-    return algebra.proves(
-        centred * P * T(centred), B * (P - p * T(p)) * T(B), trace=True, instances=[instance]
-    )
+    return algebra.proves(centred * P * T(centred), B * (P - p * T(p)) * T(B), trace=True, instances=[instance])
 
 
 def _orthonormal(scope: Scope, *, samples_off: int = 1) -> Evidence:
@@ -134,7 +132,9 @@ def _orthonormal(scope: Scope, *, samples_off: int = 1) -> Evidence:
         if value.is_number and abs(value.evalf()) > 1e-9:
             return refuted(f"SymPy: log of the two sides differs by {value.evalf(6)} at n = 3, K = 2")
         return discharged("SymPy") if value == 0 else refuted(str(gap))
-    return discharged("SymPy: both sides equal for symbols n, K, L, l, ε, α > 0; Q_l is a multiple of I, so every cos is 0")
+    return discharged(
+        "SymPy: both sides equal for symbols n, K, L, l, ε, α > 0; Q_l is a multiple of I, so every cos is 0"
+    )
 
 
 def _spectrum(scope: Scope) -> Evidence:
@@ -205,9 +205,12 @@ def _layers(scope: Scope, *, shift: int = 0, scale_power: int = 2, with_alpha: b
 STATEMENT = Statement(
     number="T2",
     title="compression is exactly geometric",
-    text="tr Σ_W^l = ε^{2l} tr Σ_W^0; Q_l = H^{l/L-1}/α² + ε^{2l} (Q_0 - H⁻¹/α²); C_l = ε^{2l} tr Σ_W^0 / tr Σ_B^l with "
-    "tr Σ_B^l = Σ p_k (Q_l)_kk - pᵀ Q_l p; D_l = 1 - max (Q_l)_kk'/√((Q_l)_kk (Q_l)_k'k'). Orthonormal X, equal classes: "
-    "C_l = (n-1)K/(K-1) · (ε²/(n/α²)^{1/L})^l, D_l = 1, and Z_lᵀZ_l has K eigenvalues (n/α²)^{l/L} and N-K equal to ε^{2l}.",
+    text="tr Σ_W^l = ε^{2l} tr Σ_W^0; Q_l = H^{l/L-1}/α² + ε^{2l} (Q_0 - H⁻¹/α²); C_l = ε^{2l} tr Σ_W^0 / "
+    "tr Σ_B^l with "
+    "tr Σ_B^l = Σ p_k (Q_l)_kk - pᵀ Q_l p; D_l = 1 - max (Q_l)_kk'/√((Q_l)_kk (Q_l)_k'k'). Orthonormal X, "
+    "equal classes: "
+    "C_l = (n-1)K/(K-1) · (ε²/(n/α²)^{1/L})^l, D_l = 1, and Z_lᵀZ_l has K eigenvalues (n/α²)^{l/L} and N-K "
+    "equal to ε^{2l}.",
     assumptions=(str(A1), str(A2), str(A3), str(INVERTIBLE), str(WIDE)),
     rests_on=("T1",),
     steps=(
@@ -278,8 +281,6 @@ STATEMENT = Statement(
             claim="H of Y in place of H of Y/α",
             check=lambda s: _layers(Scope(depth="standard", seed=s.seed), with_alpha=False),
         ),
-        WrongVariant(
-            name="n for n-1", claim="C_0 = nK/(K-1)", check=lambda s: _orthonormal(s, samples_off=0)
-        ),
+        WrongVariant(name="n for n-1", claim="C_0 = nK/(K-1)", check=lambda s: _orthonormal(s, samples_off=0)),
     ),
 )

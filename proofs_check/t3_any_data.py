@@ -38,8 +38,7 @@ def _networks(scope: Scope) -> list[ExactNetwork]:
     ]
     found = [exact_network(rng, explained=False, **case) for case in cases]
     return found + [
-        exact_network(rng, explained=False, counts=(3, 4), dimension=5, depth=5)
-        for _ in range(scope.count(2, 40, 160))
+        exact_network(rng, explained=False, counts=(3, 4), dimension=5, depth=5) for _ in range(scope.count(2, 40, 160))
     ]
 
 
@@ -119,9 +118,7 @@ def _residual_psd(scope: Scope) -> Evidence:
     return algebra.proves(T(X) * X - T(X) * V * T(V) * X, T(outside) * outside, instances=[model])
 
 
-def _whole(
-    scope: Scope, *, shift: int = 0, scale_power: int = 2, labels_for_fit: bool = False
-) -> Evidence:
+def _whole(scope: Scope, *, shift: int = 0, scale_power: int = 2, labels_for_fit: bool = False) -> Evidence:
     tried = _networks(scope)
     for net in tried:
         m = _least_squares(net.data, net.targets)
@@ -205,7 +202,8 @@ def _pseudo_inverse(scope: Scope) -> Evidence:
 STATEMENT = Statement(
     number="T3",
     title="Gram law for any data",
-    text="With Ŷ = M X for Y and powers of H on its range, Z_lᵀ Z_l = Ŷᵀ H^{l/L-1} Ŷ + ε^{2l} (G - Ŷᵀ H⁺ Ŷ) for any X, also "
+    text="With Ŷ = M X for Y and powers of H on its range, Z_lᵀ Z_l = Ŷᵀ H^{l/L-1} Ŷ + ε^{2l} (G - Ŷᵀ H⁺ "
+    "Ŷ) for any X, also "
     "N > d and M of lower rank r (directions that are not signal: scale ε in W_1 … W_{L-1}, nothing in W_L; then "
     "W_{L:1} = M truncated). N tr Σ_W^l = tr(P_W Ŷᵀ H^{l/L-1} Ŷ P_W) + ε^{2l} tr(P_W (G - ŶᵀH⁺Ŷ) P_W), both terms ≥ 0.",
     assumptions=(str(A1), str(A2), str(A3), str(WIDE)),
@@ -217,7 +215,8 @@ STATEMENT = Statement(
             key="1",
             kind=Kind.IDENTITY,
             claim="W_{L:1} = U S Vᵀ for W_L = U S^{1/L} Vᵀ (rotated) and A as in T1",
-            because="the hidden layers' product is V S^{(L-1)/L} Vᵀ + ε^{L-1}(I - VVᵀ); VᵀV = I removes the second term",
+            because="the hidden layers' product is V S^{(L-1)/L} Vᵀ + ε^{L-1}(I - VVᵀ); VᵀV = I removes "
+            "the second term",
             check=_truncated,
         ),
         Step(
@@ -271,8 +270,6 @@ STATEMENT = Statement(
         WrongVariant(
             name="labels for fitted labels", claim="Y in place of Ŷ", check=lambda s: _whole(s, labels_for_fit=True)
         ),
-        WrongVariant(
-            name="no floor", claim="tr Σ_W^l = ε^{2l} tr Σ_W^0", check=lambda s: _floor(s, no_floor=True)
-        ),
+        WrongVariant(name="no floor", claim="tr Σ_W^l = ε^{2l} tr Σ_W^0", check=lambda s: _floor(s, no_floor=True)),
     ),
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sympy as sp
+import z3
 from flint import arb, arb_mat, fmpq, fmpq_mat
 
 from proofs_check.assumptions import A1, A2, A3, INVERTIBLE, WIDE
 from proofs_check.balls import at_most, ball, ball_matrix, eigenvalues, frobenius_square, identity, meets, trace
 from proofs_check.classical import PENROSE, applied
-from proofs_check.instances import GramInstance, averaging, diagonal, gram_instances, labels, within_projection
+from proofs_check.instances import GramInstance, averaging, gram_instances, within_projection
 from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
 from proofs_check.quantities import ClosedForm, class_scatter, closed_form
 from proofs_check.rewriting import Algebra, Instance
+from proofs_check.scalar import for_all
 from proofs_check.t1_gram_law import networks
 from proofs_check.t2_compression import class_algebra, class_instance
 
@@ -185,9 +187,7 @@ def _inner_part(instance: GramInstance) -> fmpq_mat:
     return centre * averaging(instance.counts) * instance.gram * within_projection(instance.counts)
 
 
-def _rate_bounds(
-    instance: GramInstance, depth: int, scale: fmpq, *, rate_power: int = 2
-) -> list[tuple[str, arb, arb]]:
+def _rate_bounds(instance: GramInstance, depth: int, scale: fmpq, *, rate_power: int = 2) -> list[tuple[str, arb, arb]]:
     """The two sides around tr(Σ_W Σ_B⁺) for equal classes; `rate_power` 2 is the square of the compression rate."""
     n, size = instance.counts[0], len(instance.counts)
     samples = sum(instance.counts)
@@ -222,6 +222,16 @@ def _rate(scope: Scope, *, rate_power: int = 2) -> Evidence:
     return at_most(triples(), noun="layers")
 
 
+def _weights_between(scope: Scope) -> Evidence:
+    """Eigenvalue by eigenvalue of R: f/λ_max² ≤ f/λ² ≤ f/λ_min² for f ≥ 0, f the share of ‖F‖² on it."""
+    del scope
+    return for_all(
+        "f x low high",
+        lambda f, x, low, high: z3.And(f / (high * high) <= f / (x * x), f / (x * x) <= f / (low * low)),
+        given=lambda f, x, low, high: [f >= 0, low > 0, low <= x, x <= high],
+    )
+
+
 def _spectrum_of_r(scope: Scope) -> Evidence:
     """K R_l = J Q_l J has its K-1 other eigenvalues in [((1-θ)/n)^t, (1 + ρ q^l) ((1+θ)/n)^t], t = 1 - l/L."""
     rng = scope.rng("T4 spectrum")
@@ -246,13 +256,15 @@ STATEMENT = Statement(
     number="T4",
     title="separation fuzziness",
     text="With J = I - 1pᵀ, R = diag(√p) J Q_l Jᵀ diag(√p) and F = diag(√p) J Ȳ Z_lᵀZ_l P_W (under T1: "
-    "ε^{2l} diag(√p) J Ȳ G P_W), tr(Σ_W Σ_B⁺) = (1/N) tr(R⁺R⁺FFᵀ). It is 0 for orthonormal data. Equal classes, ‖G-I‖ ≤ θ, "
-    "c = ‖J Ȳ G P_W‖_F² K/N · n²: c (ε²/n^{1/L})^{2l} (1+θ)^{-2t}/(1+ρq^l)² ≤ tr(Σ_W Σ_B⁺) ≤ c (ε²/n^{1/L})^{2l} (1-θ)^{-2t}, "
+    "ε^{2l} diag(√p) J Ȳ G P_W), tr(Σ_W Σ_B⁺) = (1/N) tr(R⁺R⁺FFᵀ). It is 0 for orthonormal data. Equal "
+    "classes, ‖G-I‖ ≤ θ, "
+    "c = ‖J Ȳ G P_W‖_F² K/N · n²: c (ε²/n^{1/L})^{2l} (1+θ)^{-2t}/(1+ρq^l)² ≤ tr(Σ_W Σ_B⁺) ≤ c "
+    "(ε²/n^{1/L})^{2l} (1-θ)^{-2t}, "
     "t = 1 - l/L: it decays at the square of the compression rate.",
     assumptions=(str(A1), str(A2), str(A3), str(INVERTIBLE), str(WIDE)),
     rests_on=("T1", "T2", "T5"),
     remarks=("'To leading order' in the note is made a two-sided bound here.",),
-    tightness=("8",),
+    tightness=("9",),
     steps=(
         Step(
             key="1",
@@ -299,16 +311,24 @@ STATEMENT = Statement(
         ),
         Step(
             key="7",
+            kind=Kind.INEQUALITY,
+            claim="‖F‖²/λ_max² ≤ tr R⁺R⁺FFᵀ ≤ ‖F‖²/λ_min², λ over the K-1 other eigenvalues of R",
+            because="range F lies in range R; functional calculus, eigenvalue by eigenvalue",
+            check=_weights_between,
+            references=("demoura2008z3",),
+        ),
+        Step(
+            key="8",
             kind=Kind.BALL,
             claim="spectrum of K R_l off its null vector: [((1-θ)/n)^t, (1+ρq^l)((1+θ)/n)^t]",
             because="H^{-t} ≤ Q_l ≤ (1+ρq^l) H^{-t} and n/(1+θ) ≤ H ≤ n/(1-θ) (T5 steps 1 to 5); compression by J",
             check=_spectrum_of_r,
         ),
         Step(
-            key="8",
+            key="9",
             kind=Kind.BALL,
             claim="both bounds on tr(Σ_W Σ_B⁺)",
-            because="λ_max⁻² FFᵀ ≤ R⁺R⁺ ≤ λ_min⁻² on range R, F = ε^{2l} F_0",
+            because="steps 7 and 8, F = ε^{2l} F_0",
             check=_rate,
         ),
     ),

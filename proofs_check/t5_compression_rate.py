@@ -8,7 +8,8 @@ import sympy as sp
 import z3
 from flint import arb, fmpq, fmpq_mat
 
-from proofs_check.assumptions import A1, A2, A3, INVERTIBLE, SPECTRAL, WIDE
+from proofs_check import t5_sharp_rate as sharp
+from proofs_check.assumptions import A1, A2, A3, ENTRYWISE, EQUAL_CLASSES, INVERTIBLE, SPECTRAL, WIDE
 from proofs_check.balls import at_most, ball, certainly_psd, decided, exactly_zero, identity
 from proofs_check.classical import GERSHGORIN, MARSHALL_OLKIN, SPECTRAL_ORDER, applied
 from proofs_check.instances import (
@@ -23,7 +24,6 @@ from proofs_check.instances import (
 from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, refuted, undecided
 from proofs_check.quantities import closed_form
 from proofs_check.rewriting import Algebra, Instance
-from proofs_check import t5_sharp_rate as sharp
 from proofs_check.scalar import exp_tail, for_all, log_quotient, nonnegative_on_box
 
 __all__ = ["STATEMENT", "coupled_gram", "power_is_monotone", "small_instances"]
@@ -241,9 +241,7 @@ def _one_layer(scope: Scope) -> Evidence:
     c = sp.Symbol("c", positive=True)
     H = algebra.symbol("H", "K", "K", functional=True)
     power = (l / L - 1) / 2
-    this = algebra.proves(
-        H ** ((l + 1) / L - 1) - c * H ** (l / L - 1), H**power * (H ** (1 / L) - c) * H**power
-    )
+    this = algebra.proves(H ** ((l + 1) / L - 1) - c * H ** (l / L - 1), H**power * (H ** (1 / L) - c) * H**power)
     other = Algebra()
     T = other.T
     P = other.symbol("diag(p)", "K", "K", symmetric=True)
@@ -255,9 +253,7 @@ def _one_layer(scope: Scope) -> Evidence:
         matrices={"diag(p)": diagonal(shares), "p": fmpq_mat(2, 1, shares), "e": fmpq_mat(2, 1, [1, 1])},
         name="p = (1/3, 2/3)",
     )
-    square = other.proves(
-        P - p * T(p), (1 - p * T(one)) * P * (1 - one * T(p)), instances=[instance]
-    )
+    square = other.proves(P - p * T(p), (1 - p * T(one)) * P * (1 - one * T(p)), instances=[instance])
     return both(this, square)
 
 
@@ -266,9 +262,7 @@ def _ratio(scope: Scope) -> Evidence:
     del scope
     return for_all(
         "a1 a2 b1 b2 r1 r2 low high",
-        lambda a1, a2, b1, b2, r1, r2, low, high: z3.And(
-            b1 * low <= (1 + r1) * b2, b1 * high * (1 + r2) >= b2
-        ),
+        lambda a1, a2, b1, b2, r1, r2, low, high: z3.And(b1 * low <= (1 + r1) * b2, b1 * high * (1 + r2) >= b2),
         given=lambda a1, a2, b1, b2, r1, r2, low, high: [
             a1 > 0,
             a2 > 0,
@@ -329,7 +323,7 @@ def ratio_bounds(
 def _whole(scope: Scope, **change) -> Evidence:
     def triples():
         instances = [*small_instances(scope), *_spectral_instances()]
-        cases = [(3, fmpq(3, 10)), (6, fmpq(1, 10))] + ([(20, fmpq(1, 10)), (2, fmpq(9, 2))])
+        cases = [(3, fmpq(3, 10)), (6, fmpq(1, 10)), (20, fmpq(1, 10)), (2, fmpq(9, 2))]
         for instance in instances:
             for depth, scale in cases[: 4 if not instance.entrywise else scope.count(2, 4, 4)]:
                 form = closed_form(instance.gram, instance.counts, depth=depth, residual_scale=scale)
@@ -368,15 +362,20 @@ def _negative_exactness(scope: Scope) -> Evidence:
 STATEMENT = Statement(
     number="T5",
     title="compression rate",
-    text="ε²((1-θ)/n_max)^{1/L} / (1 + ρq^{l+1}) ≤ C_{l+1}/C_l ≤ ε²((1+θ)/n_min)^{1/L} (1 + ρq^l) for all θ < 1, ε > 0, "
-    "L ≥ 2, 0 ≤ l < L-1 and any class sizes; ρ = θ²/(1-θ²), q = ε²((1+θ)/n_min)^{1/L}.",
-    assumptions=(str(A1), str(A2), str(A3), str(INVERTIBLE), str(WIDE), str(SPECTRAL)),
+    text="ε²((1-θ)/n_max)^{1/L} / (1 + ρq^{l+1}) ≤ C_{l+1}/C_l ≤ ε²((1+θ)/n_min)^{1/L} (1 + ρq^l) for all "
+    "θ < 1, ε > 0, "
+    "L ≥ 2, 0 ≤ l < L-1 and any class sizes; ρ = θ²/(1-θ²), q = ε²((1+θ)/n_min)^{1/L}." + " " + sharp.TEXT,
+    assumptions=(
+        *(str(a) for a in (A1, A2, A3, INVERTIBLE, WIDE, SPECTRAL)),
+        f"{ENTRYWISE} and {EQUAL_CLASSES}, for T5'",
+    ),
     rests_on=("T1", "T2"),
     remarks=(
         "The note states it for equal classes; the proof needs them nowhere, with n_min above and n_max below.",
-        "Only ‖G - I‖₂ ≤ θ is used; the entrywise condition implies it (step 1).",
+        "Only ‖G - I‖₂ ≤ θ is used up to step 14; the entrywise condition implies it (step 1).",
+        "The conjecture (1 ± 2θ/K)^{1/L} is proved where T5' says so and refuted for all θ < 1 (wrong variants).",
     ),
-    tightness=("14",),
+    tightness=("14", "24"),
     steps=(
         Step(
             key="1",
@@ -443,7 +442,8 @@ STATEMENT = Statement(
         Step(
             key="9",
             kind=Kind.IDENTITY,
-            claim="(1+ρq^l)H^{l/L-1} - Q_l = ε^{2l}[ρH⁻¹ - (Q_0-H⁻¹)] + ρε^{2l}H^a(c^{l/L} - H^{-l/L})H^a ≥ 0, a = (l/L-1)/2",
+            claim="(1+ρq^l)H^{l/L-1} - Q_l = ε^{2l}[ρH⁻¹ - (Q_0-H⁻¹)] + ρε^{2l}H^a(c^{l/L} - H^{-l/L})H^a "
+            "≥ 0, a = (l/L-1)/2",
             because="functional calculus; c = (1+θ)/n_min, both terms ≥ 0 by steps 6 and 8; Q_l ≥ H^{l/L-1} by step 6",
             check=_sandwich,
         ),
@@ -499,9 +499,7 @@ STATEMENT = Statement(
             claim="upper × 0.99, lower / 0.99",
             check=lambda s: _whole(s, tighten=Fraction(99, 100)),
         ),
-        WrongVariant(
-            name="no residual term", claim="ρ = 0", check=lambda s: _whole(s, with_residual=False)
-        ),
+        WrongVariant(name="no residual term", claim="ρ = 0", check=lambda s: _whole(s, with_residual=False)),
         WrongVariant(
             name="Kantorovich without the square",
             claim="λ + (1-θ)/λ ≤ 2 on [1-θ, 1+θ]",

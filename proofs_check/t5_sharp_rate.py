@@ -32,8 +32,10 @@ from proofs_check.scalar import for_all, log_quotient, nonnegative_on_box
 __all__ = ["STEPS", "TEXT", "VARIANTS"]
 
 TEXT = (
-    "T5', entrywise θ, equal classes, r = ε²/n^{1/L}: r(1-2θ/K)^{1/L} ≤ C_{l+1}/C_l ≤ r(1+2θ/K)^{1/L} wherever the brackets "
-    "[r^l(1-c^hr) - hc^{t-1}Λ₊] and [r^l(c^hr-1) - hc^{t-1}Λ₋] are ≤ 0; Λ₊ ≥ 0 for θ ≤ 0.65, Λ₋ ≥ 0 for θ ≤ 0.48, every K, L, l; "
+    "T5', entrywise θ, equal classes, r = ε²/n^{1/L}: r(1-2θ/K)^{1/L} ≤ C_{l+1}/C_l ≤ r(1+2θ/K)^{1/L} "
+    "wherever the brackets "
+    "[r^l(1-c^hr) - hc^{t-1}Λ₊] and [r^l(c^hr-1) - hc^{t-1}Λ₋] are ≤ 0; Λ₊ ≥ 0 for θ ≤ 0.65, Λ₋ ≥ 0 for θ "
+    "≤ 0.48, every K, L, l; "
     "elsewhere with a residual term. Attained for every K, n, L, l; false for all θ < 1."
 )
 
@@ -93,14 +95,14 @@ def _schur_term(scope: Scope) -> Evidence:
             lambda s, r: z3.And(1 - s <= (1 - s * s) / (1 + r), 1 - s <= 1 - r),
             given=lambda s, r: [0 < r, r <= s, s <= 1],
         ),
-        for_all(
-            "x v", lambda x, v: 1 / (1 + x) <= 1 / (1 - v), given=lambda x, v: [0 <= v, v < 1, -v <= x, x <= v]
-        ),
+        for_all("x v", lambda x, v: 1 / (1 + x) <= 1 / (1 - v), given=lambda x, v: [0 <= v, v < 1, -v <= x, x <= v]),
     )
 
 
 def _lemma_three(scope: Scope) -> Evidence:
-    """x^s log x grows with s; its second derivative x^{s-2}b, b = 2s-1 - s(1-s) log x, falls while b > 0 and b stays < 0.
+    """x^s log x grows with s; its second derivative x^{s-2}b falls while b > 0, and b stays negative once it is.
+
+    b = 2s-1 - s(1-s) log x.
 
     So (f - (x-1))/(x-1)² = ∫₀¹ (1-v) f''(1+v(x-1)) dv is largest at the left end x₊ ≤ 1, where f'' ≥ f''(1) ≥ 0.
     """
@@ -117,7 +119,9 @@ def _lemma_three(scope: Scope) -> Evidence:
         return refuted("SymPy: a derivative is not as claimed")
     falls = for_all(
         "s b y z",
-        lambda s, b, y, z: z3.And((s - 2) * b - s * (1 - s) <= 0, z3.Implies(z >= y, s * (1 - s) * z >= s * (1 - s) * y)),
+        lambda s, b, y, z: z3.And(
+            (s - 2) * b - s * (1 - s) <= 0, z3.Implies(z >= y, s * (1 - s) * z >= s * (1 - s) * y)
+        ),
         given=lambda s, b, y, z: [s * 2 >= 1, s <= 1, b >= 0],
     )
     return both(discharged("SymPy: the derivatives of x^s log x"), falls)
@@ -378,7 +382,8 @@ STEPS = (
         key="22",
         kind=Kind.INEQUALITY,
         claim="Λ₊ ≥ 0 for θ ≤ 0.65 and Λ₋ ≥ 0 for θ ≤ 0.48, all K ≥ 3, L, l",
-        because="ball arithmetic in (θ, 1/K); k₊ is largest for s = 1; Λ times θ has no pole at θ = 0, double zeros of k divided out",
+        because="ball arithmetic in (θ, 1/K); k₊ is largest for s = 1; Λ times θ has no pole at θ = 0, "
+        "double zeros of k divided out",
         check=_thresholds,
         references=("johansson2017arb",),
     ),
@@ -400,9 +405,7 @@ STEPS = (
 )
 
 VARIANTS = (
-    WrongVariant(
-        name="T5' with K for K/2", claim="(1 ± θ/K)^{1/L}", check=lambda s: _whole(s, factor=Fraction(1, 2))
-    ),
+    WrongVariant(name="T5' with K for K/2", claim="(1 ± θ/K)^{1/L}", check=lambda s: _whole(s, factor=Fraction(1, 2))),
     WrongVariant(
         name="T5' 1 % too tight", claim="(1 ± 1.98 θ/K)^{1/L}", check=lambda s: _whole(s, factor=Fraction(99, 100))
     ),
@@ -416,7 +419,5 @@ VARIANTS = (
         claim="C_{l+1}/C_l ≤ r(1+2θ/K)^{1/L} for every θ < 1 and l ≥ 0",
         check=lambda s: _whole(s, conjecture=True),
     ),
-    WrongVariant(
-        name="Λ₊ ≥ 0 up to 0.7", claim="for every K, L, l", check=lambda s: _thresholds(s, upper="0.7")
-    ),
+    WrongVariant(name="Λ₊ ≥ 0 up to 0.7", claim="for every K, L, l", check=lambda s: _thresholds(s, upper="0.7")),
 )

@@ -10,13 +10,13 @@ import sympy as sp
 import z3
 from flint import arb, fmpq, fmpq_mat
 
+from proofs_check import t6_sharp_cosine as sharp
 from proofs_check.assumptions import A1, A2, A3, ENTRYWISE, EQUAL_CLASSES, INVERTIBLE, SPECTRAL, WIDE
-from proofs_check.balls import at_most, ball, ball_matrix, eigenvalues, exponential, identity, logarithm, meets
+from proofs_check.balls import at_most, ball, eigenvalues, exponential, identity, logarithm, meets
 from proofs_check.classical import WIELANDT, applied
-from proofs_check.instances import GramInstance, gram_instances, labels, spectral_gram
+from proofs_check.instances import GramInstance, gram_instances, spectral_gram
 from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
 from proofs_check.quantities import ClosedForm, closed_form, cosines, largest
-from proofs_check import t6_sharp_cosine as sharp
 from proofs_check.scalar import exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
 from proofs_check.t5_compression_rate import coupled_gram
 
@@ -66,7 +66,8 @@ def _remainder(scope: Scope) -> Evidence:
     """0 ≤ e^y - 1 - y ≤ e^{|y|} - 1 - |y| for real y, increasing in |y|.
 
     e^y - 1 - y = y² T_2(y) with T_2(y) = ∫₀¹ (1-u)e^{uy} du > 0; for x ≥ 0 the other side minus this one at y = -x is
-    x³ (T_3(x) + T_3(-x)), T_3(y) = ∫₀¹ (1-u)²/2 e^{uy} du > 0. The singular point y = 0 is divided out; balls on |y| ≤ 20.
+    x³ (T_3(x) + T_3(-x)), T_3(y) = ∫₀¹ (1-u)²/2 e^{uy} du > 0. The singular point y = 0 is divided
+    out; balls on |y| ≤ 20.
     """
     del scope
     return both(
@@ -184,9 +185,7 @@ def _neumann(scope: Scope) -> Evidence:
     series = [
         positive_series(lambda k: Fraction(1, k + 1), "-log(1-h) = Σ h^k/k"),
         *(
-            positive_series(
-                lambda k, t=t: _binomial(t, k), "(1-h)^{-t}: c_{k+1}/c_k = (t+k)/(k+1) > 0, t in [0, 1]"
-            )
+            positive_series(lambda k, t=t: _binomial(t, k), "(1-h)^{-t}: c_{k+1}/c_k = (t+k)/(k+1) > 0, t in [0, 1]")
             for t in (Fraction(0), Fraction(1, 3), Fraction(1))
         ),
     ]
@@ -263,9 +262,7 @@ def _signal_parts(
         yield layer, t, spread, steepest, 1 - largest(cosines(form.signal(layer))), form
 
 
-def _signal_bound(
-    scope: Scope, *, factor: Fraction = Fraction(1), shift: int = 0, sign: int = -1
-) -> Evidence:
+def _signal_bound(scope: Scope, *, factor: Fraction = Fraction(1), shift: int = 0, sign: int = -1) -> Evidence:
     def triples():
         for instance in equal_class_instances(scope, ("1/10", "1/2", "99/100")):
             for depth in (3, 6):
@@ -283,7 +280,8 @@ def _whole(scope: Scope, *, residual: Fraction = Fraction(1)) -> Evidence:
     """D_l itself: line ± signal remainder ± residual part, and D between the two ends."""
 
     def triples():
-        instances = equal_class_instances(scope, ("1/2", "99/100")) + [
+        instances = [
+            *equal_class_instances(scope, ("1/2", "99/100")),
             coupled_gram(2, "1/2"),
             spectral_gram(2, 3, "3/5", means=(1, -1, 0), within=(0,)),
         ]
@@ -341,9 +339,10 @@ STATEMENT = Statement(
     number="T6",
     title="discrimination is linear",
     text="Ψ = -log(H/n), ψ = ‖Ψ‖₂ ≤ -log(1-θ), t = 1 - l/L, m = max_{k≠k'} Ψ_kk'. Signal part: "
-    "|D_l - (1 - tm)| ≤ (e^{tψ}-1-tψ)e^{tψ} + tψ(e^{tψ}-1) ≤ (3/2)(tψ)²e^{2tψ}. The residual part moves each cosine c by at most "
+    "|D_l - (1 - tm)| ≤ (e^{tψ}-1-tψ)e^{tψ} + tψ(e^{tψ}-1) ≤ (3/2)(tψ)²e^{2tψ}. The residual part moves "
+    "each cosine c by at most "
     "κ(1-c²)/2, κ = ρq^l, so D_l by at most κ/2. Entrywise θ < 1/2: m ≤ (1/K) log((1-θ)/(1-2θ)), and where "
-    "a = (((1-θ)/(1-2θ))^t - 1)/K < 1, 1 - D_l ≤ [a + 2θ²ε^{2l}n^{-l/L}/((1-2θ)K)]/(1-a).",
+    "a = (((1-θ)/(1-2θ))^t - 1)/K < 1, 1 - D_l ≤ [a + 2θ²ε^{2l}n^{-l/L}/((1-2θ)K)]/(1-a)." + " " + sharp.TEXT,
     assumptions=(
         str(A1),
         str(A2),
@@ -352,14 +351,14 @@ STATEMENT = Statement(
         str(WIDE),
         str(EQUAL_CLASSES),
         str(SPECTRAL),
-        f"{ENTRYWISE}, for the last two bounds",
+        f"{ENTRYWISE}, for the explicit bound and T6'a",
     ),
     rests_on=("T1", "T2", "T5"),
     remarks=(
         "Sharper than the note: κ(1-c²)/2 in place of κ(1+|c|)/2 for the residual part (Wielandt).",
         "a < 1 is a condition of its own: θ < 1/2 does not imply it (wrong variant 'a < 1 for free').",
     ),
-    tightness=("13", "14", "15"),
+    tightness=("13", "14", "15", "24", "29"),
     steps=(
         Step(
             key="1",
@@ -372,7 +371,8 @@ STATEMENT = Statement(
             key="2",
             kind=Kind.INEQUALITY,
             claim="ψ ≤ -log(1-θ)",
-            because="n/(1+θ) ≤ H ≤ n/(1-θ) (T5 step 7) puts Ψ in [log(1-θ), log(1+θ)]; log(1-θ²) ≤ 0, its double zero at "
+            because="n/(1+θ) ≤ H ≤ n/(1-θ) (T5 step 7) puts Ψ in [log(1-θ), log(1+θ)]; log(1-θ²) ≤ 0, its "
+            "double zero at "
             "θ = 0 divided out; for θ → 1 the quotient is an integral of a positive function",
             check=_log_bound,
             references=("johansson2017arb",),
@@ -460,7 +460,7 @@ STATEMENT = Statement(
             key="13",
             kind=Kind.BALL,
             claim="the signal part's bound on random and extreme instances, θ up to 0.99",
-            because="Ψ and eigenvalues enclosed",
+            because="Ψ and eigenvalues enclosed; up to 1e-12, where both sides vanish",
             check=_signal_bound,
             references=("johansson2017arb",),
         ),
@@ -468,7 +468,7 @@ STATEMENT = Statement(
             key="14",
             kind=Kind.BALL,
             claim="the residual part's bound, cosine by cosine, and the whole bound on D_l",
-            because="Q_l enclosed; ε = 0.3 and 2",
+            because="Q_l enclosed; ε = 0.3 and 2; up to 1e-12, where both sides vanish",
             check=_whole,
             references=("johansson2017arb",),
         ),

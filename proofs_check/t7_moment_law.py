@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import sympy as sp
 import z3
 from flint import fmpq, fmpq_mat
@@ -32,7 +31,7 @@ L, l = sp.symbols("L l", positive=True)
 class _Balanced:
     """Balanced weights of any residual spectrum: W_l = Q_l A^{1/2} Q_{l-1}ᵀ, plus junk on unreachable directions."""
 
-    def __init__(self, rng, *, counts, dimension, depth, width=None, imbalance=fmpq(0)):
+    def __init__(self, rng, *, counts, dimension, depth, width=None, imbalance=0):
         width = width or dimension
         self.counts, self.depth = counts, depth
         self.frame = orthogonal(dimension, rng)
@@ -81,15 +80,13 @@ class _Balanced:
         return weights, [a * a for a in self.atoms]
 
 
-def _instances(scope: Scope, *, imbalance: fmpq = fmpq(0)) -> list[_Balanced]:
+def _instances(scope: Scope, *, imbalance: fmpq | int = 0) -> list[_Balanced]:
     rng = scope.rng("T7")
     shapes = [((2, 2), 3, 4, 3), ((1, 3), 3, 5, 5), ((2, 3, 2), 4, 6, 4)]
     found = []
     for number in range(scope.count(8, 160, 640)):
         counts, dimension, depth, width = shapes[number % 3]
-        found.append(
-            _Balanced(rng, counts=counts, dimension=dimension, depth=depth, width=width, imbalance=imbalance)
-        )
+        found.append(_Balanced(rng, counts=counts, dimension=dimension, depth=depth, width=width, imbalance=imbalance))
     return found
 
 
@@ -227,7 +224,7 @@ def _single_atom(scope: Scope) -> Evidence:
     return algebra.proves(S**-1 * T(U) * M * X * within, sp.Integer(0))
 
 
-def _whole(scope: Scope, *, flipped: bool = False, of_c: bool = False, imbalance: fmpq = fmpq(0)) -> Evidence:
+def _whole(scope: Scope, *, flipped: bool = False, of_c: bool = False, imbalance: fmpq | int = 0) -> Evidence:
     def triples():
         for net in _instances(scope, imbalance=imbalance):
             both_kinds = {which: net.moments(which) for which in ("within", "between")}
@@ -269,13 +266,16 @@ def _jensen_off(scope: Scope) -> Evidence:
 STATEMENT = Statement(
     number="T7",
     title="moment law",
-    text="A = W_1ᵀW_1, 0 ≤ l ≤ L-1: N tr Σ_W^l = ∫λ^l dω(λ), N tr Σ_B^l = ∫λ^l dβ(λ), ω, β the spectral measures of A weighted by "
+    text="A = W_1ᵀW_1, 0 ≤ l ≤ L-1: N tr Σ_W^l = ∫λ^l dω(λ), N tr Σ_B^l = ∫λ^l dβ(λ), ω, β the spectral "
+    "measures of A weighted by "
     "the within- and between-class parts of X. Both traces are Stieltjes moment sequences: log-convex, Hankel matrices "
-    "positive semidefinite, per-layer ratios never fall and stay inside A's spectrum; tr Σ_W^l/tr Σ_W^0 ≥ (tr Σ_W^1/tr Σ_W^0)^l. "
+    "positive semidefinite, per-layer ratios never fall and stay inside A's spectrum; tr Σ_W^l/tr Σ_W^0 ≥ "
+    "(tr Σ_W^1/tr Σ_W^0)^l. "
     "Under A3 ω is one atom at ε².",
     assumptions=(str(BALANCE),),
     remarks=(
-        "The proof needs balance one-sidedly on all that W_{l:1} reaches, not on W_{l:1}X alone and not compressed (T1).",
+        "The proof needs balance one-sidedly on all that W_{l:1} reaches, not on W_{l:1}X alone and not "
+        "compressed (T1).",
         "Ratios of C are not monotone (wrong variant 'ratios of C').",
     ),
     tightness=("8",),
@@ -343,9 +343,7 @@ STATEMENT = Statement(
     wrong_variants=(
         WrongVariant(name="sign flipped", claim="ratios never rise", check=lambda s: _whole(s, flipped=True)),
         WrongVariant(name="ratios of C", claim="C_{l+1}/C_l never falls", check=lambda s: _whole(s, of_c=True)),
-        WrongVariant(
-            name="Jensen off by one", claim="m_l/m_0 ≥ (m_1/m_0)^{l-1}", check=_jensen_off
-        ),
+        WrongVariant(name="Jensen off by one", claim="m_l/m_0 ≥ (m_1/m_0)^{l-1}", check=_jensen_off),
         WrongVariant(
             name="without balance",
             claim="the same with W_2 scaled by 1/2",

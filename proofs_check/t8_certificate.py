@@ -336,7 +336,9 @@ def _leak_bound(scope: Scope) -> Evidence:
     return both(
         for_all(
             "x y p a b m q",
-            lambda x, y, p, a, b, m, q: z3.And(largest(a * m - q) * largest(a * m - q) <= x * x, x * x <= (b * m + q) * (b * m + q)),
+            lambda x, y, p, a, b, m, q: z3.And(
+                largest(a * m - q) * largest(a * m - q) <= x * x, x * x <= (b * m + q) * (b * m + q)
+            ),
             # x = ‖T b + p‖, y = ‖T b‖ in [ᾱm, β̄m], p = ‖p‖ ≤ π: triangle inequality both ways
             given=lambda x, y, p, a, b, m, q: [
                 x >= 0, y >= 0, p >= 0, a >= 0, b >= a, m >= 0, p <= q, a * m <= y, y <= b * m, x <= y + p, y <= x + p
@@ -373,9 +375,7 @@ def _quotients(scope: Scope) -> Evidence:
         ),
         for_all(
             "x t q q1 q2",
-            lambda x, t, q, q1, q2: z3.And(
-                z3.Implies(t >= 0, x / q <= t / q1), z3.Implies(t < 0, x / q <= t / q2)
-            ),
+            lambda x, t, q, q1, q2: z3.And(z3.Implies(t >= 0, x / q <= t / q1), z3.Implies(t < 0, x / q <= t / q2)),
             given=lambda x, t, q, q1, q2: [x <= t, q1 > 0, q1 <= q, q <= q2],
         ),
         for_all(
@@ -394,7 +394,9 @@ def _inner_products(scope: Scope) -> Evidence:
     return both(
         for_all(
             "v a b",
-            lambda v, a, b: z3.And(v - (a * a + b * b) / 2 <= (b * b - a * a) / 2, (a * a + b * b) / 2 - v <= (b * b - a * a) / 2),
+            lambda v, a, b: z3.And(
+                v - (a * a + b * b) / 2 <= (b * b - a * a) / 2, (a * a + b * b) / 2 - v <= (b * b - a * a) / 2
+            ),
             given=lambda v, a, b: [a >= 0, b >= a, a * a <= v, v <= b * b],
         ),
         for_all(
@@ -410,9 +412,7 @@ def _inner_products(scope: Scope) -> Evidence:
 def _polar(scope: Scope) -> Evidence:
     """|σ - 1| ≤ |σ² - 1| for σ ≥ 0: the polar factor is nearer than BᵀB is to I."""
     del scope
-    return for_all(
-        "x", lambda x: (x - 1) * (x - 1) <= (x * x - 1) * (x * x - 1), given=lambda x: [x >= 0]
-    )
+    return for_all("x", lambda x: (x - 1) * (x - 1) <= (x * x - 1) * (x * x - 1), given=lambda x: [x >= 0])
 
 
 def _error_recursion(scope: Scope) -> Evidence:
@@ -469,7 +469,11 @@ def _package(scope: Scope) -> Evidence:
 
     found = at_most(triples(), noun="ends of certified intervals against exact C_l, D_l")
     # which end is nearest depends on the machine's linear algebra, whether they hold does not
-    return discharged(f"{count} weight sets: exact, perturbed by 1e-6 and 3e-2, Gaussian; every end holds") if found.holds else found
+    return (
+        discharged(f"{count} weight sets: exact, perturbed by 1e-6 and 3e-2, Gaussian; every end holds")
+        if found.holds
+        else found
+    )
 
 
 def _float_weights(
@@ -497,10 +501,14 @@ def _float_weights(
 STATEMENT = Statement(
     number="T8",
     title="certificate for real weights",
-    text="Split the inputs' span V = U_0 ⊕ V_1 ⊕ … ⊕ V_g in any way and carry F^i = V_i ⊕ … ⊕ V_g through the weights, F^i_l = W_l F^i_{l-1}. "
-    "In adapted bases W_l is block-triangular with signal block S_l, residual gains in [α_{l,i}, β_{l,i}] and leaks of norm κ_{l,ij}. "
-    "With s_l = S_l s_{l-1}, π_{l,i} = β_{l,i}π_{l-1,i} + κ_{l,i0}‖s_{l-1}‖ + Σ_{1≤j<i} κ_{l,ij}(β̄_{l-1,j}m_j + π_{l-1,j}): "
-    "‖s_l‖² + Σ_i max(0, ᾱ_i m_i - π_i)² ≤ ‖W_{l:1}x‖_F² ≤ ‖s_l‖² + Σ_i (β̄_i m_i + π_i)². Applied to R_w, R_b and class means it encloses "
+    text="Split the inputs' span V = U_0 ⊕ V_1 ⊕ … ⊕ V_g in any way and carry F^i = V_i ⊕ … ⊕ V_g through "
+    "the weights, F^i_l = W_l F^i_{l-1}. "
+    "In adapted bases W_l is block-triangular with signal block S_l, residual gains in [α_{l,i}, β_{l,i}] "
+    "and leaks of norm κ_{l,ij}. "
+    "With s_l = S_l s_{l-1}, π_{l,i} = β_{l,i}π_{l-1,i} + κ_{l,i0}‖s_{l-1}‖ + Σ_{1≤j<i} "
+    "κ_{l,ij}(β̄_{l-1,j}m_j + π_{l-1,j}): "
+    "‖s_l‖² + Σ_i max(0, ᾱ_i m_i - π_i)² ≤ ‖W_{l:1}x‖_F² ≤ ‖s_l‖² + Σ_i (β̄_i m_i + π_i)². Applied to R_w, "
+    "R_b and class means it encloses "
     "tr Σ_W^l, tr Σ_B^l, C_l and, with inner products, D_l; without leaks both ends are attained.",
     assumptions=("none on weights or data; rounding in the standard model, no over- or underflow",),
     tightness=("7",),
@@ -600,14 +608,14 @@ STATEMENT = Statement(
     wrong_variants=(
         WrongVariant(name="leaks dropped", claim="π = 0", check=lambda s: _whole(s, couple=False)),
         WrongVariant(
-            name="largest gain below too", claim="β̄ in place of ᾱ in the lower end", check=lambda s: _whole(s, lower_gain=False)
+            name="largest gain below too",
+            claim="β̄ in place of ᾱ in the lower end",
+            check=lambda s: _whole(s, lower_gain=False),
         ),
         WrongVariant(
             name="1 % too tight",
             claim="both ends moved in by 1 % of the half-width",
-            check=lambda s: at_most(
-                (t for t in _theorems(s, tighten=Fraction(1, 100), sharp=True) if "tr Σ_W" in t[0])
-            ),
+            check=lambda s: at_most(t for t in _theorems(s, tighten=Fraction(1, 100), sharp=True) if "tr Σ_W" in t[0]),
         ),
         WrongVariant(
             name="triangle the other way",

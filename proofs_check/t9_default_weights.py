@@ -36,7 +36,7 @@ def _variance(scope: Scope, *, divisor: int = 3) -> Evidence:
 def _expectation(scope: Scope, *, flipped: bool = False) -> Evidence:
     """E tr(WΣWᵀ) = (rows/(3 cols)) tr Σ, exactly, by summing over a sign group that has W's first two moments.
 
-    tr(WΣWᵀ) is a quadratic form in the entries, so its expectation depends on their means and covariances alone. Entries
+    tr(WΣWᵀ) is a quadratic form in the entries: its expectation depends on their means and covariances alone. Entries
     ±1/√(3 cols) with signs from a Hadamard row have exactly those; squares are rational.
     """
     rng = scope.rng("T9")
@@ -209,12 +209,18 @@ def _limit(scope: Scope) -> Evidence:
 STATEMENT = Statement(
     number="T9",
     title="PyTorch's default initial weights",
-    text="W_l uniform on ±1/√d_{l-1}: E[tr Σ_W^l | W_1 … W_{l-1}] = d_l/(3d_{l-1}) tr Σ_W^{l-1}, exactly. After training, measured: "
-    "square layers C_{l+1}/C_l ≈ 1/(3n^{1/L}); corrected, with τ = d_h/(3d), h = s + (1-N/d)₊/3 - τ²/s, s h^{L-2}(h - (1-K/d_h)/3) = n, "
+    text="W_l uniform on ±1/√d_{l-1}: E[tr Σ_W^l | W_1 … W_{l-1}] = d_l/(3d_{l-1}) tr Σ_W^{l-1}, exactly. "
+    "After training, measured: "
+    "square layers C_{l+1}/C_l ≈ 1/(3n^{1/L}); corrected, with τ = d_h/(3d), h = s + (1-N/d)₊/3 - τ²/s, s "
+    "h^{L-2}(h - (1-K/d_h)/3) = n, "
     "f = 1 - (K/d_h)(3h-2)/(3h-1): C_1/C_0 ≈ τf/s, C_{l+1}/C_l ≈ f/(3h).",
-    assumptions=("independent entries, no biases", "orthonormal data, K/d_h ≤ 0.1 and converged training for the measured part"),
+    assumptions=(
+        "independent entries, no biases",
+        "orthonormal data, K/d_h ≤ 0.1 and converged training for the measured part",
+    ),
     remarks=(
-        "Only the expectation is a theorem. The rates after training are approximations; their steps are measurements of "
+        "Only the expectation is a theorem. The rates after training are approximations; their steps are "
+        "measurements of "
         "trained nets and say so.",
         "The note's 16 % for C is exceeded by single draws (18 % at width 60, L = 4).",
         "Default weights are not balanced: T1 to T7 do not apply to them.",
@@ -232,7 +238,8 @@ STATEMENT = Statement(
             key="2",
             kind=Kind.IDENTITY,
             claim="E tr(WΣWᵀ) = d_l/(3d_{l-1}) tr Σ for every Σ",
-            because="a quadratic form's expectation depends on two moments; independent entries give E WᵀW = d_l/(3d_{l-1}) I",
+            because="a quadratic form's expectation depends on two moments; independent entries give E WᵀW "
+            "= d_l/(3d_{l-1}) I",
             check=_expectation,
         ),
         Step(
@@ -274,13 +281,13 @@ STATEMENT = Statement(
     wrong_variants=(
         WrongVariant(name="variance 1/(2d)", claim="E x² = 1/(2d)", check=lambda s: _variance(s, divisor=2)),
         WrongVariant(
-            name="shape flipped", claim="E tr(WΣWᵀ) = d_{l-1}/(3d_l) tr Σ", check=lambda s: _expectation(s, flipped=True)
+            name="shape flipped",
+            claim="E tr(WΣWᵀ) = d_{l-1}/(3d_l) tr Σ",
+            check=lambda s: _expectation(s, flipped=True),
         ),
         WrongVariant(
             name="root off by one", claim="C_{l+1}/C_l ≈ 1/(3n^{1/(L-1)})", check=lambda s: _first(s, root_shift=1)
         ),
-        WrongVariant(
-            name="first answer for widening layers", claim="d_{l+1}/(3d_l n^{1/L})", check=_first_wide
-        ),
+        WrongVariant(name="first answer for widening layers", claim="d_{l+1}/(3d_l n^{1/L})", check=_first_wide),
     ),
 )

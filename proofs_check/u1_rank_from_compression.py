@@ -41,12 +41,12 @@ def feature_instances(scope: Scope) -> list[FeatureInstance]:
         features = random_features(rng, counts=counts, dimension=dimension, spread=spread)
         found.append(
             FeatureInstance(
-                name=f"random {number}, n = {counts}, d = {dimension}, spread {spread}", features=features, counts=counts
+                name=f"random {number}, n = {counts}, d = {dimension}, spread {spread}",
+                features=features,
+                counts=counts,
             )
         )
-    found.append(
-        FeatureInstance(name="simplex, noise outside", features=_simplex(3, fmpq(1, 7), 1), counts=(2, 2, 2))
-    )
+    found.append(FeatureInstance(name="simplex, noise outside", features=_simplex(3, fmpq(1, 7), 1), counts=(2, 2, 2)))
     found.append(
         FeatureInstance(name="simplex, wide noise outside", features=_simplex(3, fmpq(1), 4), counts=(8, 8, 8))
     )
@@ -143,9 +143,7 @@ def _share(scope: Scope) -> Evidence:
             lambda top, W, B: top / (W + B) >= 1 / (1 + W / B),
             given=lambda top, W, B: [W >= 0, B > 0, top >= B],
         ),
-        for_all(
-            "C t", lambda C, t: 1 / (1 + C) >= t, given=lambda C, t: [0 < t, t < 1, C >= 0, C <= (1 - t) / t]
-        ),
+        for_all("C t", lambda C, t: 1 / (1 + C) >= t, given=lambda C, t: [0 < t, t < 1, C >= 0, C <= (1 - t) / t]),
     )
 
 
@@ -179,7 +177,10 @@ def _rank_of_variance(scope: Scope, *, power: int = 1) -> Evidence:
             if kept >= len(values):
                 continue
             # a τ in twentieths below the threshold
-            share = max((Fraction(k, 20) for k in range(1, 20) if ratio * fmpq(k, 20) ** power <= fmpq(20 - k, 20)), default=None)
+            share = max(
+                (Fraction(k, 20) for k in range(1, 20) if ratio * fmpq(k, 20) ** power <= fmpq(20 - k, 20)),
+                default=None,
+            )
             if share is None:
                 continue
             total = sum(values, start=arb(0))
@@ -192,7 +193,8 @@ def _rank_of_variance(scope: Scope, *, power: int = 1) -> Evidence:
 STATEMENT = Statement(
     number="U1",
     title="rank from compression",
-    text="The top K-1 principal components of centred features hold at least 1/(1+C_l) of the variance; so the τ-variance rank "
+    text="The top K-1 principal components of centred features hold at least 1/(1+C_l) of the variance; so "
+    "the τ-variance rank "
     "is ≤ K-1 once C_l ≤ (1-τ)/τ. Any features of any network, sample weights.",
     assumptions=("at least two classes with different means (tr Σ_B > 0)",),
     tightness=("6",),
@@ -253,9 +255,7 @@ STATEMENT = Statement(
     ),
     wrong_variants=(
         WrongVariant(name="one component fewer", claim="the top K-2", check=lambda s: _whole(s, fewer=1)),
-        WrongVariant(
-            name="1 % too tight", claim="1.01/(1+C)", check=lambda s: _whole(s, factor=Fraction(101, 100))
-        ),
+        WrongVariant(name="1 % too tight", claim="1.01/(1+C)", check=lambda s: _whole(s, factor=Fraction(101, 100))),
         WrongVariant(name="sign flipped", claim="at least 1 + C", check=lambda s: _whole(s, power=-1)),
         WrongVariant(
             name="τ² in the condition",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-
-
 from proofs_check.balls import at_most, ball, certainly_psd, decided, eigenvalues, identity, trace
 from proofs_check.classical import KY_FAN, applied
 from proofs_check.instances import random_matrix

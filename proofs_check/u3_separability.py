@@ -27,7 +27,9 @@ def on_the_border(size: int) -> FeatureInstance:
         entries += [centre + sign] + [centre - fmpq(sign, size - 1)] * (size - 1)
     second = [fmpq(1)] * size + [fmpq(-1)] * size  # keeps the cosine of the means away from 1
     return FeatureInstance(
-        name=f"one of {size} samples on the border", features=fmpq_mat(2, 2 * size, entries + second), counts=(size, size)
+        name=f"one of {size} samples on the border",
+        features=fmpq_mat(2, 2 * size, entries + second),
+        counts=(size, size),
     )
 
 
@@ -49,10 +51,7 @@ def distances(features: fmpq_mat, found: Moments) -> list[list[fmpq]]:
     """‖z_i - μ_k‖² for every sample and class."""
     rows = features.tolist()
     return [
-        [
-            sum(((row[i] - mean[r]) ** 2 for r, row in enumerate(rows)), start=fmpq(0))
-            for mean in found.means
-        ]
+        [sum(((row[i] - mean[r]) ** 2 for r, row in enumerate(rows)), start=fmpq(0)) for mean in found.means]
         for i in range(features.ncols())
     ]
 
@@ -123,9 +122,7 @@ def _norms(scope: Scope) -> Evidence:
         name="K = 2",
     )
     centred = B * (1 - p * T(e))
-    return algebra.proves(
-        centred * P * T(centred), B * P * T(B) - B * p * T(p) * T(B), trace=True, instances=[model]
-    )
+    return algebra.proves(centred * P * T(centred), B * P * T(B) - B * p * T(p) * T(B), trace=True, instances=[model])
 
 
 def _final(scope: Scope) -> Evidence:
@@ -167,7 +164,9 @@ def _norms_needed(scope: Scope) -> Evidence:
     found = moments(features, counts)
     error = centre_error(features, counts, found)
     bound = arb(2) * ball(found.compression) / found.discrimination
-    return refuted(f"error {error}, 2C/D = {float(bound):.3g}") if bound < ball(error) else discharged("no contradiction")
+    return (
+        refuted(f"error {error}, 2C/D = {float(bound):.3g}") if bound < ball(error) else discharged("no contradiction")
+    )
 
 
 def _cosine_wrong(scope: Scope) -> Evidence:
@@ -238,9 +237,7 @@ STATEMENT = Statement(
         WrongVariant(
             name="constant too small", claim="3.9 tr Σ_W/Δ²", check=lambda s: _whole(s, factor=Fraction(39, 10))
         ),
-        WrongVariant(
-            name="1 % too tight in Δ²", claim="Δ² ≥ 2.02 min‖μ_k‖² D", check=_cosine_wrong
-        ),
+        WrongVariant(name="1 % too tight in Δ²", claim="Δ² ≥ 2.02 min‖μ_k‖² D", check=_cosine_wrong),
         WrongVariant(name="norms dropped", claim="error ≤ 2 C/D", check=_norms_needed),
         WrongVariant(
             name="Δ² in place of Δ²/4",

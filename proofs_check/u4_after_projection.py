@@ -98,7 +98,7 @@ def _chebyshev(scope: Scope) -> Evidence:
     """Chebyshev as in U3; its points of use here are features projected on rational directions (any projection)."""
     uses = []
     for instance in _instances(scope):
-        within, between = class_scatter(instance.features, instance.counts)
+        _, between = class_scatter(instance.features, instance.counts)
         projector = between * pseudo_inverse(between)
         projected = projector * instance.features
         found = moments(projected, instance.counts)
@@ -172,7 +172,8 @@ STATEMENT = Statement(
     number="U4",
     title="separability after projection",
     text="After projection to the top K-1 principal components of centred features, nearest-class-centre error ≤ "
-    "4 tr Σ_W / min_{k≠k'}[‖μ_k - μ_k'‖² - tr Σ_W(1/p_k + 1/p_k')] where the bracket is positive. Any features, sample weights.",
+    "4 tr Σ_W / min_{k≠k'}[‖μ_k - μ_k'‖² - tr Σ_W(1/p_k + 1/p_k')] where the bracket is positive. Any "
+    "features, sample weights.",
     assumptions=("every bracket is positive",),
     rests_on=("U1", "U3"),
     tightness=("5",),
@@ -249,7 +250,11 @@ STATEMENT = Statement(
                 "inside outside whole W r",
                 lambda inside, outside, whole, W, r: inside >= whole + W * r,
                 given=lambda inside, outside, whole, W, r: [
-                    inside + outside == whole, outside >= 0, W >= 0, r > 0, outside <= W * r
+                    inside + outside == whole,
+                    outside >= 0,
+                    W >= 0,
+                    r > 0,
+                    outside <= W * r,
                 ],
             ),
         ),

@@ -11,7 +11,18 @@ from flint import acb, fmpq, fmpq_mat
 
 from proofs_check.balls import at_most, ball
 from proofs_check.instances import diagonal, orthogonal, random_matrix
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted, undecided
+from proofs_check.ledger import (
+    Evidence,
+    Kind,
+    Scope,
+    Statement,
+    Step,
+    WrongVariant,
+    both,
+    discharged,
+    refuted,
+    undecided,
+)
 from proofs_check.rewriting import ANY, Algebra, Instance
 from proofs_check.scalar import for_all
 
@@ -37,7 +48,8 @@ def _layer_instance(scope: Scope) -> Instance:
     rng = scope.rng("Y1 layers")
     shapes = {"F": (2, 4), "V": (4, 3), "W": (3, 5), "B": (5, 6), "R": (2, 6), "Ẇ": (3, 5)}
     return Instance(
-        matrices={name: random_matrix(r, c, rng) for name, (r, c) in shapes.items()}, name="random 2 … 6 dimensional layers"
+        matrices={name: random_matrix(r, c, rng) for name, (r, c) in shapes.items()},
+        name="random 2 … 6 dimensional layers",
     )
 
 
@@ -109,7 +121,7 @@ def _aligned(scope: Scope, *, power: int = 1) -> Evidence:
 
 
 def _unique(scope: Scope) -> Evidence:
-    """The flow is polynomial in the weights, so locally Lipschitz; without that solutions branch: x' = 2√x, x = 0 or t²."""
+    """The flow is polynomial, so locally Lipschitz; without that solutions branch: x' = 2√x, x = 0 or t²."""
     del scope
     a, s, N = sp.symbols("a s N", positive=True)
     for depth in (2, 3, 5):
@@ -228,7 +240,8 @@ STATEMENT = Statement(
     number="Y1",
     title="mode dynamics",
     text="Gradient flow on ‖W_{L:1}X - Y/α‖_F²/N conserves W_{l+1}ᵀW_{l+1} - W_lW_lᵀ. From balanced, aligned weights, "
-    "XXᵀ = I on the signal space, each layer's signal singular value obeys dσ/dt = (2/N) σ^{L-1}(s - σ^L). The time from ε to δ "
+    "XXᵀ = I on the signal space, each layer's signal singular value obeys dσ/dt = (2/N) σ^{L-1}(s - σ^L). "
+    "The time from ε to δ "
     "lies between b and b/(1 - δ^L/s), b = N(ε^{2-L} - δ^{2-L})/(2s(L-2)): the plateau N/(2s(L-2)ε^{L-2}); for L = 2, "
     "b = N log(δ/ε)/(2s), and σ² is logistic.",
     assumptions=("weights balanced and aligned: W_l = U_l Σ U_{l-1}ᵀ, U_0 = V, U_L = U", "XXᵀV = V"),
@@ -311,17 +324,13 @@ STATEMENT = Statement(
             claim="W_{l+1}ᵀW_{l+1} + W_lW_lᵀ is conserved",
             check=lambda s: _conservation(s, sign=1),
         ),
+        WrongVariant(name="exponent off by one", claim="Σ^L in place of Σ^{L-1}", check=lambda s: _aligned(s, power=0)),
+        WrongVariant(name="L-1 for L-2 in the plateau", claim="N/(2s(L-1)ε^{L-1})", check=lambda s: _times(s, shift=1)),
+        WrongVariant(name="factor 2 lost", claim="dσ/dt = (1/N)σ^{L-1}(s - σ^L)", check=lambda s: _times(s, half=1)),
         WrongVariant(
-            name="exponent off by one", claim="Σ^L in place of Σ^{L-1}", check=lambda s: _aligned(s, power=0)
-        ),
-        WrongVariant(
-            name="L-1 for L-2 in the plateau", claim="N/(2s(L-1)ε^{L-1})", check=lambda s: _times(s, shift=1)
-        ),
-        WrongVariant(
-            name="factor 2 lost", claim="dσ/dt = (1/N)σ^{L-1}(s - σ^L)", check=lambda s: _times(s, half=1)
-        ),
-        WrongVariant(
-            name="gradient twice as large", claim="∇W_l = 2 W_{L:l+1}ᵀ R W_{l-1:1}ᵀ", check=lambda s: _gradient(s, factor=2)
+            name="gradient twice as large",
+            claim="∇W_l = 2 W_{L:l+1}ᵀ R W_{l-1:1}ᵀ",
+            check=lambda s: _gradient(s, factor=2),
         ),
     ),
 )

@@ -187,7 +187,9 @@ class _Run:
     frame: fmpq_mat
 
 
-def _run(rng: random.Random, *, width: int, dimension: int, counts: Sequence[int], depth: int, orthogonal_start: bool) -> _Run:
+def _run(
+    rng: random.Random, *, width: int, dimension: int, counts: Sequence[int], depth: int, orthogonal_start: bool
+) -> _Run:
     samples, classes, scale = sum(counts), len(counts), fmpq(1, 3)
     if width >= dimension:
         frame = columns(orthogonal(width, rng), 0, dimension)
@@ -241,7 +243,11 @@ def _descend(run: _Run, steps: int, *, momentum: bool, batches: bool) -> fmpq:
 def _touched(run: _Run, *, with_classifier: bool = True) -> fmpq_mat:
     """The projection on O span(X) + rows of the rotated classifier."""
     first = run.frame * run.data
-    start = fmpq_mat(run.targets.nrows(), run.frame.nrows(), [fmpq(int(i == j)) for i in range(run.targets.nrows()) for j in range(run.frame.nrows())])
+    start = fmpq_mat(
+        run.targets.nrows(),
+        run.frame.nrows(),
+        [fmpq(int(i == j)) for i in range(run.targets.nrows()) for j in range(run.frame.nrows())],
+    )
     rows = (start * run.rotations[-1]).transpose()
     both_parts = [[*first.tolist()[r], *(rows.tolist()[r] if with_classifier else [])] for r in range(first.nrows())]
     matrix = fmpq_mat(first.nrows(), len(both_parts[0]), [x for row in both_parts for x in row])
@@ -255,7 +261,9 @@ def _column_basis(matrix: fmpq_mat) -> fmpq_mat:
     return fmpq_mat(matrix.nrows(), rank, [matrix[r, c] for r in range(matrix.nrows()) for c in pivots])
 
 
-def _descent(scope: Scope, *, with_classifier: bool = True, orthogonal_start: bool = True, frozen: bool = False) -> Evidence:
+def _descent(
+    scope: Scope, *, with_classifier: bool = True, orthogonal_start: bool = True, frozen: bool = False
+) -> Evidence:
     """Rational gradient descent: W̃_l (I-P) = c (I-P) exactly, c = ε without decay, for all l ≥ 2 and W_1(I-Q)."""
     rng = scope.rng("Y2 descent")
     cases = [
@@ -305,9 +313,12 @@ def _dimension(scope: Scope) -> Evidence:
 STATEMENT = Statement(
     number="Y2",
     title="exact reduction",
-    text="Hidden W_2 … W_{L-1} start at ε × orthogonal matrices O_l (d_h × d_h), W_1 at εO_1, the classifier anywhere. With T_l = O_l ⋯ O_2 "
-    "and W_l = T_l W̃_l T_{l-1}ᵀ, the subspace S = O_1 span(X) + rows of W̃_L, of dimension ≤ rank(X) + K, is invariant: at every "
-    "step W̃_l = P B_l P + c(I-P), W̃_1 = P C Q + cO_1(I-Q), W̃_L = VP; c = ε, or ε(1-ηλ)^t with decay. So descent is the same "
+    text="Hidden W_2 … W_{L-1} start at ε × orthogonal matrices O_l (d_h × d_h), W_1 at εO_1, the "
+    "classifier anywhere. With T_l = O_l ⋯ O_2 "
+    "and W_l = T_l W̃_l T_{l-1}ᵀ, the subspace S = O_1 span(X) + rows of W̃_L, of dimension ≤ rank(X) + K, "
+    "is invariant: at every "
+    "step W̃_l = P B_l P + c(I-P), W̃_1 = P C Q + cO_1(I-Q), W̃_L = VP; c = ε, or ε(1-ηλ)^t with decay. So "
+    "descent is the same "
     "computation in S, for any data, width, mini-batches and momentum.",
     assumptions=("orthogonal initial weights in the hidden layers",),
     remarks=(
@@ -340,7 +351,8 @@ STATEMENT = Statement(
             key="4",
             kind=Kind.IDENTITY,
             claim="gradients are PDP, PFQ and DP, and a step with decay keeps the form, c → (1-ηλ)c",
-            because="step 3; momentum adds gradients of that form; a batch has its columns in span(X); induction over steps",
+            because="step 3; momentum adds gradients of that form; a batch has its columns in span(X); "
+            "induction over steps",
             check=_updates,
         ),
         Step(
@@ -366,11 +378,11 @@ STATEMENT = Statement(
         ),
     ),
     wrong_variants=(
+        WrongVariant(name="K forgotten", claim="S = O_1 span(X)", check=lambda s: _descent(s, with_classifier=False)),
         WrongVariant(
-            name="K forgotten", claim="S = O_1 span(X)", check=lambda s: _descent(s, with_classifier=False)
-        ),
-        WrongVariant(
-            name="any initial weights", claim="the same from non-orthogonal W_l(0)", check=lambda s: _descent(s, orthogonal_start=False)
+            name="any initial weights",
+            claim="the same from non-orthogonal W_l(0)",
+            check=lambda s: _descent(s, orthogonal_start=False),
         ),
         WrongVariant(
             name="decay forgotten", claim="c = ε also with weight decay", check=lambda s: _descent(s, frozen=True)

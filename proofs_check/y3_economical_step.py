@@ -8,7 +8,7 @@ from flint import fmpq, fmpq_mat
 
 from proofs_check.balls import exactly_zero, frobenius_square, identity
 from proofs_check.instances import columns, labels, orthogonal, random_matrix
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
+from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted
 from proofs_check.rewriting import Algebra, Instance
 
 __all__ = ["STATEMENT"]
@@ -87,7 +87,8 @@ def _sizes(scope: Scope) -> Evidence:
     """Multiplications of one step, counted on the shapes: with (R, YQ) and K vectors N appears nowhere."""
     del scope
     d, h, K, N, r, L = sp.symbols("d h K N r L", positive=True)
-    # W R: K vectors back through the layers give W_{L:1} and every W_{L:l+1}; E = W R - YQ; C = R Eᵀ; K vectors up; L gradients
+    # K vectors back through the layers give W_{L:1} and every W_{L:l+1}; then E = W R - YQ, C = R Eᵀ, K vectors up,
+    # and L outer products
     backward = (L - 2) * K * h * h + K * h * d
     error = K * d * r
     start = d * r * K
@@ -168,8 +169,10 @@ def _cancellation(scope: Scope, *, gram_is_fine: bool = False) -> Evidence:
 STATEMENT = Statement(
     number="Y3",
     title="economical step",
-    text="With X = R Qᵀ, QᵀQ = I_r, every gradient from (X, Y) equals that from (R, YQ), and the losses differ by the constant "
-    "‖Y(I-QQᵀ)‖_F². ∇W_l = W_{L:l+1}ᵀ (W_{l-1:1} X Eᵀ)ᵀ: a layer needs K vectors forward and K backward, so the cost of a step "
+    text="With X = R Qᵀ, QᵀQ = I_r, every gradient from (X, Y) equals that from (R, YQ), and the losses "
+    "differ by the constant "
+    "‖Y(I-QQᵀ)‖_F². ∇W_l = W_{L:l+1}ᵀ (W_{l-1:1} X Eᵀ)ᵀ: a layer needs K vectors forward and K backward, "
+    "so the cost of a step "
     "does not depend on N. The loss must not be computed from XXᵀ and YXᵀ: it cancels.",
     assumptions=("any data, any weights",),
     steps=(
@@ -217,9 +220,7 @@ STATEMENT = Statement(
         ),
     ),
     wrong_variants=(
-        WrongVariant(
-            name="targets scaled", claim="∇W_l(R, 2YQ)", check=lambda s: _same_gradient(s, project=False)
-        ),
+        WrongVariant(name="targets scaled", claim="∇W_l(R, 2YQ)", check=lambda s: _same_gradient(s, project=False)),
         WrongVariant(
             name="constant dropped", claim="the losses are equal", check=lambda s: _same_loss(s, constant=False)
         ),

@@ -219,9 +219,11 @@ def compare(
     compared_c = np.isfinite(relative) & ~hidden
     compared_d = np.isfinite(gap)
     wrong_c = compared_c & (np.abs(relative) > limits.compression)
-    # one class mean measured where the other curve has none is a difference, not a layer to leave out
     wrong_d = compared_d & (np.abs(gap) > allowed)
-    undefined = (np.isfinite(predicted.compression) != np.isfinite(measured.compression)) | np.isinf(relative)
+    # a C in one curve alone is a difference, not a layer to leave out; rounding where the law says 0 is none
+    undefined = np.isfinite(predicted.compression) != np.isfinite(measured.compression)
+    undefined |= np.isinf(relative) & ~hidden
+    one_sided = np.isfinite(predicted.discrimination) != np.isfinite(measured.discrimination)
 
     inside = None
     if bounds is not None and np.isfinite(bounds.compression_lower).any():
@@ -256,6 +258,9 @@ def compare(
         verdict = Verdict.DISAGREES
     elif hidden.any():
         verdict = Verdict.BELOW_NOISE
+    elif not (compared_c.any() or compared_d.any()):
+        verdict = Verdict.ASSUMPTION_VIOLATED
+        reasons.append("C and D are undefined at every layer, so there is nothing to compare")
     else:
         verdict = Verdict.AGREES
     settled = verdict is not Verdict.NOT_CONVERGED
@@ -276,6 +281,8 @@ def compare(
         )
     if undefined.any():
         reasons.append(f"C is defined in only one of the curves at layers {common[undefined].tolist()}")
+    if one_sided.any():
+        reasons.append(f"D is defined in only one of the curves at layers {common[one_sided].tolist()}")
     if hidden.any():
         reasons.append(f"C is not resolved above rounding at layers {common[hidden].tolist()}")
     if converged is None:

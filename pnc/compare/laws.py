@@ -61,7 +61,7 @@ def _onset(x: np.ndarray, y: np.ndarray) -> int:
     departures from a line by less than `_NEGLIGIBLE` of the curve's range count as noise.
     """
     n = x.size
-    floor = n * max(_NEGLIGIBLE * float(np.ptp(y)), 1e-12 * float(np.abs(y).max()), 1e-300) ** 2
+    floor = n * max(_NEGLIGIBLE * float(np.ptp(y)), 1e-12 * float(np.abs(y).max()), 1e-150) ** 2
 
     def score(residual: float, parameters: int) -> float:
         return n * math.log(max(residual, floor) / n) + parameters * math.log(n)

@@ -20,7 +20,8 @@ class Limits:
         discrimination: largest error of 1 - D_l, relative to its prediction …
         discrimination_floor: … plus this.
         map_error: largest ν relative to ‖M X‖ on the signal directions (A1).
-        imbalance: largest δ_l relative to ε², over l = 1…L-1 (A2).
+        imbalance: largest δ_l relative to ε², over l = 1…L-1 (A2). Orthogonal initial weights start with up to 1 at the
+            classifier, which gradient flow conserves.
         residual_spread: largest |ε_min/ε - 1|, |ε_max/ε - 1| of the residual singular values but K a layer (A3).
 
     Raises:
@@ -34,7 +35,7 @@ class Limits:
     discrimination: float = 0.10
     discrimination_floor: float = 0.005
     map_error: float = 1e-3
-    imbalance: float = 1.0
+    imbalance: float = 1.5
     residual_spread: float = 0.5
 
     def __post_init__(self) -> None:

@@ -14,7 +14,10 @@ from pnc.compare import Comparison
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["report_page"]
+__all__ = ["PLAIN_SVG", "report_page"]
+
+PLAIN_SVG = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+"""Metadata of figures: none, neither addresses nor the hour."""
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c; }
@@ -40,7 +43,7 @@ def report_page(comparison: Comparison, figure: Figure, *, title: str, record: M
         record: what was run, shown as JSON.
     """
     drawing = io.StringIO()
-    figure.savefig(drawing, format="svg")
+    figure.savefig(drawing, format="svg", metadata=PLAIN_SVG)
     svg = drawing.getvalue()
     svg = svg[svg.index("<svg") :]
     measured, predicted = comparison.measured, comparison.predicted

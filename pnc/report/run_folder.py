@@ -21,7 +21,7 @@ from pnc.compare import Comparison
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError
 from pnc.report.figures import comparison_figure
-from pnc.report.page import report_page
+from pnc.report.page import PLAIN_SVG, report_page
 
 __all__ = ["check_folder", "new_folder", "software_versions", "write_run"]
 
@@ -30,7 +30,7 @@ def check_folder(path: str | Path, *, force: bool = False) -> Path:
     """The path, if a run folder may be written there.
 
     Raises:
-        InvalidInputError: it exists and `force` is not given, or it is a file.
+        InvalidInputError: it exists and `force` is not given, it is a file, or its place cannot be written to.
     """
     path = Path(path)
     if path.exists() and (not force or not path.is_dir()):
@@ -39,6 +39,11 @@ def check_folder(path: str | Path, *, force: bool = False) -> Path:
             expected="a folder that is not there yet" if path.is_dir() else "a folder, not a file",
             next_step="choose another --out, or replace it with --force" if path.is_dir() else "choose another --out",
         )
+    above = next(place for place in path.absolute().parents if place.exists())
+    if not above.is_dir():
+        raise _not_writable(path, f"{above} is not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _not_writable(path, f"{above} may not be written to")
     return path
 
 
@@ -53,24 +58,26 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            temporary.chmod(0o755)
+            yield temporary
+            if check_folder(path, force=force).exists():  # it may have been made in the meantime
+                discarded = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+                os.replace(path, discarded / "old")
+                os.replace(temporary, path)
+                shutil.rmtree(discarded)
+            else:
+                os.replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise InvalidInputError(
-            got=f"output folder {path}: {error.strerror}",
-            expected="a place to write to",
-            next_step="choose another --out",
-        ) from error
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        if path.exists():
-            discarded = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-            os.replace(path, discarded / "old")
-            os.replace(temporary, path)
-            shutil.rmtree(discarded)
-        else:
-            os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise _not_writable(path, error.strerror or str(error)) from error
+
+
+def _not_writable(path: Path, reason: str) -> InvalidInputError:
+    return InvalidInputError(
+        got=f"output folder {path}: {reason}", expected="a place to write to", next_step="choose another --out"
+    )
 
 
 def software_versions() -> dict[str, str | None]:
@@ -122,7 +129,7 @@ def write_run(
         comparison.predicted.to_csv(folder / "predicted.csv")
         figure = comparison_figure(comparison, title=title)
         figure.savefig(folder / "curves.png", dpi=150)
-        figure.savefig(folder / "curves.svg")
+        figure.savefig(folder / "curves.svg", metadata=PLAIN_SVG)
         shown = {name: value for name, value in full.items() if name != "comparison"}
         (folder / "report.html").write_text(
             report_page(comparison, figure, title=title, record=shown), encoding="utf-8"

@@ -8,11 +8,13 @@
 | | curves along training | `history` |
 | | how a run ended | `outcome` |
 | | all of it | `run` |
+| | many runs together | `batch` |
 """
 
+from pnc.simulate.batch import simulate_batch
 from pnc.simulate.history import History
 from pnc.simulate.outcome import Outcome
 from pnc.simulate.run import Simulation, initial_weights, simulate
 from pnc.simulate.train import Progress
 
-__all__ = ["History", "Outcome", "Progress", "Simulation", "initial_weights", "simulate"]
+__all__ = ["History", "Outcome", "Progress", "Simulation", "initial_weights", "simulate", "simulate_batch"]

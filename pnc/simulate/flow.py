@@ -11,6 +11,7 @@ Every run of a batch has its own time, step, number of stages and error test; no
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -196,8 +197,9 @@ def flow_step(
     size = torch.maximum(torch.maximum(state.y.abs(), now.abs()), scale[:, None])
     ratio = (estimate.abs() / size).amax(1) / tolerance
     finite = torch.isfinite(ratio)
-    growth = 0.8 * torch.where(finite, ratio, torch.inf).clamp(min=1e-6) ** (-1 / 3)
-    growth = torch.where(finite, growth.clamp(0.1, 5.0), 0.1)
+    # in Python's arithmetic: a vectorised power may round a number one way or another, depending on its neighbours
+    growth = [0.8 * max(r, 1e-6) ** (-1 / 3) if math.isfinite(r) else 0.1 for r in ratio.tolist()]
+    growth = torch.tensor(growth, dtype=torch.float64).to(h).clamp(0.1, 5.0)
     moved = finite & (ratio <= 1)
     column = moved[:, None]
     return (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,7 +28,7 @@ from pnc.simulate.initial import (
 )
 from pnc.simulate.networks import Networks
 from pnc.simulate.outcome import Outcome
-from pnc.simulate.train import Progress, Trained, run_descent, run_flow
+from pnc.simulate.train import Course, Progress, Trained, train_together
 from pnc.spec import NetworkSpec, TrainSpec
 from pnc.theory import (
     Certificate,
@@ -40,7 +41,7 @@ from pnc.theory import (
     signal_modes,
 )
 
-__all__ = ["PreparedRun", "Simulation", "initial_weights", "prepare", "simulate"]
+__all__ = ["PreparedRun", "Simulation", "initial_weights", "prepare", "simulate", "train_stack"]
 
 _CERTIFIED_WIDTH = 1500  # wider, the singular values that the certificate reads take longer than training
 
@@ -159,11 +160,10 @@ def simulate(
     ('CONVERGED', 3)
     """
     run = prepare(problem, network, train or TrainSpec())
-    networks, y = run.networks(), run.start()
     recorder = Recorder(run.train.record, run.curves)
     began = time.perf_counter()
-    with threads_for(max(networks.shapes[1]), run.device):
-        trained = _train(networks, y, run, recorder, progress)
+    with threads_for(max(run.shapes[1]), run.device):
+        [trained] = train_stack([run], [recorder], progress=progress)
     return run.finish(trained, history=recorder.history(), seconds=time.perf_counter() - began)
 
 
@@ -210,11 +210,17 @@ class PreparedRun:
         return data.samples / (2 * depth * largest)
 
     @property
-    def weight_scale(self) -> float:
-        """Weights smaller than this count as this large in the integrator's error test."""
-        if self.train.weights == "orthogonal":
-            return self.network.residual_scale
-        return max(float(np.abs(w).max()) for w in self.initial)
+    def course(self) -> Course:
+        """How training goes and when it ends."""
+        train = self.train
+        largest = max(float(np.abs(w).max()) for w in self.initial)
+        return Course(
+            signal_left=self.data.signal_left,
+            steps=train.steps,
+            tolerance=train.loss_tolerance,
+            scale=self.network.residual_scale if train.weights == "orthogonal" else largest,
+            learning_rate=(train.learning_rate or self.stable_learning_rate) if train.engine == "descent" else None,
+        )
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device, getattr(torch, self.train.dtype))[None]
@@ -309,29 +315,25 @@ def prepare(problem: Problem, network: NetworkSpec, train: TrainSpec) -> Prepare
     )
 
 
-def _train(
-    networks: Networks,
-    y: torch.Tensor,
-    run: PreparedRun,
-    recorder: Recorder,
-    progress: Callable[[Progress], None] | None,
-) -> Trained:
-    train = run.train
-    if train.weights == "exact":
-        return Trained(
-            y=y, outcome=Outcome.CONVERGED, loss=0.0, steps=0, evaluations=0, flow_time=0.0, learning_rate=np.nan
-        )
-    common: dict[str, Any] = {
-        "steps": train.steps,
-        "tolerance": train.loss_tolerance,
-        "recorder": recorder,
-        "progress": progress,
-    }
-    signal_left = torch.from_numpy(run.data.signal_left).to(y)
-    if train.engine == "descent":
-        rate = train.learning_rate or run.stable_learning_rate
-        return run_descent(networks, y, signal_left, learning_rate=rate, **common)
-    return run_flow(networks, y, signal_left, scale=run.weight_scale, **common)
+def train_stack(
+    runs: Sequence[PreparedRun],
+    recorders: Sequence[Recorder],
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[Trained]:
+    """Train runs of equal shapes, device, dtype and engine together; `exact` weights need none of it."""
+    starts = torch.cat([run.start() for run in runs])
+    if runs[0].train.weights == "exact":
+        done = {"outcome": Outcome.CONVERGED, "loss": 0.0, "steps": 0, "evaluations": 0, "flow_time": 0.0}
+        return [Trained(y=y, learning_rate=math.nan, **done) for y in starts.split(1)]
+    each = [run.networks() for run in runs]
+    networks = Networks(
+        factor=torch.cat([one.factor for one in each]),
+        target=torch.cat([one.target for one in each]),
+        samples=torch.cat([one.samples for one in each]),
+        shapes=runs[0].shapes,
+    )
+    return train_together(networks, starts, [run.course for run in runs], recorders, progress=progress)
 
 
 def _provenance(

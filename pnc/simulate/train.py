@@ -1,22 +1,31 @@
-"""The two engines: the paper's full-batch descent, and gradient flow finished by descent."""
+"""The two engines: the paper's full-batch descent, and gradient flow finished by descent.
+
+Many runs advance together: networks of one shape are stacked, and runs that have ended leave the stack. Each has its
+own step, number of stages, learning rate, looks at the loss and end. Its numbers do not depend on its neighbours: every
+operation acts on one row of the stack, in the same order however many rows there are. A run alone is a stack of one.
+
+Near the minimum an explicit integrator hovers at its tolerance; there descent takes over from the flow and goes on to
+rounding, and over the little way that is left it ends where the flow would.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from pnc.simulate.flow import flow_start, flow_step
+from pnc.simulate.flow import FlowState, flow_start, flow_step
 from pnc.simulate.history import Recorder
 from pnc.simulate.networks import Networks
 from pnc.simulate.outcome import Outcome
 
-__all__ = ["Progress", "Trained", "run_descent", "run_flow"]
+__all__ = ["Course", "Progress", "Trained", "train_together"]
 
 Tensor = torch.Tensor
 
@@ -69,30 +78,131 @@ class Trained:
     learning_rate: float
 
 
-class _Monitor:
-    """Loss on the signal directions, its history, the clock and the verdict on an exhausted budget."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Course:
+    """How one run is trained and judged.
+
+    Args:
+        signal_left: (K, r) directions that the loss is measured on.
+        steps: most steps.
+        tolerance: share of the initial loss to reach.
+        scale: weights smaller than this count as this large in the integrator's error test.
+        learning_rate: η of descent from the start; `None`: the flow, then descent.
+    """
+
+    signal_left: Float[np.ndarray, "K r"]
+    steps: int
+    tolerance: float
+    scale: float
+    learning_rate: float | None
+
+
+def train_together(
+    networks: Networks,
+    starts: Float[Tensor, "B P"],
+    courses: Sequence[Course],
+    recorders: Sequence[Recorder],
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[Trained]:
+    """Train a stack of networks, all by the flow or all by descent `W_l ← W_l - η ∇_{W_l} ‖W_{L:1} X - Y/α‖²_F/N`.
+
+    Ctrl-C ends the runs that have not ended yet with the outcome INTERRUPTED.
+
+    Args:
+        networks: losses of the B runs.
+        starts: their initial weights.
+        courses: how each is trained; either all or none with a learning rate.
+        recorders: of their curves along training.
+        progress: called about ten times a second with the state of the slowest run.
+    """
+    stack = _Stack(networks, courses, recorders, progress)
+    if courses[0].learning_rate is not None:
+        stack.measure(stack.everyone, networks.error(starts))
+        descending = [
+            _Descending(index=i, steps=0, rate=c.learning_rate, flow_time=0.0, loss=1.0, before=(0, 0))
+            for i, c in enumerate(courses)
+        ]
+        stack.descend(starts, descending, adapt=False)
+    else:
+        stack.descend(*stack.flow(starts), adapt=True)
+    return stack.results
+
+
+@dataclass(eq=False, kw_only=True)
+class _Descending:
+    """One run while it descends.
+
+    Args:
+        index: of the run in the stack.
+        steps: taken so far.
+        rate: η.
+        flow_time: the sum of the steps.
+        loss: at the last look.
+        before: steps taken and gradients computed before the descent.
+        best: smallest loss seen.
+        previous: loss at the look before the last.
+        waited: looks at the loss since it last fell.
+    """
+
+    index: int
+    steps: int
+    rate: float
+    flow_time: float
+    loss: float
+    before: tuple[int, int]
+    best: float = math.inf
+    previous: float = math.inf
+    waited: int = 0
+
+    def end(self, y: Float[Tensor, "1 P"], outcome: Outcome) -> Trained:
+        steps, evaluations = self.before
+        return Trained(
+            y=y.clone(),
+            outcome=outcome,
+            loss=self.loss,
+            steps=self.steps,
+            evaluations=evaluations + self.steps - steps,
+            flow_time=self.flow_time,
+            learning_rate=self.rate,
+        )
+
+
+class _Stack:
+    """Runs of equal shapes, and what each of them is judged by."""
 
     def __init__(
         self,
         networks: Networks,
-        signal_left: Float[Tensor, "K r"],
-        *,
-        tolerance: float,
-        recorder: Recorder,
+        courses: Sequence[Course],
+        recorders: Sequence[Recorder],
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.signal = signal_left.mT
-        self.target_rows = (self.signal @ networks.target[0]).square().sum(1)
-        self.tolerance, self.recorder, self.progress = tolerance, recorder, progress
+        self.networks, self.courses, self.recorders = networks, courses, recorders
+        self.everyone = torch.arange(len(courses), device=networks.factor.device)
+        classes = networks.target.shape[1]
+        signal = np.zeros((len(courses), classes, classes))  # rows of zeros add nothing to a loss
+        for rows, course in zip(signal, courses, strict=True):
+            rows[: course.signal_left.shape[1]] = course.signal_left.T
+        self.signal = torch.from_numpy(signal).to(networks.target)
+        self.target_rows = (self.signal @ networks.target).square().sum(2)
+        self.first: list[float] = []
+        self.results: list[Trained | None] = [None] * len(courses)
+        self.progress, self.tolerance = progress, min(course.tolerance for course in courses)
         self.began = self._spoke = time.perf_counter()
-        self.start = math.nan
         self._trail: list[tuple[float, float]] = []
 
-    def loss(self, error: Float[Tensor, "1 K m"]) -> float:
-        value = float((self.signal @ error[0]).square().sum())
-        if math.isnan(self.start):
-            self.start = value
-        return value / self.start
+    def measure(self, members: Int[Tensor, " b"], error: Float[Tensor, "b K m"]) -> list[float]:
+        """Loss on the signal directions as a share of its start."""
+        values = (self.signal[members] @ error).square().flatten(1).sum(1).tolist()
+        if not self.first:
+            self.first = values
+        return [value / self.first[i] for value, i in zip(values, members.tolist(), strict=True)]
+
+    def exhausted(self, index: int, error: Float[Tensor, "K m"]) -> Outcome:
+        """PLATEAU where a signal direction is still unlearned, STEP_LIMIT otherwise."""
+        unlearned = (self.signal[index] @ error).square().sum(1) > 0.25 * self.target_rows[index]
+        return Outcome.PLATEAU if bool(unlearned.any()) else Outcome.STEP_LIMIT
 
     def report(self, phase: Literal["flow", "descent"], steps: int, loss: float) -> None:
         now = time.perf_counter()
@@ -105,127 +215,180 @@ class _Monitor:
         left = max(after - math.log(self.tolerance), 0.0) * (now - then) / (before - after) if falling else None
         self.progress(Progress(phase=phase, steps=steps, loss=loss, seconds=now - self.began, seconds_left=left))
 
-    def exhausted(self, error: Float[Tensor, "1 K m"]) -> Outcome:
-        """PLATEAU where a signal direction is still unlearned, STEP_LIMIT otherwise."""
-        unlearned = (self.signal @ error[0]).square().sum(1) > 0.25 * self.target_rows
-        return Outcome.PLATEAU if bool(unlearned.any()) else Outcome.STEP_LIMIT
+    def _end(self, index: int, trained: Trained) -> None:
+        self.recorders[index].offer(trained.y, trained.flow_time, trained.loss, last=True)
+        self.results[index] = trained
+
+    # ---- gradient flow ---------------------------------------------------------------------------------------
+
+    def flow(self, starts: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "b P"], list[_Descending]]:
+        """Integrate every run to the neighbourhood of its minimum; what is left to descend from there."""
+        networks, members = self.networks, self.everyone
+        state = flow_start(networks, starts)
+        scales = torch.tensor([course.scale for course in self.courses], dtype=torch.float64).to(state.step)
+        losses, taken = self.measure(members, state.error), 0
+        for i, recorder in enumerate(self.recorders):
+            recorder.offer(starts[i : i + 1], 0.0, losses[i])
+        near: list[tuple[Tensor, _Descending]] = []
+        try:
+            while True:
+                stay = [self._flows_on(i, l, taken) for i, l in zip(members.tolist(), losses, strict=True)]
+                if not all(stay):
+                    left = _index(members, [not s for s in stay])
+                    gone = [l for l, s in zip(losses, stay, strict=True) if not s]
+                    near += self._leave(networks.take(left), state.take(left), members[left], gone, taken)
+                    left = _index(members, stay)
+                    losses = [l for l, s in zip(losses, stay, strict=True) if s]
+                    networks, state = networks.take(left), state.take(left)
+                    members, scales = members[left], scales[left]
+                    if not losses:
+                        break
+                state, moved = flow_step(networks, state, tolerance=_FLOW_TOLERANCE, scale=scales)
+                taken += 1
+                found = self.measure(members, state.error)
+                for place, (i, went) in enumerate(zip(members.tolist(), moved.tolist(), strict=True)):
+                    if went:
+                        losses[place] = found[place]
+                        at = slice(place, place + 1)
+                        self.recorders[i].offer(state.y[at], float(state.time[place]), found[place])
+                self.report("flow", taken, max(losses))
+        except KeyboardInterrupt:
+            for place, i in enumerate(members.tolist()):
+                if self.results[i] is None and all(run.index != i for _, run in near):
+                    run = _arrived(i, state, place, losses[place], taken, rate=math.nan)
+                    self._end(i, run.end(state.y[place : place + 1], Outcome.INTERRUPTED))
+            for y, run in near:
+                self._end(run.index, run.end(y, Outcome.INTERRUPTED))
+            near = []
+        return torch.cat([starts[:0], *(y for y, _ in near)]), [run for _, run in near]
+
+    def _flows_on(self, index: int, loss: float, taken: int) -> bool:
+        course = self.courses[index]
+        return loss > max(_FINISH_BELOW, course.tolerance) and taken < course.steps
+
+    def _leave(
+        self,
+        networks: Networks,
+        state: FlowState,
+        members: Int[Tensor, " b"],
+        losses: list[float],
+        taken: int,
+    ) -> list[tuple[Tensor, _Descending]]:
+        """Where the runs that have come near their minimum descend from; those whose budget is spent end here."""
+        spent = [taken >= self.courses[i].steps for i in members.tolist()]
+        for place, i in enumerate(members.tolist()):
+            if spent[place]:
+                run = _arrived(i, state, place, losses[place], taken, rate=math.nan)
+                self._end(i, run.end(state.y[place : place + 1], self.exhausted(i, state.error[place])))
+        if all(spent):
+            return []
+        # 1.8 of the largest stable step; `curvature` carries a margin of its own
+        rates = (1.5 / networks.curvature(state.y, state.probe, iterations=20)[0]).tolist()
+        return [
+            (state.y[place : place + 1], _arrived(i, state, place, losses[place], taken, rate=rates[place]))
+            for place, i in enumerate(members.tolist())
+            if not spent[place]
+        ]
+
+    # ---- descent ---------------------------------------------------------------------------------------------
+
+    def descend(self, y: Float[Tensor, "b P"], runs: list[_Descending], *, adapt: bool) -> None:
+        """Descent to the end of every run; with `adapt` a step that turns out unstable is halved."""
+        members = torch.tensor([run.index for run in runs], dtype=torch.long, device=y.device)
+        networks = self.networks.take(members)
+        sound = y  # at the last look at which nothing had blown up, and what was known there
+        known = [(run.loss, run.steps, run.flow_time) for run in runs]
+        try:
+            while runs:
+                gradient, error = networks.gradient(y)
+                due = [run.steps % _CHECK_EVERY == 0 or run.steps >= self._budget(run) for run in runs]
+                found = self.measure(members, error)
+                keep = [True] * len(runs)
+                for place, run in enumerate(runs):
+                    if not due[place]:
+                        continue
+                    outcome, at = self._look(run, found[place], error[place], adapt=adapt), y[place : place + 1]
+                    if outcome is Outcome.DIVERGED:
+                        (run.loss, run.steps, run.flow_time), at = known[place], sound[place : place + 1]
+                    else:
+                        known[place] = (run.loss, run.steps, run.flow_time)
+                        self.recorders[run.index].offer(at, run.flow_time, run.loss)
+                    if outcome is not None:
+                        keep[place] = False
+                        self._end(run.index, run.end(at, outcome))
+                sound = y if all(due) else torch.where(torch.tensor(due, device=y.device)[:, None], y, sound)
+                if any(due):
+                    self.report("descent", max(run.steps for run in runs), max(run.loss for run in runs))
+                if not all(keep):
+                    left = _index(members, keep)
+                    runs = [run for run, kept in zip(runs, keep, strict=True) if kept]
+                    known = [at for at, kept in zip(known, keep, strict=True) if kept]
+                    y, sound, gradient = y[left], sound[left], gradient[left]
+                    members, networks = members[left], networks.take(left)
+                if runs:
+                    y = self._to_next_look(networks, y, gradient, runs)
+        except KeyboardInterrupt:
+            for place, run in enumerate(runs):
+                if self.results[run.index] is None:
+                    run.loss, run.steps, run.flow_time = known[place]
+                    self._end(run.index, run.end(sound[place : place + 1], Outcome.INTERRUPTED))
+
+    def _budget(self, run: _Descending) -> int:
+        return self.courses[run.index].steps
+
+    def _to_next_look(
+        self,
+        networks: Networks,
+        y: Float[Tensor, "b P"],
+        gradient: Float[Tensor, "b P"],
+        runs: list[_Descending],
+    ) -> Float[Tensor, "b P"]:
+        """Descend until each run's next look at the loss; who gets there first waits for the others."""
+        ahead = [min(_CHECK_EVERY - run.steps % _CHECK_EVERY, self._budget(run) - run.steps) for run in runs]
+        uneven, limits = min(ahead) < max(ahead), torch.tensor(ahead, device=y.device)
+        rates = torch.tensor([[-run.rate] for run in runs], dtype=torch.float64).to(y)
+        for step in range(max(ahead)):
+            if step:
+                gradient = networks.gradient(y)[0]
+            moved = torch.addcmul(y, gradient, rates)
+            y = torch.where((step < limits)[:, None], moved, y) if uneven else moved
+        for run, steps in zip(runs, ahead, strict=True):
+            run.steps += steps
+            run.flow_time += steps * run.rate
+        return y
+
+    def _look(
+        self, run: _Descending, loss: float, error: Float[Tensor, "K m"], *, adapt: bool
+    ) -> Outcome | None:
+        """What the loss says about a run: its outcome, or `None` where it goes on."""
+        if not loss < _BLOWN_UP:
+            return Outcome.DIVERGED
+        course, outcome = self.courses[run.index], None
+        run.loss = loss
+        run.waited = 0 if loss < 0.999 * run.best else run.waited + 1
+        if loss <= course.tolerance:
+            outcome = Outcome.CONVERGED
+        elif run.steps >= course.steps:
+            outcome = self.exhausted(run.index, error)
+        elif run.waited > _PATIENCE and self.exhausted(run.index, error) is Outcome.STEP_LIMIT:
+            outcome = Outcome.STALLED
+        elif adapt and loss > 1.01 * run.previous:
+            run.rate /= 2
+        run.best, run.previous = min(run.best, loss), loss
+        return outcome
 
 
-def run_descent(
-    networks: Networks,
-    y: Float[Tensor, "1 P"],
-    signal_left: Float[Tensor, "K r"],
-    *,
-    learning_rate: float,
-    steps: int,
-    tolerance: float,
-    recorder: Recorder,
-    progress: Callable[[Progress], None] | None = None,
-) -> Trained:
-    """Full-batch descent W_l ← W_l - η ∇_{W_l} ‖W_{L:1} X - Y/α‖²_F/N until the loss or the budget ends."""
-    monitor = _Monitor(networks, signal_left, tolerance=tolerance, recorder=recorder, progress=progress)
-    monitor.loss(networks.error(y))
-    start = Trained(
-        y=y, outcome=Outcome.INTERRUPTED, loss=1.0, steps=0, evaluations=0, flow_time=0.0, learning_rate=learning_rate
-    )
-    return _descend(networks, start, monitor, steps=steps, adapt=False)
+def _index(members: Int[Tensor, " b"], chosen: list[bool]) -> Int[Tensor, " c"]:
+    return torch.tensor([place for place, yes in enumerate(chosen) if yes], dtype=torch.long, device=members.device)
 
 
-def run_flow(
-    networks: Networks,
-    y: Float[Tensor, "1 P"],
-    signal_left: Float[Tensor, "K r"],
-    *,
-    scale: float,
-    steps: int,
-    tolerance: float,
-    recorder: Recorder,
-    progress: Callable[[Progress], None] | None = None,
-) -> Trained:
-    """Gradient flow over plateaus and saddles, then descent at a stable step.
-
-    Near the minimum an explicit integrator hovers at its tolerance; descent goes on to rounding, and over the little
-    way     that is left it ends where the flow would.
-
-    Args:
-        scale: weights smaller than this count as this large in the integrator's error test.
-    """
-    monitor = _Monitor(networks, signal_left, tolerance=tolerance, recorder=recorder, progress=progress)
-    state = flow_start(networks, y)
-    loss = monitor.loss(state.error)
-    recorder.offer(state.y, 0.0, loss)
-    scales = torch.full_like(state.step, scale)
-    taken, outcome, rate = 0, None, math.nan
-    try:
-        while loss > max(_FINISH_BELOW, tolerance) and taken < steps:
-            state, moved = flow_step(networks, state, tolerance=_FLOW_TOLERANCE, scale=scales)
-            taken += 1
-            if bool(moved[0]):
-                loss = monitor.loss(state.error)
-                recorder.offer(state.y, float(state.time), loss)
-            monitor.report("flow", taken, loss)
-        if taken >= steps:
-            outcome = monitor.exhausted(state.error)
-        else:  # 1.8 of the largest stable step; `curvature` carries a margin of its own
-            rate = 1.5 / float(networks.curvature(state.y, state.probe, iterations=20)[0])
-    except KeyboardInterrupt:
-        outcome = Outcome.INTERRUPTED
-    reached = Trained(
-        y=state.y,
-        outcome=outcome or Outcome.INTERRUPTED,
-        loss=loss,
+def _arrived(index: int, state: FlowState, place: int, loss: float, taken: int, *, rate: float) -> _Descending:
+    """A run that has left the flow."""
+    return _Descending(
+        index=index,
         steps=taken,
-        evaluations=int(state.evaluations),
-        flow_time=float(state.time),
-        learning_rate=math.nan,
-    )
-    if outcome is not None:
-        recorder.offer(state.y, float(state.time), loss, last=True)
-        return reached
-    return _descend(networks, replace(reached, learning_rate=rate), monitor, steps=steps, adapt=True)
-
-
-def _descend(networks: Networks, start: Trained, monitor: _Monitor, *, steps: int, adapt: bool) -> Trained:
-    """Descent from where `start` ended; with `adapt` a step that turns out unstable is halved."""
-    y, loss, taken, rate, flow_time = start.y, start.loss, start.steps, start.learning_rate, start.flow_time
-    best = previous = math.inf
-    waited, outcome = 0, None
-    sound = (y, loss, taken, flow_time)  # the last look at which nothing had blown up
-    try:
-        while outcome is None:
-            gradient, error = networks.gradient(y)
-            if taken % _CHECK_EVERY == 0 or taken >= steps:
-                found = monitor.loss(error)
-                if not found < _BLOWN_UP:
-                    outcome, (y, loss, taken, flow_time) = Outcome.DIVERGED, sound
-                    break
-                loss, sound = found, (y, found, taken, flow_time)
-                monitor.recorder.offer(y, flow_time, loss)
-                monitor.report("descent", taken, loss)
-                waited = 0 if loss < 0.999 * best else waited + 1
-                if loss <= monitor.tolerance:
-                    outcome = Outcome.CONVERGED
-                elif taken >= steps:
-                    outcome = monitor.exhausted(error)
-                elif waited > _PATIENCE and monitor.exhausted(error) is Outcome.STEP_LIMIT:
-                    outcome = Outcome.STALLED
-                elif adapt and loss > 1.01 * previous:
-                    rate /= 2
-                best, previous = min(best, loss), loss
-                if outcome is not None:
-                    break
-            y = torch.add(y, gradient, alpha=-rate)
-            taken += 1
-            flow_time += rate
-    except KeyboardInterrupt:
-        outcome = Outcome.INTERRUPTED
-    monitor.recorder.offer(y, flow_time, loss, last=True)
-    return Trained(
-        y=y,
-        outcome=outcome,
+        rate=rate,
+        flow_time=float(state.time[place]),
         loss=loss,
-        steps=taken,
-        evaluations=start.evaluations + taken - start.steps,
-        flow_time=flow_time,
-        learning_rate=rate,
+        before=(taken, int(state.evaluations[place])),
     )

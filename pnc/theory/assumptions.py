@@ -71,8 +71,8 @@ class WeightAssumptions:
     Args:
         map_error: ν = ‖Uᵀ(W_{L:1} - M)X‖_F on the signal directions U.
         map_error_relative: ν / ‖Uᵀ M X‖_F.
-        imbalance: (L-1,) δ_l, spectral norm of `W_{l+1}ᵀW_{l+1} - W_lW_lᵀ` on the range of W_{l:1} for l ≤
-            L-2, on the image of the signal directions for l = L-1; l = 1…L-1.
+        imbalance: (L-1,) δ_l, spectral norm of `(W_{l+1}ᵀW_{l+1} - W_lW_lᵀ) B`, B an orthonormal basis of the
+            range of W_{l:1} for l ≤ L-2, of the image of the signal directions for l = L-1; l = 1…L-1.
         residual_smallest: (L-1,) smallest residual singular value of W_l on the reachable space, l = 1…L-1;
             NaN where there is none.
         residual_largest: (L-1,) largest.
@@ -181,8 +181,8 @@ def measure_weights(
         reachable = image[:, values > max(W.shape) * np.finfo(np.float64).eps * values[0]]
         signal = np.linalg.qr(W @ signal)[0]
         basis = reachable if l < L - 2 else signal
-        ahead, behind = following @ basis, W.T @ basis
-        difference = ahead.T @ ahead - behind.T @ behind
+        # one-sided: compressed with the basis on both sides, balance would not imply the law (ledger, T1)
+        difference = following.T @ (following @ basis) - W @ (W.T @ basis)
         imbalance[l] = np.linalg.norm(difference, 2) if difference.size else 0.0
     return WeightAssumptions(
         map_error=error,

@@ -76,7 +76,12 @@ def test_eigenvalues_with_repeats(values):
 
 @pytest.mark.parametrize(
     ("entries", "semi", "strict"),
-    [([2, 1, 1, 2], True, True), ([1, 1, 1, 1], True, False), ([1, 2, 2, 1], False, False), ([0, 1, 1, 0], False, False)],
+    [
+        ([2, 1, 1, 2], True, True),
+        ([1, 1, 1, 1], True, False),
+        ([1, 2, 2, 1], False, False),
+        ([0, 1, 1, 0], False, False),
+    ],
 )
 def test_definiteness_is_decided_exactly(entries, semi, strict):
     matrix = fmpq_mat(2, 2, entries)

@@ -105,15 +105,12 @@ def test_slack_is_that_of_the_steps_that_say_how_tight_the_statement_is():
     assert check_statement(tight, Scope()).slack == 0.25
 
 
-def test_the_report_is_plain_data_and_readable():
+def test_the_report_is_plain_data():
     report = _report(_statement(good, unclear))
     data = report.to_dict()
     assert data["status"] == "OPEN"
     assert data["open_steps"] == ["T1 step 1"]
     assert [step["status"] for step in data["statements"][0]["steps"]] == ["DISCHARGED", "OPEN"]
-    text = "\n".join(report.lines(timings=False))
-    assert "who knows" in text
-    assert " s\n" not in text
 
 
 def test_random_choices_depend_on_seed_and_purpose():

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from proofs_check.ledger import Status
-from proofs_check.ledger_page import PAGE, render
+from proofs_check.ledger_page import PAGE, _prose, render
 from proofs_check.references import STATEMENTS
 
 
@@ -32,3 +32,10 @@ def test_the_page_has_every_statement_and_no_times(quick_report, quick_variants)
         ),
     )
     assert render(slower, quick_variants) == text
+
+
+def test_what_depends_on_the_provers_versions_is_left_out():
+    assert _prose("z3: fails at x = 1/2, y = 0; exact") == "z3: a counter-example; exact"
+    assert _prose("ball arithmetic on the closed box, 17 pieces") == "ball arithmetic on the closed box"
+    assert _prose("ball arithmetic: negative at (0.1, 2)") == "ball arithmetic: a point where it is false"
+    assert _prose("‖A‖_F of W_l") == r"‖A‖\_F of W_l"

@@ -55,7 +55,7 @@ def test_a_trace_of_three_letters_is_cyclic_but_not_symmetric():
 
 
 def test_rules_that_an_instance_contradicts_are_noticed():
-    algebra, X, G, instance = _gram()
+    algebra, X, _, instance = _gram()
     algebra.rule(X * algebra.T(X), sp.Integer(1), "XXᵀ = I")  # false for the 3 × 2 instance
     evidence = algebra.proves(X * algebra.T(X), sp.Integer(1), instances=[instance])
     assert evidence.status is Status.OPEN

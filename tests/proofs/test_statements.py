@@ -73,6 +73,6 @@ def test_assumptions_are_those_the_package_measures():
     for assumption in ALL:
         if assumption.measured_by:
             owner, attribute = assumption.measured_by.split(".")
-            assert attribute in dir(getattr(measured, owner)) or attribute in getattr(
-                measured, owner
-            ).__dataclass_fields__, assumption.measured_by
+            assert (
+                attribute in dir(getattr(measured, owner)) or attribute in getattr(measured, owner).__dataclass_fields__
+            ), assumption.measured_by

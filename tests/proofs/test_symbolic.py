@@ -14,7 +14,9 @@ def _closed(text: str) -> sp.Expr:
     return sp.sympify(line.split("=", 1)[1])
 
 
-@pytest.mark.parametrize(("K", "n", "L", "eps", "alpha"), [(3, 10, 6, 0.3, 1.0), (2, 4, 2, 0.1, 2.5), (10, 7, 8, 1.5, 0.5)])
+@pytest.mark.parametrize(
+    ("K", "n", "L", "eps", "alpha"), [(3, 10, 6, 0.3, 1.0), (2, 4, 2, 0.1, 2.5), (10, 7, 8, 1.5, 0.5)]
+)
 def test_substituted_numbers_give_the_closed_form(K, n, L, eps, alpha):
     formula = _closed(symbolic_prediction(K, n, L, eps, alpha, substitute=True))
     for layer in range(L):

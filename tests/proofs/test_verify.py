@@ -1,6 +1,8 @@
 """The front of the ledger: what it runs, what it refuses, and that two processes change nothing."""
 
 import importlib.util
+import subprocess
+import sys
 
 import pytest
 
@@ -34,6 +36,11 @@ def test_citations_need_no_prover(monkeypatch):
     assert "wang2025layerwise" in bibtex(["T5"])
     with pytest.raises(InvalidInputError, match="T10"):
         bibtex(["T10"])
+
+
+def test_the_front_loads_no_prover():
+    code = "import sys, proofs_check; sys.exit(bool({'flint', 'z3', 'sympy', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_statements_keep_their_order_and_progress_is_told():

@@ -193,9 +193,7 @@ def test_flow_and_small_steps_of_descent_end_at_one_place():
     flow = simulate(problem, network, TrainSpec(device="cpu"))
     gaps = []
     for rate in (0.08, 0.02):
-        descent = simulate(
-            problem, network, TrainSpec(engine="descent", learning_rate=rate, device="cpu")
-        )
+        descent = simulate(problem, network, TrainSpec(engine="descent", learning_rate=rate, device="cpu"))
         assert descent.outcome.converged
         gaps.append(np.abs(descent.measured.compression / flow.measured.compression - 1).max())
     assert gaps[1] < gaps[0] / 2.5 + 2e-4  # first order in the step, down to the flow's own tolerance

@@ -15,9 +15,7 @@ from pnc.spec import NetworkSpec, TrainSpec
 def batch_of_networks(depth, *, samples=9, dimension=6, width=7, runs=3):
     """Networks on economical data, their weights, and the problems that they come from."""
     rng = np.random.default_rng(depth)
-    problems = [
-        Problem(X=rng.standard_normal((samples, dimension)), y=np.arange(samples) % 3) for _ in range(runs)
-    ]
+    problems = [Problem(X=rng.standard_normal((samples, dimension)), y=np.arange(samples) % 3) for _ in range(runs)]
     network = NetworkSpec(depth=depth, width=width, residual_scale=0.6, label_scale=2.0)
     made = [
         initial_weights(problem, network, TrainSpec(coordinates="full", seed=seed))

@@ -70,9 +70,7 @@ def test_label_scale_is_part_of_the_law():
     for α in (0.5, 3.0):
         network = NetworkSpec(depth=3, width=300, residual_scale=0.2, label_scale=α)
         run = simulate(problem, network, TrainSpec(device="cpu"))
-        comparison = compare(
-            predict(problem, network), run.measured, residuals=run.residuals, residual_scale=0.2
-        )
+        comparison = compare(predict(problem, network), run.measured, residuals=run.residuals, residual_scale=0.2)
         assert comparison.verdict is Verdict.AGREES
         other = predict(problem, NetworkSpec(depth=3, residual_scale=0.2))
         assert compare(other, run.measured).verdict is Verdict.DISAGREES

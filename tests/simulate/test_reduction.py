@@ -43,9 +43,7 @@ class Setting:
         return Problem(X=X, y=y)
 
     def network(self) -> NetworkSpec:
-        return NetworkSpec(
-            depth=self.depth, width=self.width, residual_scale=self.scale, label_scale=self.label_scale
-        )
+        return NetworkSpec(depth=self.depth, width=self.width, residual_scale=self.scale, label_scale=self.label_scale)
 
 
 SETTINGS = {
@@ -103,9 +101,7 @@ def test_reduced_and_full_initial_features_have_one_gram_matrix(name):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_full_weights_are_scaled_orthogonal(name):
     setting = SETTINGS[name]
-    weights, _ = initial_weights(
-        setting.problem(), setting.network(), TrainSpec(seed=2, coordinates="full")
-    )
+    weights, _ = initial_weights(setting.problem(), setting.network(), TrainSpec(seed=2, coordinates="full"))
     for W in weights:
         rows, columns = W.shape
         gram = W @ W.T if rows <= columns else W.T @ W

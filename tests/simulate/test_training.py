@@ -92,9 +92,7 @@ def test_a_narrow_network_keeps_the_residual_directions_that_it_reports():
     )
     law = predict(problem, network, residual_projection=reduced.residual_projection)
     blind = predict(problem, NetworkSpec(depth=4, residual_scale=0.3))
-    ours, theirs = (
-        np.abs(reduced.measured.compression / curve.compression - 1)[1:].max() for curve in (law, blind)
-    )
+    ours, theirs = (np.abs(reduced.measured.compression / curve.compression - 1)[1:].max() for curve in (law, blind))
     assert ours < 0.1
     assert theirs > 0.2
 
@@ -158,9 +156,7 @@ def test_an_interruption_leaves_a_usable_result(engine, phase):
         if progress.phase == phase and progress.steps >= 20:
             raise KeyboardInterrupt
 
-    found = simulate(
-        PROBLEM, NETWORK, TrainSpec(engine=engine, record=5, device="cpu"), progress=interrupt
-    )
+    found = simulate(PROBLEM, NETWORK, TrainSpec(engine=engine, record=5, device="cpu"), progress=interrupt)
     assert found.outcome is Outcome.INTERRUPTED
     assert found.steps == told[-1].steps
     assert np.isfinite(found.measured.compression).all()
@@ -187,7 +183,7 @@ def test_progress_tells_phase_loss_and_time_left():
     told = []
     simulate(PROBLEM, NETWORK, TrainSpec(device="cpu"), progress=told.append)
     assert [phase for phase, _ in itertools.groupby(p.phase for p in told)] == ["flow", "descent"]
-    assert all(a.steps < b.steps for a, b in itertools.pairwise(told))
+    assert all(a.steps <= b.steps for a, b in itertools.pairwise(told))
     assert told[-1].loss < 1e-10
     finishing = [p for p in told if p.phase == "descent"][-1]
     assert finishing.seconds_left is not None

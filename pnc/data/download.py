@@ -1,0 +1,219 @@
+"""Files from the network: resumed where they broke off, checked, and never half there under their own name."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pnc.errors import InvalidInputError
+
+__all__ = ["PublishedFile", "Progress", "data_folder", "download"]
+
+Progress = Callable[[int, int | None], None]
+"""Told the bytes that are there and, where it is known, how many there will be."""
+
+_CHUNK = 1 << 18
+_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFile:
+    """A file that somebody publishes.
+
+    Args:
+        name: under which it is kept.
+        urls: where it can be had; tried in this order.
+        checksum: `algorithm:hexadecimal digest`, of an algorithm that `hashlib` has.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    checksum: str
+
+
+def data_folder() -> Path:
+    """Where downloads go when no folder is given: `$PNC_DATA_DIR`, or `pnc` in the user's cache folder.
+
+    >>> data_folder().name != ""
+    True
+    """
+    if stated := os.environ.get("PNC_DATA_DIR"):
+        return Path(stated).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "pnc"
+
+
+def download(
+    file: PublishedFile,
+    folder: str | Path,
+    *,
+    progress: Progress | None = None,
+    timeout: float = 30.0,
+    attempts: int = 3,
+) -> Path:
+    """The path of the published file in `folder`, fetched if it is not there.
+
+    What has arrived stays in `NAME.part` when a transfer breaks off, and the next call goes on from there
+    (HTTP Range). Only a file whose checksum is right gets its name, in one step; one that is wrong is
+    fetched once more from the start, then refused. Two processes do not fetch the same file: the second waits.
+
+    Args:
+        file: what to fetch.
+        folder: where to; made if it is not there.
+        progress: called as bytes arrive; `None`: a bar on stderr, where that is a terminal.
+        timeout: seconds of silence after which a transfer counts as broken.
+        attempts: how often each address is tried.
+
+    Raises:
+        InvalidInputError: no answer from any address, a file whose checksum is wrong, a folder that cannot
+            be written to.
+    """
+    folder = Path(folder)
+    target, part = folder / file.name, folder / f"{file.name}.part"
+    try:
+        if target.is_file():
+            return target
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(part) as stream:
+            if target.is_file():  # another process fetched it while this one waited
+                return target
+            with _shown(file.name, progress) as report:
+                _fetch(file, folder, stream, report, timeout, attempts)
+            part.replace(target)
+    except _NETWORK_ERRORS:  # some of them are OSErrors too
+        raise
+    except OSError as error:
+        raise InvalidInputError(
+            got=f"{folder}, to which {file.name} cannot be written ({error.strerror or error})",
+            expected="a folder that can be written to, with room in it",
+            next_step="pass another one as --data-dir",
+        ) from error
+    return target
+
+
+def _fetch(
+    file: PublishedFile, folder: Path, stream: BinaryIO, report: Progress, timeout: float, attempts: int
+) -> None:
+    """Fill `stream` with the file, or raise what keeps it from being had."""
+    troubles = []
+    for url in file.urls:
+        for _ in range(attempts):
+            try:
+                resumed = _transfer(url, stream, report, timeout)
+            except _NETWORK_ERRORS as error:
+                troubles.append(f"{url}: {_reason(error)}")
+                if isinstance(error, urllib.error.HTTPError) and error.code < 500:
+                    break  # it will say the same again
+                continue
+            digest = _digest(stream, file.checksum.partition(":")[0])
+            if f"{file.checksum.partition(':')[0]}:{digest}" == file.checksum:
+                return
+            _empty(stream)
+            troubles.append(f"{url}: checksum {digest}, not {file.checksum.partition(':')[2]}")
+            if not resumed:
+                break  # the server has another file
+    raise InvalidInputError(
+        got=f"no {file.name} from the network ({'; '.join(dict.fromkeys(troubles))})",
+        expected=f"a connection to one of the {len(file.urls)} addresses of the file"
+        if len(file.urls) > 1
+        else "a connection to the address of the file",
+        next_step=f"try again (what has arrived is kept), or get {file.urls[0]} elsewhere and put it in {folder}",
+    )
+
+
+def _transfer(url: str, stream: BinaryIO, report: Progress, timeout: float) -> bool:
+    """Append what is missing of the file at `url`; whether something was there before."""
+    have = stream.seek(0, os.SEEK_END)
+    request = urllib.request.Request(url, headers={"User-Agent": "pnc", "Accept-Encoding": "identity"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        response = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
+            raise
+        return True  # nothing is left to send: the checksum decides whether it is the file
+    with response:
+        start, total = _extent(response, have)
+        stream.seek(start)
+        stream.truncate()
+        have = start
+        report(have, total)
+        while chunk := response.read(_CHUNK):
+            stream.write(chunk)
+            have += len(chunk)
+            report(have, total)
+    stream.flush()
+    if total is not None and have < total:
+        raise http.client.IncompleteRead(b"", total - have)
+    return start > 0
+
+
+def _extent(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
+    """At which byte the answer starts, and how long the whole file is, where the server says it."""
+    if response.status == http.client.PARTIAL_CONTENT:
+        # Content-Range: bytes 100-999/1000
+        extent, _, total = response.headers.get("Content-Range", "").removeprefix("bytes").strip().partition("/")
+        first = extent.partition("-")[0]
+        if first != str(have):
+            raise http.client.HTTPException(f"asked for bytes from {have}, answered from {first or 'nowhere'}")
+        return have, int(total) if total.isdigit() else None
+    length = response.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdigit() else None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    if isinstance(error, http.client.IncompleteRead):
+        return f"the transfer broke off {error.expected} bytes early"
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+
+
+def _digest(stream: BinaryIO, algorithm: str) -> str:
+    stream.seek(0)
+    return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def _empty(stream: BinaryIO) -> None:
+    stream.seek(0)
+    stream.truncate()
+
+
+@contextlib.contextmanager
+def _locked(part: Path) -> Iterator[BinaryIO]:
+    """The unfinished file, open for reading and writing, for this process alone where the system has locks."""
+    with open(part, "ab+") as appended, contextlib.ExitStack() as stack:
+        try:
+            import fcntl
+        except ImportError:  # Windows: two processes may collide, and the checksum tells
+            pass
+        else:
+            fcntl.flock(appended, fcntl.LOCK_EX)
+        # `ab` makes the file without emptying it, but writes at its end only
+        yield stack.enter_context(open(part, "rb+"))
+
+
+@contextlib.contextmanager
+def _shown(name: str, progress: Progress | None) -> Iterator[Progress]:
+    if progress is not None:
+        yield progress
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,53 @@
+"""Batch norm over the samples of all processes, on any backend (torch's own does it on GPUs alone)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import distributed, nn
+from torch.distributed.nn.functional import all_reduce
+
+__all__ = ["synchronised_batch_norm"]
+
+
+def _forward(module: nn.modules.batchnorm._BatchNorm, x: torch.Tensor) -> torch.Tensor:
+    if not module.training:
+        return type(module).forward(module, x)
+    each = (1, -1, *(1,) * (x.ndim - 2))
+    axes = [axis for axis in range(x.ndim) if axis != 1]
+    count = torch.tensor(float(x.numel() // x.shape[1]), dtype=torch.float64, device=x.device)
+    distributed.all_reduce(count)
+    n = count.item()
+    # in two passes: no square of a large mean is subtracted from another. The sums carry gradients across processes.
+    mean = all_reduce(x.sum(axes)) / n
+    centred = x - mean.reshape(each)
+    variance = all_reduce(centred.square().sum(axes)) / n
+    if module.track_running_stats:
+        with torch.no_grad():
+            module.num_batches_tracked += 1
+            share = 1 / module.num_batches_tracked.item() if module.momentum is None else module.momentum
+            module.running_mean.lerp_(mean.to(module.running_mean.dtype), share)
+            module.running_var.lerp_((variance * (n / (n - 1))).to(module.running_var.dtype), share)
+    normalised = centred * torch.rsqrt(variance + module.eps).reshape(each)
+    if not module.affine:
+        return normalised
+    return normalised * module.weight.reshape(each) + module.bias.reshape(each)
+
+
+@contextmanager
+def synchronised_batch_norm(model: nn.Module) -> Iterator[int]:
+    """While it lasts, every batch norm of a network uses mean and variance over all processes; yields how many.
+
+    The modules stay what they are, so that names, hooks and saved weights do not change.
+    """
+    found = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for module in found:
+        module.forward = partial(_forward, module)
+    try:
+        yield len(found)
+    finally:
+        for module in found:
+            del module.forward
