@@ -211,7 +211,7 @@ CITED_BY: dict[str, tuple[str, ...]] = {
     "T1": ("horn2013matrix", "loewner1934", "heinz1951", "johansson2017arb"),
     "T2": ("loewner1934", "heinz1951", "johansson2017arb"),
     "T3": ("penrose1955", "johansson2017arb"),
-    "T4": ("he2023law", "penrose1955"),
+    "T4": ("he2023law", "penrose1955", "demoura2008z3"),
     "T5": ("gershgorin1931", "demoura2008z3", "bhatia1997matrix", "marshall1990matrix", "johansson2017arb"),
     "T6": ("johansson2017arb", "demoura2008z3", "bauer1960wielandt", "jensen1906"),
     "T7": ("stieltjes1894", "demoura2008z3", "jensen1906"),

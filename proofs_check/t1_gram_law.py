@@ -37,7 +37,7 @@ from proofs_check.ledger import (
 from proofs_check.quantities import hidden_map
 from proofs_check.rewriting import ANY, Algebra, Instance
 
-__all__ = ["STATEMENT", "balance_algebra", "networks", "power_of_hidden"]
+__all__ = ["STATEMENT", "balance_algebra", "fit_only_instance", "networks", "power_of_hidden"]
 
 L, l = sp.symbols("L l", positive=True)
 eps = sp.Symbol("epsilon", positive=True)
@@ -425,17 +425,34 @@ def _compressed_balance(scope: Scope) -> Evidence:
     return discharged("no contradiction") if good else refuted(f"d_h = 4 > d = 2, L = 4, W_2 = [3I 4I; 0 0]: {why}")
 
 
+def fit_only_instance() -> tuple[list[fmpq_mat], fmpq_mat]:
+    """L = 2, K = 2, d = 4, N = 2, ε = 3: all of A1-A3 but that W_{L:1} = M, of which only W_{L:1} X = M X holds.
+
+    In the plane of v (the row space of M, twice) and e (outside span X), W_1 = 3I + uuᵀ with u = (3, 4)/5, and
+    W_2 = m W_1⁻¹ with m = vᵀW_1⁴/12: then m v = 12 and (W_2ᵀW_2 - W_1W_1ᵀ)W_1 v = 0.
+    """
+    u = fmpq_mat(2, 1, [fmpq(3, 5), fmpq(4, 5)])
+    plane = identity(2) * 3 + u * u.transpose()
+    v = fmpq_mat(2, 1, [1, 0])
+    row = v.transpose() * _power(plane, 4) * fmpq(1, 12) * plane.inv()
+    first = fmpq_mat(4, 4, [plane[i // 2, j // 2] * int(i % 2 == j % 2) for i in range(4) for j in range(4)])
+    second = fmpq_mat(2, 4, [row[0, j // 2] * int(i == j % 2) for i in range(2) for j in range(4)])
+    data = fmpq_mat(4, 2, [fmpq(int(i == j), 12) for i in range(4) for j in range(2)])
+    return [first, second], data
+
+
 def _fit_only(scope: Scope) -> Evidence:
-    """A1 as first written, W_{L:1} X = M X, with W_{L:1} reaching outside span(X)."""
-    rng = scope.rng("fit only")
-    net = exact_network(rng, counts=(1, 1), dimension=4, depth=3)
-    rest = identity(4) - net.right * net.right.transpose()
-    inverse = net.right * diagonal([1 / r**3 for r in net.roots]) * net.left.transpose()
-    data = inverse + rest * random_matrix(4, 2, rng)
-    if not exactly_zero(net.product(3) * data - identity(2)):
-        return undecided("the instance does not fit its labels")
-    good, why = law_holds(net.weights, data, identity(2), (1, 1), net.residual_scale, fmpq(1))
-    return discharged("no contradiction") if good else refuted(f"balanced weights that fit, d = 4, N = 2: {why}")
+    """A1 as first written, W_{L:1} X = M X; balance also holds on the row space of M, and A3 holds."""
+    del scope
+    (first, second), data = fit_only_instance()
+    signal = data * 12
+    balanced = exactly_zero((second.transpose() * second - first * first.transpose()) * first * signal)
+    fits = exactly_zero(second * first * data - identity(2))
+    low_rank = (first.transpose() * first - identity(4) * 9).rank() == 2
+    if not (balanced and fits and low_rank):
+        return undecided("the instance is not what it should be")
+    good, why = law_holds([first, second], data, identity(2), (1, 1), fmpq(3), fmpq(1))
+    return discharged("no contradiction") if good else refuted(f"d = 4 > N = 2, L = 2: {why}")
 
 
 STATEMENT = Statement(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import loads
 from typing import Annotated
 
 import typer
@@ -28,9 +29,17 @@ def compare(
         )
     from pnc.compare import compare as compare_curves
     from pnc.curves import LayerCurve
+    from pnc.theory import Certificate
 
+    theory = LayerCurve.from_json(read_text(predicted))
+    text = read_text(measured)
+    curve = LayerCurve.from_json(text)
+    intervals = loads(text).get("certificate")
     comparison = compare_curves(
-        LayerCurve.from_json(read_text(predicted)), LayerCurve.from_json(read_text(measured)), limits=limits
+        theory,
+        curve,
+        limits=limits,
+        certificate=None if intervals is None else Certificate.from_dict(intervals),
     )
     if json:
         print_json(comparison.to_dict())

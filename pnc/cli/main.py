@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         if not error.format_message():  # no arguments: the help has been printed
             sys.exit(2)
-        _fail(f"{error.format_message()} See pnc --help.")
+        _fail(f"{error.format_message().rstrip('.')}. See pnc --help.")
     sys.exit(status if isinstance(status, int) else 0)
 
 

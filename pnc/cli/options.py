@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -13,6 +13,7 @@ from pnc.spec import Coordinates, Engine, InitialWeights
 
 if TYPE_CHECKING:
     from pnc.compare import Limits
+    from pnc.data import Problem
 
 __all__ = [
     "OUTPUT",
@@ -41,6 +42,7 @@ __all__ = [
     "WidthOption",
     "class_sizes",
     "limits_of",
+    "problem_of",
 ]
 
 
@@ -154,3 +156,17 @@ def class_sizes(text: str | None) -> int | tuple[int, ...] | None:
             next_step="pass for instance 10 or 5,10,20",
         ) from None
     return sizes[0] if len(sizes) == 1 else sizes
+
+
+def problem_of(
+    data: str | None, *, samples_per_class: str | None, scale: ScaleChoice | None, **options: Any
+) -> Problem:
+    """The problem that the data options of a command describe; `options` are those of `resolve_data`."""
+    from pnc.data import resolve_data
+
+    return resolve_data(
+        data,
+        samples_per_class=class_sizes(samples_per_class),
+        scale=None if scale is None else scale.value,
+        **options,
+    )

@@ -128,7 +128,7 @@ def print_comparison(comparison: Comparison) -> None:
         )
     limits = comparison.limits
     print(
-        f"limits: C_l within {limits.compression:.0%}, 1 - D_l within {limits.discrimination:.0%} "
+        f"limits: C_l within {100 * limits.compression:.4g}%, 1 - D_l within {100 * limits.discrimination:.4g}% "
         f"plus {limits.discrimination_floor:g}"
     )
 

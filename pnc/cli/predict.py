@@ -23,6 +23,7 @@ from pnc.cli.options import (
     WhitenOption,
     WidthOption,
     class_sizes,
+    problem_of,
 )
 from pnc.cli.output import number, print_json, print_table, span
 
@@ -52,7 +53,6 @@ def predict(
     json: JsonOption = False,
 ) -> None:
     """What theory says of every layer of a trained deep linear network; trains nothing."""
-    from pnc.data import resolve_data
     from pnc.spec import NetworkSpec
     from pnc.theory import bounds, measure_data
     from pnc.theory import predict as predict_curve
@@ -61,17 +61,17 @@ def predict(
         _print_formulas(depth, classes, samples_per_class, epsilon, label_scale, substitute=substitute, latex=latex)
         return
     network = NetworkSpec(depth=depth, width=width, residual_scale=epsilon, label_scale=label_scale)
-    problem = resolve_data(
+    problem = problem_of(
         data,
         classes=classes,
-        samples_per_class=class_sizes(samples_per_class),
+        samples_per_class=samples_per_class,
         dimension=dimension,
         theta=theta,
         seed=seed,
         data_dir=data_dir,
         components=components,
         whiten=whiten,
-        scale=None if scale is None else scale.value,
+        scale=scale,
     )
     curve, limits = predict_curve(problem, network), bounds(problem, network)
     if json:

@@ -34,8 +34,8 @@ from pnc.cli.options import (
     WeightsChoice,
     WhitenOption,
     WidthOption,
-    class_sizes,
     limits_of,
+    problem_of,
 )
 from pnc.cli.output import number, print_comparison, print_json
 
@@ -107,7 +107,6 @@ def simulate(
     ] = False,
 ) -> None:
     """Train a deep linear network, measure every layer, compare it with the theory and give a verdict."""
-    from pnc.data import resolve_data
     from pnc.spec import NetworkSpec, TrainSpec
 
     network = NetworkSpec(depth=depth, width=width, residual_scale=epsilon, label_scale=label_scale)
@@ -128,17 +127,17 @@ def simulate(
         from pnc.report import check_folder
 
         check_folder(out, force=force)
-    problem = resolve_data(
+    problem = problem_of(
         data,
         classes=classes,
-        samples_per_class=class_sizes(samples_per_class),
+        samples_per_class=samples_per_class,
         dimension=dimension,
         theta=theta,
         seed=seed,
         data_dir=data_dir,
         components=components,
         whiten=whiten,
-        scale=None if scale is None else scale.value,
+        scale=scale,
     )
 
     from pnc.compare import compare

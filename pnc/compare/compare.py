@@ -82,7 +82,7 @@ class Comparison:
                 "measured": self.measured.to_dict(),
                 "bounds": None if self.bounds is None else self.bounds.to_dict(),
                 "within_bounds": self.within_bounds,
-                "certificate": None if self.certificate is None else _certificate_fields(self.certificate),
+                "certificate": None if self.certificate is None else self.certificate.to_dict(),
                 "certified": self.certified,
                 "relative_error": self.relative_error,
                 "discrimination_error": self.discrimination_error,
@@ -98,16 +98,6 @@ class Comparison:
                 "advice": self.advice,
             }
         )
-
-
-def _certificate_fields(certificate: Certificate) -> dict[str, Any]:
-    """The certificate in the form of the bounds."""
-    return {
-        "layers": certificate.layers,
-        "compression": {"lower": certificate.compression_lower, "upper": certificate.compression_upper},
-        "discrimination": {"lower": certificate.discrimination_lower, "upper": certificate.discrimination_upper},
-        "dominant_term": list(certificate.dominant_term),
-    }
 
 
 def assumption_failures(residuals: WeightAssumptions, limits: Limits, *, residual_scale: float) -> tuple[str, ...]:
@@ -169,8 +159,9 @@ def compare(
 
     AGREES means: converged as far as is known; the assumptions measured within their limits; at every layer C_l within
     `limits.compression` and 1 - D_l within `limits.discrimination` plus `limits.discrimination_floor` of the prediction
-    for ideal weights; and, where a certificate is given, C_l and D_l inside what the theory guarantees for the weights as
-    they are (T8), which leaves no tolerance to choose. What is not known (convergence, weights) is said in the reasons.
+    for ideal weights; and, where a certificate is given, C_l and D_l inside what the theory guarantees for the weights
+    as they are (T8), which leaves no tolerance to choose. What is not known (convergence, weights) is said in the
+    reasons.
 
     Args:
         predicted: of theory.
@@ -203,6 +194,13 @@ def compare(
         raise InvalidInputError(
             got="residuals without residual_scale", expected="the ε that they are held against", next_step="pass both"
         )
+    for name, given in (("bounds", bounds), ("certificate", certificate)):
+        if given is not None and not np.isin(common, given.layers).all():
+            raise InvalidInputError(
+                got=f"{name} of layers {given.layers.tolist()} for layers {common.tolist()}",
+                expected=f"{name} of every layer that is compared",
+                next_step="take them from the same network as the curves",
+            )
     noisy = dict(zip(measured.layers.tolist(), _noise_limited(measured, limits).tolist(), strict=True))
     hidden = np.array([noisy[l] for l in common.tolist()])
     predicted, full = predicted.at(common), measured
@@ -270,7 +268,7 @@ def compare(
             f"off by {relative[worst]:+.2%}" if relative[worst] < 1 else f"{relative[worst] + 1:.3g} times predicted"
         )
         reasons.append(
-            f"C_{common[worst]} is {share} (limit {limits.compression:.0%}; "
+            f"C_{common[worst]} is {share} (limit {100 * limits.compression:.4g}%; "
             f"{wrong_c.sum()} of {compared_c.sum()} layers)"
         )
     if settled and wrong_d.any():

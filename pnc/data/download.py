@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ Progress = Callable[[int, int | None], None]
 """Told the bytes that are there and, where it is known, how many there will be."""
 
 _CHUNK = 1 << 18
-_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +89,6 @@ def download(
             with _shown(file.name, progress) as report:
                 _fetch(file, folder, stream, report, timeout, attempts)
             part.replace(target)
-    except _NETWORK_ERRORS:  # some of them are OSErrors too
-        raise
     except OSError as error:
         raise InvalidInputError(
             got=f"{folder}, to which {file.name} cannot be written ({error.strerror or error})",
@@ -193,15 +192,15 @@ def _empty(stream: BinaryIO) -> None:
 @contextlib.contextmanager
 def _locked(part: Path) -> Iterator[BinaryIO]:
     """The unfinished file, open for reading and writing, for this process alone where the system has locks."""
-    with open(part, "ab+") as appended, contextlib.ExitStack() as stack:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(part, flags, 0o666), "rb+") as stream:
         try:
             import fcntl
         except ImportError:  # Windows: two processes may collide, and the checksum tells
             pass
         else:
-            fcntl.flock(appended, fcntl.LOCK_EX)
-        # `ab` makes the file without emptying it, but writes at its end only
-        yield stack.enter_context(open(part, "rb+"))
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield stream
 
 
 @contextlib.contextmanager
@@ -210,10 +209,11 @@ def _shown(name: str, progress: Progress | None) -> Iterator[Progress]:
         yield progress
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

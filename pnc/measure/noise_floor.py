@@ -80,7 +80,12 @@ def resolved(curve: LayerCurve, tolerance: float) -> Bool[np.ndarray, " n_layers
     [True, False]
     """
     floor = curve.provenance.get("noise_floor")
-    if floor is None or len(floor) != len(curve):
+    try:
+        # null is what JSON makes of a floor that is not finite; the quotient refuses strings, which `float` would read
+        floor = np.array([np.nan if value is None else value / 1 for value in floor], dtype=np.float64)
+    except (TypeError, ValueError):
+        floor = None
+    if floor is None or floor.shape != curve.layers.shape:
         raise InvalidInputError(
             got="a curve without one noise floor a layer",
             expected="a measured curve",
@@ -90,5 +95,4 @@ def resolved(curve: LayerCurve, tolerance: float) -> Bool[np.ndarray, " n_layers
         raise InvalidInputError(
             got=f"tolerance = {tolerance}", expected="a tolerance above 0", next_step="pass for instance 0.1"
         )
-    floor = np.array([np.nan if value is None else value for value in floor], dtype=np.float64)
     return curve.compression >= floor / tolerance

@@ -25,15 +25,15 @@ class BatchLabels:
 
     Args:
         y: (N,) int64 labels 0…K-1.
-        order: (N,) rows sorted by class, as a list.
         present: (P,) classes in the batch.
         counts: (P,) rows of each.
+        first: (P,) a row of each.
     """
 
     y: Int[torch.Tensor, " N"]
-    order: Int[torch.Tensor, " N"]
     present: Int[torch.Tensor, " P"]
     counts: Int[torch.Tensor, " P"]
+    first: Int[torch.Tensor, " P"]
 
     @classmethod
     def of(cls, labels: object, *, samples: int, classes: int, device: torch.device | str) -> BatchLabels:
@@ -47,7 +47,8 @@ class BatchLabels:
         """
         y = as_labels(labels, samples=samples, classes=classes, device=device)
         present, counts = torch.unique(y, return_counts=True)
-        return cls(y=y, order=torch.argsort(y, stable=True), present=present, counts=counts)
+        first = torch.argsort(y, stable=True)[counts.cumsum(0) - counts]
+        return cls(y=y, present=present, counts=counts, first=first)
 
 
 class RunningMoments:
@@ -110,18 +111,16 @@ class RunningMoments:
                 expected=f"dimension {self.dimension}, as before",
                 next_step="give every sample the same size, or reduce the features to one size",
             )
-        counts = labels.counts.tolist()
-        starts = [sum(counts[:i]) for i in range(len(counts))]
-        for k, start in zip(labels.present.tolist(), starts, strict=True):
+        for k, row in zip(labels.present.tolist(), labels.first.tolist(), strict=True):
             if not self._known[k]:
-                self._shifts[k] = x[labels.order[start]]
+                self._shifts[k] = x[row]
                 self._known[k] = True
         if x.device.type != "cpu":
             sums, squares = self._accelerated(x, labels)
         elif x.shape[1] >= _ROW_ENTRIES:
             sums, squares = self._row_by_row(x, labels)
         else:
-            sums, squares = self._in_chunks(x, labels, counts)
+            sums, squares = self._in_chunks(x, labels)
         if not torch.isfinite(squares).all():
             self._total.merge(self._flushed())
             self._clear()
@@ -141,36 +140,30 @@ class RunningMoments:
         kind = torch.float64 if x.dtype == torch.float64 else torch.float32
         local = torch.searchsorted(labels.present, labels.y).tolist()
         sums = torch.zeros((labels.present.numel(), x.shape[1]), dtype=kind)
-        totals = [0.0] * len(local)
+        norms = []
         t = torch.empty(x.shape[1], dtype=kind)
         shifts = [self._shifts[k] for k in labels.present.tolist()]
-        for i, (row, k) in enumerate(zip(x.unbind(0), local, strict=True)):
+        for row, k in zip(x.unbind(0), local, strict=True):
             torch.sub(row, shifts[k], out=t)
             sums[k] += t
-            totals[i] = torch.dot(t, t)
+            norms.append(torch.dot(t, t))
         squares = torch.zeros(labels.present.numel(), dtype=torch.float64)
-        squares.index_add_(0, torch.tensor(local), torch.stack(totals).to(torch.float64))
+        squares.index_add_(0, torch.tensor(local), torch.stack(norms).to(torch.float64))
         return sums.to(torch.float64), squares
 
-    def _in_chunks(
-        self, x: torch.Tensor, labels: BatchLabels, counts: list[int]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _in_chunks(self, x: torch.Tensor, labels: BatchLabels) -> tuple[torch.Tensor, torch.Tensor]:
         kind = torch.float64 if x.dtype == torch.float64 else torch.float32
         local = torch.searchsorted(labels.present, labels.y)
-        sums = torch.zeros((len(counts), x.shape[1]), dtype=torch.float64)
-        squares = torch.zeros(len(counts), dtype=torch.float64)
+        sums = torch.zeros((labels.present.numel(), x.shape[1]), dtype=kind)
+        squares = torch.zeros(labels.present.numel(), dtype=torch.float64)
         shifts = self._shifts[labels.present]
         rows = max(16, _CORE_ENTRIES * torch.get_num_threads() // x.shape[1])
-        classes = torch.arange(len(counts))
         for start in range(0, x.shape[0], rows):
             k = local[start : start + rows]
             t = x[start : start + rows].to(kind) - shifts[k]
-            if len(counts) <= 4 * rows:
-                sums += (classes[:, None] == k).to(kind) @ t
-            else:
-                sums.index_add_(0, k, t.to(torch.float64))
+            sums.index_add_(0, k, t)
             squares.index_add_(0, k, torch.linalg.vecdot(t, t).to(torch.float64))
-        return sums, squares
+        return sums.to(torch.float64), squares
 
     def _accelerated(self, x: torch.Tensor, labels: BatchLabels) -> tuple[torch.Tensor, torch.Tensor]:
         # float64 throughout: matrix products in float32 may be set to drop digits, float64 ones may not

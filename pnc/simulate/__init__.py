@@ -9,12 +9,14 @@
 | | how a run ended | `outcome` |
 | | all of it | `run` |
 | | many runs together | `batch` |
+| A1–A3 | the assumptions on the full matrices | `full_checks` |
 """
 
 from pnc.simulate.batch import simulate_batch
+from pnc.simulate.full_checks import FullChecks, full_checks
 from pnc.simulate.history import History
 from pnc.simulate.outcome import Outcome
 from pnc.simulate.run import Simulation, initial_weights, simulate
 from pnc.simulate.train import Progress
 
-__all__ = ["History", "Outcome", "Progress", "Simulation", "initial_weights", "simulate", "simulate_batch"]
+__all__ = ["FullChecks", "History", "Outcome", "Progress", "Simulation", "full_checks", "initial_weights", "simulate", "simulate_batch"]

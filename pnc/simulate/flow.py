@@ -2,9 +2,9 @@
 
 The flow `dW_l/dt = -∇_{W_l} loss` waits `~ ε^-(L-2)` on the initial plateau, and again at every saddle where some
 classes are learned and others are not, while what is learned relaxes in unit time. A classical explicit method then
-takes steps of unit time. The Hessian is symmetric, so Runge–Kutta–Chebyshev methods fit exactly: s stages are stable over
-a step that grows like s² (B. P. Sommeijer, L. F. Shampine, J. G. Verwer, RKC: an explicit solver for parabolic PDEs,
-J. Comput. Appl. Math. 88, 1997). Order 2, with its embedded error estimate.
+takes steps of unit time. The Hessian is symmetric, so Runge–Kutta–Chebyshev methods fit exactly: s stages are stable
+over a step that grows like s² (B. P. Sommeijer, L. F. Shampine, J. G. Verwer, RKC: an explicit solver for parabolic
+PDEs, J. Comput. Appl. Math. 88, 1997). Order 2, with its embedded error estimate.
 
 Every run of a batch has its own time, step, number of stages and error test; none influences another.
 """

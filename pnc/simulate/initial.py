@@ -22,6 +22,7 @@ from pnc.spec import NetworkSpec
 
 __all__ = [
     "ReducedClassifier",
+    "classifier_overlap",
     "default_weights",
     "first_factor",
     "full_orthogonal_weights",
@@ -128,14 +129,37 @@ def full_orthogonal_weights(
     rotations += [haar(rng, width, width) for _ in range(network.depth - 2)]
     # an orthonormal basis of R^d_h: the image of span(X) first, then a random frame of the rest
     image = rotations[0] @ data.basis if first is None else frame
-    rest = rng.standard_normal((width, classifier.outside.shape[1]))
-    for _ in range(2):  # twice is enough for orthogonality to rounding
-        rest -= image @ (image.T @ rest)
-    rest = scipy.linalg.qr(rest, mode="economic", check_finite=False)[0]
+    rest = _frame_off(image, rng.standard_normal((width, classifier.outside.shape[1])))
     rows = classifier.inside @ image.T + classifier.outside @ rest.T
     for rotation in rotations[1:]:
         rows = rows @ rotation.T
     return [network.residual_scale * w for w in [*rotations, rows]]
+
+
+def _frame_off(image: Float[np.ndarray, "width m"], columns: Float[np.ndarray, "width p"]) -> np.ndarray:
+    """Orthonormal columns that span `columns` without their part in the range of `image`."""
+    for _ in range(2):  # twice is enough for orthogonality to rounding
+        columns = columns - image @ (image.T @ columns)
+    return scipy.linalg.qr(columns, mode="economic", check_finite=False)[0]
+
+
+def classifier_overlap(
+    data: EconomicalData, network: NetworkSpec, *, seed: int
+) -> Float[np.ndarray, "p off"]:
+    """How inputs off the data's span enter the reduced coordinates of a network no narrower than its inputs.
+
+    The (p, d - m) product of the frame of the classifier's rows outside the image of the span, and the image, under
+    `O_1`, of an orthonormal basis of the span's complement; from the draw of `full_orthogonal_weights`, whose hidden
+    rotations are drawn but not built.
+    """
+    rng, _, _, classifier = _draw(data, network, seed)
+    dimension, rank = data.basis.shape
+    rotation = haar(rng, network.width, dimension)
+    for _ in range(network.depth - 2):
+        rng.standard_normal((network.width, network.width))
+    rest = rng.standard_normal((network.width, classifier.outside.shape[1]))
+    complement = scipy.linalg.qr(data.basis, check_finite=False)[0][:, rank:]
+    return _frame_off(rotation @ data.basis, rest).T @ (rotation @ complement)
 
 
 def default_weights(data: EconomicalData, network: NetworkSpec, *, seed: int) -> list[Float[np.ndarray, "_ _"]]:

@@ -24,7 +24,9 @@ class Outcome(Enum):
         "the loss stopped falling above its tolerance, at the rounding of the arithmetic: "
         "use --dtype float64 or a larger --loss-tolerance"
     )
-    DIVERGED = "the loss grew without bound (what is shown is the last state before that): use a smaller --learning-rate"
+    DIVERGED = (
+        "the loss grew without bound (what is shown is the last state before that): use a smaller --learning-rate"
+    )
     INTERRUPTED = "training was interrupted: what is shown is the state at that moment"
 
     @property

@@ -19,12 +19,14 @@ the given float64 weights and, unless asked otherwise, for what a float64 evalua
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from pnc.curves import json_ready
 from pnc.errors import InvalidInputError
 
 __all__ = ["Certificate", "InputMoments", "WeightSummary", "certificate", "certify", "summarise_weights"]
@@ -227,6 +229,50 @@ class Certificate:
     def compression_half_width(self) -> Float[np.ndarray, " L"]:
         """Half of the interval for C_l, divided by its middle: 0 is exact, 1 says nothing."""
         return _relative_half_width(self.compression_lower, self.compression_upper)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`lower` and `upper` lists by quantity; an infinite end is `None`."""
+        intervals = {
+            name: {"lower": getattr(self, f"{short}_lower"), "upper": getattr(self, f"{short}_upper")}
+            for name, short in _QUANTITIES.items()
+        }
+        return json_ready({"layers": self.layers, **intervals, "dominant_term": self.dominant_term})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Certificate:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InvalidInputError: a field is missing or is not a list of numbers.
+        """
+
+        def ends(values: Sequence[float | None], missing: float) -> np.ndarray:
+            return np.array([missing if value is None else value for value in values], dtype=np.float64)
+
+        try:
+            intervals = {
+                f"{short}_{end}": ends(data[name][end], -np.inf if end == "lower" else np.inf)
+                for name, short in _QUANTITIES.items()
+                for end in ("lower", "upper")
+            }
+            layers, terms = np.array(data["layers"], dtype=np.int64), tuple(data["dominant_term"])
+            if any(len(values) != layers.size for values in (terms, *intervals.values())):
+                raise ValueError("lists of different lengths")
+            return cls(layers=layers, dominant_term=terms, **intervals)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInputError(
+                got=f"a certificate that cannot be read ({type(error).__name__}: {error})",
+                expected="the field that `pnc simulate --json` writes",
+                next_step="write it again, or remove the field",
+            ) from error
+
+
+_QUANTITIES = {
+    "compression": "compression",
+    "discrimination": "discrimination",
+    "within_scatter": "within",
+    "between_scatter": "between",
+}
 
 
 # ------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ __all__ = ["synchronised_batch_norm"]
 def _forward(module: nn.modules.batchnorm._BatchNorm, x: torch.Tensor) -> torch.Tensor:
     if not module.training:
         return type(module).forward(module, x)
+    given = x.dtype
+    x = x.float() if given in (torch.float16, torch.bfloat16) else x
     each = (1, -1, *(1,) * (x.ndim - 2))
     axes = [axis for axis in range(x.ndim) if axis != 1]
     count = torch.tensor(float(x.numel() // x.shape[1]), dtype=torch.float64, device=x.device)
@@ -32,9 +34,9 @@ def _forward(module: nn.modules.batchnorm._BatchNorm, x: torch.Tensor) -> torch.
             module.running_mean.lerp_(mean.to(module.running_mean.dtype), share)
             module.running_var.lerp_((variance * (n / (n - 1))).to(module.running_var.dtype), share)
     normalised = centred * torch.rsqrt(variance + module.eps).reshape(each)
-    if not module.affine:
-        return normalised
-    return normalised * module.weight.reshape(each) + module.bias.reshape(each)
+    if module.affine:
+        normalised = normalised * module.weight.reshape(each) + module.bias.reshape(each)
+    return normalised.to(given)
 
 
 @contextmanager

@@ -1,0 +1,186 @@
+"""Probes: what a simple classifier reads out of features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from pnc.errors import InvalidInputError
+from pnc.measure._arrays import as_labels, as_matrix
+from pnc.measure.moments import ClassMoments
+from pnc.measure.spectrum import StreamingSpectrum
+
+__all__ = ["LinearProbe", "fit_linear_probe", "logistic_probe_accuracy", "nearest_centre_probe"]
+
+_ENTRIES = 2**21  # float64 entries of features at a time
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearProbe:
+    """A linear classifier of features: the class with the largest (z - origin)·w_k + b_k.
+
+    Args:
+        weights: (d, K) float64.
+        intercept: (K,) float64.
+        origin: (d,) float64, a point among the features, so that a large common mean costs no digits.
+    """
+
+    weights: Float[torch.Tensor, "d K"]
+    intercept: Float[torch.Tensor, " K"]
+    origin: Float[torch.Tensor, " d"]
+
+    @torch.no_grad()
+    def predict(self, features: Any) -> Int[torch.Tensor, " N"]:
+        """The class of each of (N, …) samples, flattened to (N, d); of equal scores the lowest class.
+
+        Raises:
+            InvalidInputError: another dimension.
+        """
+        x = as_matrix(features, device=self.weights.device)
+        if x.shape[1] != self.origin.numel():
+            raise InvalidInputError(
+                got=f"features of dimension {x.shape[1]}",
+                expected=f"dimension {self.origin.numel()}, as the probe was fitted to",
+                next_step="probe the layer that the probe was fitted to",
+            )
+        rows = max(1, _ENTRIES // x.shape[1])
+        return torch.cat(
+            [
+                ((part.to(torch.float64) - self.origin) @ self.weights + self.intercept).argmax(1)
+                for part in x.split(rows)
+            ]
+        )
+
+    def accuracy(self, features: Any, labels: Any) -> float:
+        """The share of samples whose class is predicted.
+
+        Raises:
+            InvalidInputError: another dimension, or labels that do not fit.
+        """
+        predicted = self.predict(features)
+        y = as_labels(
+            labels, samples=predicted.numel(), classes=self.intercept.numel(), device=predicted.device
+        )
+        return float((predicted == y).to(torch.float64).mean())
+
+
+def nearest_centre_probe(moments: ClassMoments) -> LinearProbe:
+    """The class with the nearest class mean (theory note, U3), as a linear probe.
+
+    ‖z - μ_k‖² is smallest where (z - μ)·(μ_k - μ) - ‖μ_k - μ‖²/2 is largest.
+
+    Raises:
+        InvalidInputError: a class without samples.
+
+    >>> moments = ClassMoments(classes=2, dimension=1).update([[0.0], [2.0], [6.0]], [0, 0, 1])
+    >>> nearest_centre_probe(moments).predict([[3.0], [4.0]]).tolist()
+    [0, 1]
+    """
+    _all_present(moments)
+    origin = moments.means.mean(0)
+    centred = moments.means - origin
+    return LinearProbe(weights=centred.mT, intercept=-centred.square().sum(1) / 2, origin=origin)
+
+
+def fit_linear_probe(spectrum: StreamingSpectrum, moments: ClassMoments, *, ridge: float = 1e-6) -> LinearProbe:
+    """The least-squares fit of one-hot labels by the features, in closed form, from sums alone.
+
+        min Σ_i ‖Wᵀ(z_i - z̄) + p - y_i‖² + λ‖W‖²,     W = (S + λI)⁻¹ [n_k (μ_k - z̄)]_k
+
+    S = Σ_i (z_i - z̄)(z_i - z̄)ᵀ = BᵀB from the spectrum's factor B, λ = ridge · σ_1²; solved through B's singular
+    values, so no d × d matrix is formed. Where B is a sketch, so is the probe.
+
+    Args:
+        spectrum: of the training features.
+        moments: of the same.
+        ridge: λ/σ_1², at least 0; with 0 singular values at rounding are left out (minimum norm).
+
+    Raises:
+        InvalidInputError: sums of different samples, a negative ridge, or a class without samples.
+
+    >>> x, y = torch.tensor([[0.0], [2.0], [6.0], [9.0]]), [0, 0, 1, 1]
+    >>> probe = fit_linear_probe(StreamingSpectrum(dimension=1).update(x),
+    ...                          ClassMoments(classes=2, dimension=1).update(x, y))
+    >>> probe.accuracy(x, y)
+    1.0
+    """
+    _all_present(moments)
+    if spectrum.samples != moments.samples or spectrum.dimension != moments.dimension:
+        raise InvalidInputError(
+            got=f"a spectrum of {spectrum.samples} samples in dimension {spectrum.dimension} and moments of "
+            f"{moments.samples} in dimension {moments.dimension}",
+            expected="both of the same features",
+            next_step="update both with the same batches",
+        )
+    if not ridge >= 0:
+        raise InvalidInputError(got=f"ridge = {ridge}", expected="at least 0", next_step="leave ridge out")
+    _, singular, rows = torch.linalg.svd(spectrum.factor(centred=True), full_matrices=False)
+    unit = torch.finfo(torch.float64).eps
+    counted = singular > max(moments.samples, moments.dimension) * unit * singular.max()
+    gain = torch.where(counted, 1 / (singular**2 + ridge * singular.max() ** 2).clamp(min=1e-300), 0)
+    counts = moments.counts.to(torch.float64)
+    targets = (counts[:, None] * (moments.means - spectrum.mean)).mT
+    weights = rows.mT @ (gain[:, None] * (rows @ targets))
+    return LinearProbe(weights=weights, intercept=counts / counts.sum(), origin=spectrum.mean)
+
+
+def logistic_probe_accuracy(
+    train: Any, train_labels: Any, test: Any, test_labels: Any, *, strength: float = 1.0, iterations: int = 1000
+) -> float:
+    """Accuracy on test features of scikit-learn's logistic regression, fitted to standardised training features.
+
+    Args:
+        train: (N, …) features, flattened.
+        train_labels: (N,) labels.
+        test: (M, …) features.
+        test_labels: (M,) labels.
+        strength: scikit-learn's C, the inverse of its ℓ2 penalty.
+        iterations: the most steps.
+
+    Raises:
+        InvalidInputError: scikit-learn is not installed, or the fit has not converged.
+
+    >>> logistic_probe_accuracy([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1], [[0.5], [4.5]], [0, 1])
+    1.0
+    """
+    try:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+    except ImportError as error:
+        raise InvalidInputError(
+            got="a logistic probe without scikit-learn",
+            expected="scikit-learn installed",
+            next_step="pip install 'pnc[probe]', or use fit_linear_probe, which needs nothing",
+        ) from error
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=iterations))
+    arrays = [as_matrix(features).to(torch.float64).cpu().numpy() for features in (train, test)]
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            model.fit(arrays[0], np.asarray(train_labels))
+        except ConvergenceWarning as warning:
+            raise InvalidInputError(
+                got=f"a logistic probe that has not converged in {iterations} steps",
+                expected="a converged fit",
+                next_step="allow more iterations or a smaller strength",
+            ) from warning
+    return float(model.score(arrays[1], np.asarray(test_labels)))
+
+
+def _all_present(moments: ClassMoments) -> None:
+    empty = torch.nonzero(moments.counts == 0).flatten().tolist()
+    if empty:
+        raise InvalidInputError(
+            got=f"no sample in class {empty[0]}",
+            expected="at least 1 sample in every class",
+            next_step="finish the pass over the training samples first",
+        )

@@ -1,0 +1,270 @@
+"""The plan of a sweep: every run with the hash of its spec, and the batches in which they advance together.
+
+The plan follows from the sweep alone: neither what is finished already nor how many workers there are changes it, so that
+an interrupted sweep ends with the numbers it would have had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pnc.data import Problem, draw, resolve_data
+from pnc.errors import InvalidInputError
+from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.sweep.grid import AXES, Sweep
+
+__all__ = ["FORMAT", "Plan", "Run", "make_plan"]
+
+FORMAT = 1
+"""Version of what is hashed and written; results of another version are refused."""
+
+_RUNS_A_BATCH = 32
+_USUAL_EPSILON = 0.3  # the paper's
+_COPIES = 16  # of the weights: what the integrator keeps, twice
+_OVERHEAD = 0.035  # seconds: drawing, measuring, certificate
+_SECONDS_A_GRADIENT = (8e-6, 2.5e-9)  # a run, and each weight, in a batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of a sweep.
+
+    Args:
+        coordinates: value of every axis that the run has, and its seed.
+        problem: how its data are drawn; `None` where all runs share data that were read.
+        network: depth, width, ε, α.
+        train: how it is trained.
+        data: digest of the data that were read; empty where they are drawn.
+        certificate: whether to compute the certificate of its weights.
+        full_checks: whether to check the assumptions on the full matrices.
+    """
+
+    coordinates: Mapping[str, float]
+    problem: ProblemSpec | None
+    network: NetworkSpec
+    train: TrainSpec
+    data: str
+    certificate: bool
+    full_checks: bool
+
+    @cached_property
+    def hash(self) -> str:
+        """Of everything that decides the numbers; the device does not count as part of the question."""
+        train = self.train.to_dict()
+        del train["device"]
+        spec = {
+            "format": FORMAT,
+            "problem": self.problem.to_dict() if self.problem else self.data,
+            "network": self.network.to_dict(),
+            "train": train,
+            "certificate": self.certificate,
+            "full_checks": self.full_checks,
+        }
+        return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Runs, in the order of the results, and the batches in which they are computed.
+
+    Args:
+        sweep: what was asked for.
+        runs: each once, whatever grids it belongs to.
+        batches: indices of the runs of each batch.
+        shapes: (inputs' rank, width, depth, classes) in the coordinates of each batch.
+        problem: data that all runs share; `None` where each draws its own.
+    """
+
+    sweep: Sweep
+    runs: tuple[Run, ...]
+    batches: tuple[tuple[int, ...], ...]
+    shapes: tuple[tuple[int, int, int, int], ...]
+    problem: Problem | None
+
+    @property
+    def axes(self) -> list[str]:
+        """Axes of the result: those that any run has."""
+        return [name for name in AXES if any(name in run.coordinates for run in self.runs)]
+
+    def batch_name(self, batch: int) -> str:
+        """Of a batch's file: a hash of its runs."""
+        joined = "".join(self.runs[i].hash for i in self.batches[batch])
+        return hashlib.sha256(joined.encode()).hexdigest()[:24]
+
+    def batch_bytes(self, batch: int) -> int:
+        """About what a process needs to compute a batch, beside Python and its libraries."""
+        rank, width, depth, classes = self.shapes[batch]
+        weights = 8 * (width * rank + (depth - 2) * width**2 + classes * width)
+        stacked = min(len(self.batches[batch]), max(1, (1 << 20) // weights))
+        runs = [self.runs[i] for i in self.batches[batch]]
+        # every run holds its data, its initial weights and its result
+        held = sum(8 * 3 * r.problem.samples * r.problem.dimension for r in runs if r.problem)
+        return _COPIES * weights * stacked + 3 * weights * len(runs) + held
+
+    def batch_seconds(self, batch: int) -> float:
+        """About how long one core computes a batch: the plateau of Y1 and the relaxation after it."""
+        rank, width, depth, classes = self.shapes[batch]
+        weights = width * rank + (depth - 2) * width**2 + classes * width
+        fixed, each = _SECONDS_A_GRADIENT
+        total = 0.0
+        for i in self.batches[batch]:
+            run = self.runs[i]
+            samples = run.problem.samples if run.problem else self.problem.samples
+            signal = math.sqrt(samples / classes) / run.network.label_scale
+            scale = run.network.residual_scale
+            plateau = samples / (2 * signal * max(depth - 2, 1) * scale ** (depth - 2))
+            if run.train.engine == "flow":
+                gradients = 120 * depth + 6 * math.sqrt(plateau)
+            else:
+                rate = run.train.learning_rate or samples / (2 * depth * signal ** (2 - 2 / depth))
+                gradients = min(run.train.steps, 100 * depth + 1.4 * plateau / rate)
+            total += _OVERHEAD + gradients * (fixed + each * weights)
+        return total
+
+    def require_memory(self, *, workers: int, available: int | None = None) -> None:
+        """Refuse a plan whose largest batch does not fit.
+
+        Raises:
+            InvalidInputError: with both numbers.
+        """
+        available = _available_memory() if available is None else available
+        largest = max(range(len(self.batches)), key=self.batch_bytes)
+        needed = self.batch_bytes(largest) * max(1, min(workers, len(self.batches)))
+        if needed > available:
+            rank, width, depth, _ = self.shapes[largest]
+            raise InvalidInputError(
+                got=f"a grid that needs about {needed / 2**30:.3g} GiB "
+                f"({workers} workers; weights of {depth} layers, {width} × {width}, inputs of rank {rank})",
+                expected=f"at most the {available / 2**30:.3g} GiB of this machine",
+                next_step="use fewer --workers, reduced coordinates, a smaller width or fewer samples",
+            )
+
+
+def _available_memory() -> int:
+    """Bytes of memory that this machine or its control group grants."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    try:
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    except (OSError, ValueError):  # another system, or no limit
+        pass
+    return min(limits)
+
+
+def make_plan(sweep: Sweep, *, device: str = "auto") -> Plan:
+    """The plan of a sweep.
+
+    Args:
+        sweep: what to run.
+        device: where; it is not part of a run's hash.
+
+    Raises:
+        InvalidInputError: a value that no run can have, data that cannot be read.
+
+    >>> from pnc.sweep.grid import read_sweep
+    >>> plan = make_plan(read_sweep(depth="2:3", width="200,300", seeds=2))
+    >>> len(plan.runs), plan.batches, plan.shapes[0]
+    (8, ((0, 1, 2, 3), (4, 5, 6, 7)), (30, 33, 2, 3))
+    """
+    settings = sweep.settings
+    problem, digest = (None, "") if settings.synthetic else _read(sweep)
+    runs: dict[str, Run] = {}
+    for grid in sweep.grids:
+        names = [name for name in AXES if name in grid]
+        for values in itertools.product(*(grid[name] for name in names)):
+            point = dict(zip(names, values, strict=True))
+            for seed in range(settings.seed, settings.seed + settings.seeds):
+                run = _run(sweep, point, seed, digest, device)
+                runs.setdefault(run.hash, run)
+    ordered = tuple(runs.values())
+    groups: dict[tuple, list[int]] = defaultdict(list)
+    for i, run in enumerate(ordered):
+        groups[_shape(run, problem)].append(i)
+    batches, shapes = [], []
+    for shape, members in groups.items():
+        for start in range(0, len(members), _RUNS_A_BATCH):
+            batches.append(tuple(members[start : start + _RUNS_A_BATCH]))
+            shapes.append(shape)
+    return Plan(sweep=sweep, runs=ordered, batches=tuple(batches), shapes=tuple(shapes), problem=problem)
+
+
+def _run(sweep: Sweep, point: dict[str, float], seed: int, digest: str, device: str) -> Run:
+    settings = sweep.settings
+    problem = None
+    if settings.synthetic:
+        given = {n: point[n] for n in ("classes", "samples_per_class", "dimension", "theta") if n in point}
+        problem = ProblemSpec(kind=settings.data, seed=seed, **given)
+    network = NetworkSpec(
+        depth=point["depth"],
+        width=point.get("width"),
+        residual_scale=point.get("epsilon", _USUAL_EPSILON),
+        label_scale=point.get("label_scale", 1.0),
+    )
+    train = TrainSpec(
+        weights=settings.weights,
+        engine=settings.engine,
+        coordinates=settings.coordinates,
+        learning_rate=settings.learning_rate,
+        steps=settings.steps,
+        loss_tolerance=settings.loss_tolerance,
+        dtype=settings.dtype,
+        device=device,
+        seed=seed,
+    )
+    stated = {"epsilon": network.residual_scale, "label_scale": network.label_scale}
+    if problem is not None:
+        stated |= {"classes": problem.classes, "samples_per_class": problem.samples_per_class}
+        if problem.kind == "nearly-orthonormal":
+            stated["theta"] = problem.theta
+    return Run(
+        coordinates={**stated, **point, "seed": seed},
+        problem=problem,
+        network=network,
+        train=train,
+        data=digest,
+        certificate=settings.certificates,
+        full_checks=settings.full_checks,
+    )
+
+
+def _shape(run: Run, problem: Problem | None) -> tuple[int, int, int, int]:
+    """(Inputs' rank, width, depth, classes) in the coordinates of the run; of generic inputs where they are drawn."""
+    samples, dimension = (
+        (run.problem.samples, run.problem.dimension) if problem is None else problem.X.shape
+    )
+    classes = run.problem.classes if problem is None else problem.classes
+    width = run.network.width or max(512, dimension, 32 * classes)
+    rank = min(samples, dimension)
+    if run.train.coordinates == "full":
+        return dimension, width, run.network.depth, classes
+    return rank, min(width, min(width, rank) + classes), run.network.depth, classes
+
+
+def _read(sweep: Sweep) -> tuple[Problem, str]:
+    settings = sweep.settings
+    problem = resolve_data(
+        settings.data,
+        data_dir=settings.data_dir,
+        components=settings.components,
+        whiten=settings.whiten,
+        scale=settings.scale,
+    )
+    digest = hashlib.sha256(np.ascontiguousarray(problem.X)).hexdigest()
+    digest += hashlib.sha256(np.ascontiguousarray(problem.y)).hexdigest()
+    return problem, digest
+
+
+def problem_of(run: Run, shared: Problem | None) -> Problem:
+    """The data of a run."""
+    return draw(run.problem) if run.problem is not None else shared

@@ -1,0 +1,43 @@
+"""Training of networks on labelled samples: losses, schedules, checkpoints, exact resume. Importing it loads torch."""
+
+from pnc.train.augment import crop_and_flip
+from pnc.train.batch_norm import synchronised_batch_norm
+from pnc.train.checkpoints import Checkpoint, latest_checkpoint, read_checkpoint, write_checkpoint
+from pnc.train.losses import sample_losses
+from pnc.train.order import batch_bounds, epoch_order
+from pnc.train.outcome import DivergedError, EpochRecord, Measurement, Progress, TrainedRun
+from pnc.train.processes import Processes, joined_processes
+from pnc.train.run import evaluate, train
+from pnc.train.samples import Batches, Samples, as_samples
+from pnc.train.schedules import learning_rate
+from pnc.train.spec import NetTrainSpec
+from pnc.train.weights import fit_weights, load_weights, read_weights
+
+__all__ = [
+    "Batches",
+    "Checkpoint",
+    "DivergedError",
+    "EpochRecord",
+    "Measurement",
+    "NetTrainSpec",
+    "Processes",
+    "Progress",
+    "Samples",
+    "TrainedRun",
+    "as_samples",
+    "batch_bounds",
+    "crop_and_flip",
+    "epoch_order",
+    "evaluate",
+    "fit_weights",
+    "joined_processes",
+    "latest_checkpoint",
+    "learning_rate",
+    "load_weights",
+    "read_checkpoint",
+    "read_weights",
+    "sample_losses",
+    "synchronised_batch_norm",
+    "train",
+    "write_checkpoint",
+]

@@ -1,0 +1,162 @@
+"""What a training leaves behind, and what it says while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pnc.curves import LayerCurve
+from pnc.errors import PncError
+from pnc.train.spec import NetTrainSpec
+
+__all__ = ["DivergedError", "EpochRecord", "Measurement", "Progress", "TrainedRun"]
+
+
+class DivergedError(PncError):
+    """The loss or the weights became NaN or infinite.
+
+    Args:
+        step: at which, counted from 1.
+        epoch: likewise.
+        what: `loss` or the name of the weights.
+        checkpoint: the last good one, where there is one.
+
+    >>> str(DivergedError(step=3, epoch=1, what="loss"))
+    'training stopped at step 3 (epoch 1): the loss is NaN or infinite; no checkpoint had been written; lower
+    --learning-rate'
+    """
+
+    def __init__(self, *, step: int, epoch: int, what: str, checkpoint: Path | None = None) -> None:
+        self.step = step
+        self.epoch = epoch
+        self.what = what
+        self.checkpoint = checkpoint
+        kept = "no checkpoint had been written" if checkpoint is None else f"the last good checkpoint is {checkpoint}"
+        super().__init__(
+            f"training stopped at step {step} (epoch {epoch}): the {what} is NaN or infinite; {kept}; "
+            "lower --learning-rate"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One epoch of training.
+
+    Args:
+        epoch: epochs done.
+        step: steps done.
+        loss: mean over the samples as they were trained on, batch by batch.
+        accuracy: likewise, a share.
+        learning_rate: of the last step.
+        seconds: of wall time since the training began, interruptions left out.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Every layer at one time of the training, on one split, the network in evaluation mode.
+
+    Args:
+        epoch: epochs done.
+        split: `train` or `test`.
+        loss: mean over the split.
+        accuracy: share of the split.
+        curve: of the layers.
+    """
+
+    epoch: int
+    split: str
+    loss: float
+    accuracy: float
+    curve: LayerCurve
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**vars(self), "curve": self.curve.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Measurement:
+        """The inverse of `to_dict`."""
+        return cls(**{**data, "curve": LayerCurve.from_dict(data["curve"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a training stands.
+
+    Args:
+        epoch: the one that is under way, from 1.
+        epochs: of all.
+        step: steps taken.
+        steps: of all.
+        loss: mean over the epoch so far.
+        accuracy: likewise.
+        compression: layer → C_l on the training split as last measured; some of the layers.
+        seconds_left: from the pace of this process so far.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    compression: Mapping[int, float]
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedRun:
+    """A trained network and its history.
+
+    Args:
+        model: the network, trained in place, in evaluation mode.
+        spec: how it was trained.
+        history: one record an epoch.
+        measurements: in the order in which they were made; the last of each split is of the trained network.
+        notes: what a reader of the numbers should know.
+        steps: taken, by this process and by those it went on from.
+        resumed_from: step of the checkpoint that it went on from, or `None`.
+        seconds: of wall time, interruptions left out.
+        device: where.
+        processes: how many.
+    """
+
+    model: nn.Module
+    spec: NetTrainSpec
+    history: tuple[EpochRecord, ...]
+    measurements: tuple[Measurement, ...]
+    notes: tuple[str, ...]
+    steps: int
+    resumed_from: int | None
+    seconds: float
+    device: str
+    processes: int = field(default=1)
+
+    def last(self, split: str = "train") -> Measurement | None:
+        """The last measurement of a split, or `None` where it was not measured."""
+        return next((m for m in reversed(self.measurements) if m.split == split), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the network."""
+        return {
+            "spec": self.spec.to_dict(),
+            "history": [asdict(record) for record in self.history],
+            "measurements": [m.to_dict() for m in self.measurements],
+            "notes": list(self.notes),
+            "steps": self.steps,
+            "resumed_from": self.resumed_from,
+            "seconds": self.seconds,
+            "device": self.device,
+            "processes": self.processes,
+        }

@@ -1,0 +1,513 @@
+"""`train`: a network on labelled samples, step by step, so that it can stop anywhere and go on exactly."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pnc.curves import LayerCurve
+from pnc.errors import InvalidInputError
+from pnc.train.augment import crop_and_flip
+from pnc.train.batch_norm import synchronised_batch_norm
+from pnc.train.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
+from pnc.train.losses import sample_losses
+from pnc.train.order import batch_bounds, epoch_order, random_stream, step_seed
+from pnc.train.outcome import DivergedError, EpochRecord, Measurement, Progress, TrainedRun
+from pnc.train.processes import Processes, joined_processes
+from pnc.train.samples import Batches, Samples, as_samples
+from pnc.train.schedules import learning_rate
+from pnc.train.spec import NetTrainSpec
+from pnc.train.weights import fit_weights
+
+__all__ = ["evaluate", "train"]
+
+Measure = Callable[[nn.Module, Batches], LayerCurve]
+
+_SEEN_EVERY = 0.5  # seconds between calls of `progress`
+_CHECKED_EVERY = 20  # steps between looks at the loss on a GPU, each of which waits for it
+
+
+def train(
+    model: nn.Module,
+    data: Any,
+    spec: NetTrainSpec,
+    *,
+    test: Any = None,
+    device: torch.device | str = "cpu",
+    checkpoints: str | Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: bool = False,
+    measure: Measure | None = None,
+    measure_batch: int = 512,
+    progress: Callable[[Progress], None] | None = None,
+) -> TrainedRun:
+    """Train a network: at each step θ ← θ - η_t · optimiser(∇ mean of ℓ over the batch), ℓ of `sample_losses`.
+
+    The order of the samples, their augmentation and dropout are functions of the seed and the step; with the
+    optimiser's state, weights and step in the checkpoint, a training that was killed and resumed ends with the same
+    weights, on the CPU bit for bit. Under `torchrun` every process takes its share of each batch, gradients are
+    averaged and batch norm uses all processes' samples; the first process measures and writes.
+
+    Args:
+        model: trained in place; outputs (N, K).
+        data: the training split: (x, y), a `Problem` or `Samples`.
+        spec: how.
+        test: the test split, likewise.
+        device: where.
+        checkpoints: folder of checkpoints; `None`: none are written.
+        checkpoint_seconds: a checkpoint is written at the first step after so much time, and at the end; 0: at every
+            step.
+        resume: go on from the newest checkpoint of the folder, or begin where there is none.
+        measure: (model, batches) → LayerCurve; `pnc.measure.measure_model` where not given.
+        measure_batch: samples at a time when measuring.
+        progress: called now and then.
+
+    Raises:
+        InvalidInputError: samples, labels or outputs that do not fit, a folder that holds the checkpoints of another
+            training, a precision that the device has not.
+        DivergedError: the loss or the weights became NaN or infinite; the last good checkpoint is kept.
+
+    >>> x = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]])
+    >>> spec = NetTrainSpec(loss="cross-entropy", epochs=20, batch_size=None, learning_rate=0.1, measure_every=None)
+    >>> run = train(nn.Linear(1, 2), (x, [0, 0, 1, 1]), spec)
+    >>> len(run.history), run.history[-1].accuracy
+    (20, 1.0)
+    """
+    device = torch.device(device)
+    if spec.precision == "float16" and device.type != "cuda":
+        raise InvalidInputError(
+            got="precision float16 on the CPU",
+            expected="a CUDA device",
+            next_step="pass --precision bfloat16 or float32",
+        )
+    if measure is None and spec.measure_every is not None:
+        from pnc.measure import measure_model as measure
+    samples = as_samples(data)
+    tested = None if test is None else as_samples(test, like=samples, name="the test split")
+    with ExitStack() as stack:
+        processes = stack.enter_context(joined_processes(device))
+        if device.type == "cuda":
+            if processes.world > 1 and device.index is None:
+                device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            torch.cuda.set_device(device)
+        # what is drawn and set here is nobody else's
+        stack.enter_context(torch.random.fork_rng([] if device.type == "cpu" else [device]))
+        stack.enter_context(_deterministic(device))
+        training = _Training(
+            model, samples, tested, spec,
+            device=device, processes=processes, folder=None if checkpoints is None else Path(checkpoints),
+            measure=measure, measure_batch=measure_batch, progress=progress, interval=checkpoint_seconds,
+        )  # fmt: skip
+        if processes.world > 1:
+            count = stack.enter_context(synchronised_batch_norm(model))
+            if count:
+                training.notes.append(f"{count} batch norms synchronised over {processes.world} processes")
+        training.begin(resume=resume)
+        training.run()
+    model.eval()
+    return TrainedRun(
+        model=model,
+        spec=spec,
+        history=tuple(training.history),
+        measurements=tuple(training.measurements),
+        notes=tuple(training.notes),
+        steps=training.step,
+        resumed_from=training.resumed_from,
+        seconds=training.seconds(),
+        device=str(device),
+        processes=processes.world,
+    )
+
+
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """Same seed, same device, same numbers: no algorithm of cuDNN or cuBLAS that sums in the order of arrival."""
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batches: Batches, spec: NetTrainSpec) -> tuple[float, float]:
+    """Mean loss and accuracy over batches, as the network is (put it into evaluation mode first).
+
+    >>> samples = as_samples((torch.eye(2), [0, 1]))
+    >>> evaluate(nn.Identity(), samples.batches(1), NetTrainSpec())
+    (0.0, 1.0)
+    """
+    totals = torch.zeros(2, dtype=torch.float64, device=batches.samples.y.device)
+    for x, y in batches:
+        outputs = model(x)
+        losses = sample_losses(outputs, y, loss=spec.loss, label_scale=spec.label_scale)
+        totals += torch.stack([losses.double().sum(), (outputs.argmax(1) == y).double().sum()])
+    loss, correct = (totals / len(batches.samples)).tolist()
+    return loss, correct
+
+
+class _Training:
+    """A training under way. `step` steps have been taken; everything else follows from it or is in a checkpoint."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        samples: Samples,
+        test: Samples | None,
+        spec: NetTrainSpec,
+        *,
+        device: torch.device,
+        processes: Processes,
+        folder: Path | None,
+        measure: Measure | None,
+        measure_batch: int,
+        progress: Callable[[Progress], None] | None,
+        interval: float,
+    ) -> None:
+        self.spec, self.device, self.processes, self.folder = spec, device, processes, folder
+        self.measure, self.measure_batch, self.progress, self.interval = measure, measure_batch, progress, interval
+        self.dtype = torch.float64 if spec.precision == "float64" else torch.float32
+        self.digest = samples.digest() if folder is not None else None
+        self.samples = samples.to(device)
+        self.test = None if test is None else test.to(device)
+        self.bounds = batch_bounds(len(samples), spec.batch_size).tolist()
+        self.batches = len(self.bounds) - 1  # an epoch
+        smallest = self.bounds[-1] - self.bounds[-2]
+        if smallest < processes.world:
+            raise InvalidInputError(
+                got=f"batches of {smallest} samples for {processes.world} processes",
+                expected="at least one sample a process",
+                next_step="raise --batch-size or start fewer processes",
+            )
+        self.model = model.to(device=device, dtype=self.dtype)
+        if spec.channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.optimiser = _optimiser(list(self.parameters.values()), spec)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=spec.precision == "float16")
+        self.step, self.pieces, self.resumed_from = 0, 1, None
+        self.totals = torch.zeros(3, dtype=torch.float64, device=device)  # of the epoch: loss, correct, samples
+        self.first_bad = torch.full((), -1, dtype=torch.int64, device=device)
+        self.history: list[EpochRecord] = []
+        self.measurements: list[Measurement] = []
+        self.notes: list[str] = []
+        self.written: Path | None = None
+        self.spent = 0.0  # by the processes that this one goes on from
+        self.started = self.written_at = self.seen_at = time.monotonic()
+        self.order: tuple[int, torch.Tensor] | None = None
+        self.forward: Callable[..., torch.Tensor] = model
+
+    # -- beginning, end and what lies between
+
+    def begin(self, *, resume: bool) -> None:
+        found = None
+        if self.folder is not None:
+            found, notes = latest_checkpoint(self.folder)
+            self.notes += notes
+            if found is not None and not resume:
+                raise InvalidInputError(
+                    got=f"checkpoints of a training in {self.folder}, up to step {found.step}",
+                    expected="none",
+                    next_step="go on with it by --resume, or remove them (--force)",
+                )
+        elif resume:
+            raise InvalidInputError(
+                got="resume without a folder of checkpoints", expected="one", next_step="pass checkpoints"
+            )
+        if found is not None:
+            self._restore(found)
+        self.processes.wait()  # nobody writes before all have read
+        forward: nn.Module = self.model
+        if self.processes.world > 1:
+            forward = nn.parallel.DistributedDataParallel(forward, broadcast_buffers=False)
+        self.forward = torch.compile(forward) if self.spec.compile else forward
+        self.started_at_step = self.step
+
+    def run(self) -> None:
+        if self.step == 0 and self.spec.measure_every:
+            self._measure()
+        total = self.spec.epochs * self.batches
+        while self.step < total:
+            self._one_step()
+            checked = self.device.type == "cpu" or self.step % _CHECKED_EVERY == 0
+            if checked:
+                self._check_loss()
+            if self.step % self.batches == 0:
+                self._close_epoch()
+            now = time.monotonic()
+            if self.folder is not None and (now - self.written_at >= self.interval or self.step == total):
+                self._write()
+            if self.progress is not None and self.processes.first and now - self.seen_at >= _SEEN_EVERY:
+                self._report()
+
+    def seconds(self) -> float:
+        return self.spent + time.monotonic() - self.started
+
+    # -- one step
+
+    def _one_step(self) -> None:
+        spec, (epoch, batch) = self.spec, divmod(self.step, self.batches)
+        if self.order is None or self.order[0] != epoch:
+            shuffled = epoch_order(
+                len(self.samples), seed=spec.seed, epoch=epoch, shuffle=spec.batch_size is not None
+            )
+            self.order = epoch, torch.from_numpy(shuffled).to(self.device)
+        size = self.bounds[batch + 1] - self.bounds[batch]
+        rows = self.processes.share(size)
+        mine = self.order[1][self.bounds[batch] : self.bounds[batch + 1]][rows]
+        x, y = self.samples.x[mine], self.samples.y[mine]
+        if spec.crop or spec.flip:
+            drawn = random_stream("augmentation", spec.seed, epoch, batch)
+            x = crop_and_flip(x, drawn, crop=spec.crop, flip=spec.flip, rows=rows)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(spec, self.step / self.batches)
+        self.model.train()
+        while True:
+            try:
+                totals = self._gradients(x, y, size)
+                break
+            except torch.OutOfMemoryError as error:
+                self._use_less_memory(len(mine), error)
+            except torch._dynamo.exc.TorchDynamoException as error:
+                if self.step != self.started_at_step:
+                    raise
+                self.forward = self.forward._orig_mod
+                self.notes.append(f"torch.compile failed ({type(error).__name__}); trained without it")
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.step += 1
+        totals = self.processes.add(totals)
+        self.totals += totals
+        bad = ~torch.isfinite(totals[0]) & (self.first_bad < 0)
+        self.first_bad = torch.where(bad, self.step, self.first_bad)
+
+    def _gradients(self, x: torch.Tensor, y: torch.Tensor, size: int) -> torch.Tensor:
+        """Gradients of the mean loss over the batch, of `size` samples in all processes; loss, correct, samples."""
+        spec = self.spec
+        torch.manual_seed(step_seed(spec.seed, self.step, self.processes.rank))
+        self.optimiser.zero_grad(set_to_none=True)
+        totals = torch.zeros_like(self.totals)
+        half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(spec.precision)
+        for part, labels in zip(x.tensor_split(self.pieces), y.tensor_split(self.pieces), strict=True):
+            part = self.samples.prepare(part, dtype=self.dtype, channels_last=spec.channels_last)
+            with nullcontext() if half is None else torch.autocast(self.device.type, half):
+                outputs = self.forward(part)
+            self._check_outputs(outputs, len(part))
+            loss = sample_losses(outputs, labels, loss=spec.loss, label_scale=spec.label_scale).sum()
+            # the processes' gradients are averaged, not added, after this
+            self.scaler.scale(loss * (self.processes.world / size)).backward()
+            right = (outputs.detach().argmax(1) == labels).sum()
+            totals += torch.stack([loss.detach().double(), right.double(), torch.full_like(totals[0], len(part))])
+        return totals
+
+    def _check_outputs(self, outputs: Any, samples: int) -> None:
+        shape = tuple(outputs.shape) if torch.is_tensor(outputs) else type(outputs).__name__
+        if shape != (samples, self.samples.classes):
+            raise InvalidInputError(
+                got=f"outputs of {'shape ' if torch.is_tensor(outputs) else 'type '}{shape}",
+                expected=f"shape ({samples}, {self.samples.classes}), one number a class",
+                next_step="build the network with as many classes as the data have",
+            )
+
+    def _use_less_memory(self, size: int, error: BaseException) -> None:
+        """Twice as many pieces a batch, of half the size; the gradient stays that of the batch."""
+        if self.pieces >= size or self.processes.world > 1:
+            raise InvalidInputError(
+                got=f"too little memory on {self.device} for a batch of {size} samples in {self.pieces} pieces",
+                expected="room for a step",
+                next_step="lower --batch-size or the size of the network",
+            ) from error
+        self.pieces = min(size, 2 * self.pieces)
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        normed = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules())
+        self.notes.append(
+            f"out of memory at step {self.step + 1}: batches are worked on in {self.pieces} pieces from there, "
+            + ("and batch norm sees one piece at a time" if normed else "with the same gradients")
+        )
+
+    # -- what is checked, recorded and written between steps
+
+    def _check_loss(self) -> None:
+        step = int(self.first_bad)
+        if step >= 0:
+            raise DivergedError(
+                step=step, epoch=(step - 1) // self.batches + 1, what="loss", checkpoint=self.written
+            )
+
+    def _check_weights(self) -> None:
+        """Weights that a finite loss's gradient has carried away would be found a step too late."""
+        self._check_loss()
+        for name, parameter in self.parameters.items():
+            if not torch.isfinite(parameter).all():
+                raise DivergedError(
+                    step=self.step,
+                    epoch=(self.step - 1) // self.batches + 1,
+                    what=f"weights {name}",
+                    checkpoint=self.written,
+                )
+
+    def _close_epoch(self) -> None:
+        self._check_loss()
+        loss, correct, seen = self.totals.tolist()
+        epoch = self.step // self.batches
+        self.history.append(
+            EpochRecord(
+                epoch=epoch,
+                step=self.step,
+                loss=loss / seen,
+                accuracy=correct / seen,
+                learning_rate=self.optimiser.param_groups[0]["lr"],
+                seconds=self.seconds(),
+            )
+        )
+        self.totals.zero_()
+        every, last = self.spec.measure_every, epoch == self.spec.epochs
+        if every is not None and (last or (every and epoch % every == 0)):
+            self._measure()
+
+    @torch.no_grad()
+    def _measure(self) -> None:
+        """Every layer on both splits, by the first process; the others wait."""
+        self._check_weights()
+        if self.processes.first:
+            self.model.eval()
+            for split, samples in (("train", self.samples), ("test", self.test)):
+                if samples is None:
+                    continue
+                batches = samples.batches(
+                    self.measure_batch, dtype=self.dtype, channels_last=self.spec.channels_last
+                )
+                loss, accuracy = evaluate(self.model, batches, self.spec)
+                self.measurements.append(
+                    Measurement(
+                        epoch=self.step // self.batches,
+                        split=split,
+                        loss=loss,
+                        accuracy=accuracy,
+                        curve=self.measure(self.model, batches),
+                    )
+                )
+        self.processes.wait()
+
+    def _report(self) -> None:
+        self.seen_at = time.monotonic()
+        epoch, batch = divmod(self.step, self.batches)
+        if batch == 0 and self.history:
+            loss, accuracy = self.history[-1].loss, self.history[-1].accuracy
+        else:
+            loss, correct, seen = self.totals.tolist()
+            loss, accuracy = loss / max(seen, 1.0), correct / max(seen, 1.0)
+        measured = [m.curve for m in self.measurements if m.split == "train"][-1:]
+        some = {}
+        if measured:
+            layers = measured[0].layers.tolist()
+            chosen = sorted({0, len(layers) // 2, len(layers) - 1})
+            some = {layers[i]: float(measured[0].compression[i]) for i in chosen}
+        done, total = self.step - self.started_at_step, self.spec.epochs * self.batches
+        self.progress(
+            Progress(
+                epoch=min(epoch + 1, self.spec.epochs),
+                epochs=self.spec.epochs,
+                step=self.step,
+                steps=total,
+                loss=loss,
+                accuracy=accuracy,
+                compression=some,
+                seconds_left=(self.seen_at - self.started) / done * (total - self.step) if done else None,
+            )
+        )
+
+    # -- checkpoints
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "spec": self.spec.to_dict(),
+            "samples": self.digest,
+            "threads": torch.get_num_threads(),
+            "device": self.device.type,
+            "processes": self.processes.world,
+        }
+
+    def _write(self) -> None:
+        self._check_weights()
+        self.written_at = time.monotonic()
+        if not self.processes.first:
+            return
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for name, parameter in self.parameters.items():
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                if value is not None:
+                    tensors[f"optimiser.{name}/{key}"] = value
+        tensors["totals"] = self.totals
+        state = {
+            **self._state(),
+            "scaler": self.scaler.state_dict(),
+            "pieces": self.pieces,
+            "history": [asdict(record) for record in self.history],
+            "measurements": [m.to_dict() for m in self.measurements],
+            "notes": self.notes,
+            "seconds": self.seconds(),
+        }
+        self.written = write_checkpoint(self.folder, Checkpoint(step=self.step, tensors=tensors, state=state))
+
+    def _restore(self, found: Checkpoint) -> None:
+        state, own = found.state, self._state()
+        differs = [name for name, value in own["spec"].items() if state["spec"].get(name) != value]
+        if differs or state["samples"] != own["samples"]:
+            listed = [f"{name} {state['spec'].get(name)}, now {own['spec'][name]}" for name in differs]
+            raise InvalidInputError(
+                got=f"a checkpoint of another training in {self.folder}: {'; '.join(listed) or 'other samples'}",
+                expected="the same data and options",
+                next_step="resume with the options that it began with, or begin anew with --force",
+            )
+        weights = {
+            name.removeprefix("model."): value for name, value in found.tensors.items() if name.startswith("model.")
+        }
+        fit_weights(self.model, weights, source=f"the checkpoint's weights ({self.folder})")
+        for name, value in found.tensors.items():
+            if not name.startswith("optimiser."):
+                continue
+            parameter, _, key = name.removeprefix("optimiser.").rpartition("/")
+            target = self.parameters[parameter]
+            if value.shape == target.shape and value.ndim:  # in the memory format of the parameter
+                value = torch.empty_like(target, dtype=value.dtype).copy_(value)
+            self.optimiser.state[target][key] = value
+        self.totals.copy_(found.tensors["totals"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
+        self.step, self.pieces, self.spent = found.step, state["pieces"], state["seconds"]
+        self.resumed_from, self.written = found.step, self.folder / f"step-{found.step:09d}.safetensors"
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.measurements = [Measurement.from_dict(m) for m in state["measurements"]]
+        self.notes = [*state["notes"], *(note for note in self.notes if note not in state["notes"])]
+        for name in ("threads", "device", "processes"):
+            if state[name] != own[name]:
+                self.notes.append(
+                    f"resumed at step {found.step} with {name} {own[name]} instead of {state[name]}: sums round differently"
+                )
+
+
+def _optimiser(parameters: list[nn.Parameter], spec: NetTrainSpec) -> torch.optim.Optimizer:
+    if not parameters:
+        raise InvalidInputError(
+            got="a network without parameters to train", expected="at least one", next_step="unfreeze some weights"
+        )
+    if spec.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    momentum = spec.momentum if spec.optimiser == "momentum" else 0.0
+    return torch.optim.SGD(parameters, lr=spec.learning_rate, momentum=momentum, weight_decay=spec.weight_decay)
