@@ -149,14 +149,22 @@ def _exactly_psd(matrix: fmpq_mat, *, strictly: bool) -> bool:
 
 
 def _approximate_function(matrix: arb_mat, function) -> arb_mat:
-    """A symmetric, exact (radius 0) matrix near f(A); nothing is claimed about how near."""
-    values, vectors = acb_mat(matrix).eig(right=True, algorithm="approx")
+    """A symmetric, exact (radius 0) matrix near f(A); nothing is claimed about how near.
+
+    A perturbation far below the working precision's use splits repeated eigenvalues, whose vectors an approximate
+    method may return nearly parallel; more digits keep the split ones apart.
+    """
     size = matrix.nrows()
-    diagonal = acb_mat(size, size)
-    for i, value in enumerate(values):
-        diagonal[i, i] = function(value.real.mid())
-    near = (vectors * diagonal * vectors.inv()).real.mid()
-    return ((near + near.transpose()) / 2).mid()
+    with ctx.workprec(3 * PRECISION):
+        tiny = arb(2) ** (-PRECISION + 10) * abs(ball(trace(matrix)))
+        noise = [((i * i + j * j) * 2654435761 % 1009) for i in range(size) for j in range(size)]
+        split = matrix.mid() + arb_mat(size, size, noise) * tiny / 1009
+        values, vectors = acb_mat(split).eig(right=True, algorithm="approx")
+        diagonal = acb_mat(size, size)
+        for i, value in enumerate(values):
+            diagonal[i, i] = function(value.real.mid())
+        near = (vectors * diagonal * vectors.inv()).real.mid()
+        return ((near + near.transpose()) / 2).mid()
 
 
 def _norm_above(matrix: arb_mat) -> arb:

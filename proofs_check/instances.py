@@ -272,18 +272,24 @@ def exact_network(
         weights.append(weight)
         frame = after
     weights.append(left * diagonal(chosen) * right.transpose() * frame.transpose())
-    if explained:
-        targets = labels(counts) * (1 / alpha)
-        inverse = right * diagonal([1 / r**depth for r in chosen]) * left.transpose()
-        mixing = random_matrix(dimension, samples, rng)
-        selector = averaging(counts).transpose() + random_matrix(samples, classes, rng, denominator=9)
-        kill = identity(samples) - selector * (labels(counts) * selector).inv() * labels(counts)
-        data = inverse * targets + rest * mixing * kill
-    else:
-        data = random_matrix(dimension, samples, rng)
-        map_to_labels = left * diagonal([r**depth for r in chosen]) * right.transpose()
-        null = identity(samples) - data.transpose() * (data * data.transpose()).inv() * data
-        targets = map_to_labels * data + random_matrix(classes, samples, rng) * null
+    map_to_labels = left * diagonal([r**depth for r in chosen]) * right.transpose()
+    inverse = right * diagonal([1 / r**depth for r in chosen]) * left.transpose()
+    while True:  # random data are dependent now and then
+        if explained:
+            targets = labels(counts) * (1 / alpha)
+            selector = averaging(counts).transpose() + random_matrix(samples, classes, rng, denominator=9)
+            if (labels(counts) * selector).rank() < classes:
+                continue
+            kill = identity(samples) - selector * (labels(counts) * selector).inv() * labels(counts)
+            data = inverse * targets + rest * random_matrix(dimension, samples, rng) * kill
+        else:
+            data = random_matrix(dimension, samples, rng)
+            if data.rank() < dimension:
+                continue
+            null = identity(samples) - data.transpose() * (data * data.transpose()).inv() * data
+            targets = map_to_labels * data + random_matrix(classes, samples, rng) * null
+        if data.rank() == min(samples, dimension):
+            break
     return ExactNetwork(
         weights=tuple(weights),
         data=data,
@@ -301,7 +307,9 @@ def exact_network(
 
 
 def random_features(rng: random.Random, *, counts: Sequence[int], dimension: int, spread: str = "1") -> fmpq_mat:
-    """Features d × N: random class means plus `spread` times random rational noise."""
+    """Features d × N: random class means, not all equal, plus `spread` times random rational noise."""
     means = random_matrix(dimension, len(counts), rng, size=8, denominator=3)
+    while all(means[r, k] == means[r, 0] for r in range(dimension) for k in range(len(counts))):
+        means = random_matrix(dimension, len(counts), rng, size=8, denominator=3)
     noise = random_matrix(dimension, sum(counts), rng, size=8, denominator=8)
     return means * labels(counts) + rational(spread) * noise

@@ -13,7 +13,7 @@ from proofs_check.balls import at_most, ball, certainly_psd, decided, eigenvalue
 from proofs_check.classical import CHAN, KY_FAN, applied
 from proofs_check.instances import diagonal, labels, random_features
 from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
-from proofs_check.quantities import class_scatter
+from proofs_check.quantities import class_scatter, moments
 from proofs_check.rewriting import Algebra, Instance
 from proofs_check.scalar import for_all
 from proofs_check.t4_separation_fuzziness import pseudo_inverse
@@ -39,6 +39,8 @@ def feature_instances(scope: Scope) -> list[FeatureInstance]:
         counts, dimension = shapes[number % 5]
         spread = ("1/10", "1", "5")[number // 5 % 3]
         features = random_features(rng, counts=counts, dimension=dimension, spread=spread)
+        while moments(features, counts).between == 0:
+            features = random_features(rng, counts=counts, dimension=dimension, spread=spread)
         found.append(
             FeatureInstance(
                 name=f"random {number}, n = {counts}, d = {dimension}, spread {spread}",

@@ -16,7 +16,9 @@ from pnc.cli.cite import cite
 from pnc.cli.compare import compare
 from pnc.cli.measure import measure
 from pnc.cli.predict import predict
+from pnc.cli.reproduce import reproduce
 from pnc.cli.simulate import simulate
+from pnc.cli.sweep import sweep
 from pnc.cli.verify import verify
 from pnc.errors import PncError
 
@@ -30,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, simulate, measure, compare, verify, cite):
+for command in (predict, simulate, sweep, reproduce, measure, compare, verify, cite):
     app.command()(command)
 
 
@@ -53,9 +55,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input and bad usage become one line on stderr and exit status 2."""
     try:
         status: Any = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
     except PncError as error:
         _fail(str(error))
-    except BrokenPipeError:  # the reader of our output has gone
+    except MemoryError as error:
+        _fail(
+            f"got a problem larger than the memory ({error}); expected one that fits; "
+            "use fewer samples, a smaller --width or --coordinates reduced"
+        )
+    except (BrokenPipeError, SystemExit):  # the reader of our output has gone; Typer makes the latter of the former
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except KeyboardInterrupt:

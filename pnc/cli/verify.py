@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,16 +47,15 @@ def verify(
         raise InvalidInputError(
             got=f"--attack {attack}", expected="a number of restarts above 0", next_step="pass --attack 10000"
         )
+    progress = None if quiet else _on_stderr
     if attack:
         if only is not None:
             raise InvalidInputError(
                 got="--attack with --only", expected="one of them", next_step="leave out --only: all are attacked"
             )
-        raise typer.Exit(_attack(attack, seed=seed, save=save, json=json))
+        raise typer.Exit(_attack(attack, seed=seed, save=save, json=json, progress=progress))
     ledger = proofs_check("proofs_check")
-    report = ledger.verify(
-        only, depth=depth.value, seed=seed, progress=None if quiet else lambda line: print(line, file=sys.stderr)
-    )
+    report = ledger.verify(only, depth=depth.value, seed=seed, progress=progress)
     if json:
         print_json(report.to_dict())
     else:
@@ -92,9 +92,15 @@ def _print_report(report: Any) -> None:
     )
 
 
-def _attack(restarts: int, *, seed: int, save: Path | None, json: bool) -> int:
+def _on_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _attack(restarts: int, *, seed: int, save: Path | None, json: bool, progress: Callable[[str], None] | None) -> int:
     proofs_check("proofs_check").require_provers()
-    results = proofs_check("proofs_check.attack").attack_all(restarts=restarts, steps=100, seed=seed, folder=save)
+    results = proofs_check("proofs_check.attacks").attack_all(
+        restarts=restarts, steps=100, seed=seed, folder=save, progress=progress
+    )
     broken = [result.name for result in results if result.violated]
     if json:
         print_json(

@@ -1,25 +1,44 @@
 """Problems: synthetic draws, real data sets, saved files; and features saved layer by layer."""
 
+from pnc.data.cifar import load_cifar
+from pnc.data.download import data_folder
 from pnc.data.fashion_mnist import load_fashion_mnist
 from pnc.data.files import FeatureFile, load_features, load_problem, save_features, save_problem
 from pnc.data.idx import read_idx
+from pnc.data.image_folder import load_image_folder
+from pnc.data.image_sets import load_images
+from pnc.data.images import ImageData
 from pnc.data.labels import check_labels
+from pnc.data.mnist import load_mnist
 from pnc.data.preprocess import FittedPreprocessing, Preprocessing, preprocess
 from pnc.data.problem import Problem
 from pnc.data.sources import DATA_NAMES, resolve_data
+from pnc.data.subset import first_of_each_class
 from pnc.data.synthetic import draw
+from pnc.data.text import FittedTfIdf, TextData, TfIdf, load_text
 
 __all__ = [
     "DATA_NAMES",
     "FeatureFile",
     "FittedPreprocessing",
+    "FittedTfIdf",
+    "ImageData",
     "Preprocessing",
     "Problem",
+    "TextData",
+    "TfIdf",
     "check_labels",
+    "data_folder",
     "draw",
+    "first_of_each_class",
+    "load_cifar",
     "load_fashion_mnist",
     "load_features",
+    "load_image_folder",
+    "load_images",
+    "load_mnist",
     "load_problem",
+    "load_text",
     "preprocess",
     "read_idx",
     "resolve_data",

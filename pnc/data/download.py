@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["PublishedFile", "Progress", "data_folder", "download"]
+__all__ = ["Progress", "PublishedFile", "data_folder", "download"]
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are there and, where it is known, how many there will be."""

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
-from pnc.data.fashion_mnist import Split, find_fashion_mnist, load_fashion_mnist
 from pnc.data.files import load_problem
+from pnc.data.idx_images import Split
+from pnc.data.image_sets import IMAGE_SETS, load_images
 from pnc.data.preprocess import Preprocessing, Scale, preprocess
 from pnc.data.problem import Problem
 from pnc.data.synthetic import draw
+from pnc.data.text import TEXT_SUFFIXES, load_text
 from pnc.errors import InvalidInputError
 from pnc.spec import DataKind, ProblemSpec
 
 __all__ = ["DATA_NAMES", "resolve_data"]
 
-DATA_NAMES = (*get_args(DataKind), "fashion-mnist")
+DATA_NAMES = (*get_args(DataKind), *IMAGE_SETS)
 """The names that `--data` knows; anything else is a path."""
 
-_FILE_TYPES = (".npz", ".safetensors")
+_FILE_TYPES = (".npz", ".safetensors", *TEXT_SUFFIXES)
 
 
 def resolve_data(
@@ -38,22 +38,26 @@ def resolve_data(
     components: int | None = None,
     whiten: bool = False,
     scale: Scale | None = None,
+    download: bool = False,
 ) -> Problem:
-    """The problem that `data` names: a synthetic kind, `fashion-mnist`, or a problem file.
+    """The problem that `data` names: a synthetic kind, an image data set, or a file.
 
-    Every option that is not given (`None`) takes the default of what it belongs to. Fashion-MNIST is always
-    centred and scaled, `orthonormal` unless `scale` says otherwise; its labels stay as they are. Problem
-    files and draws are used as they are unless `components`, `whiten` or `scale` is given. A file that bears
-    the name of a kind is reached as `./NAME`.
+    Every option that is not given (`None`) takes the default of what it belongs to. Images are always
+    centred and scaled, `orthonormal` unless `scale` says otherwise; their labels stay as they are. Problem
+    files, texts (as tf-idf features) and draws are used as they are unless `components`, `whiten` or `scale`
+    is given. A file that bears the name of a kind or a data set is reached as `./NAME`.
 
     Args:
-        data: one of `DATA_NAMES`, or the path of an `.npz` or `.safetensors` file with `X` and `y`. `None`: a
-            draw of the default kind.
-        classes, samples_per_class, dimension, theta: of a draw, see `ProblemSpec`; for real data `classes`
-            states K, which is checked, and the others are refused.
+        data: one of `DATA_NAMES`; the path of an `.npz` or `.safetensors` file with `X` and `y`, of a
+            `.csv`, `.tsv` or `.jsonl` file with `text` and `label`, or of a folder with one sub-folder of
+            images a class. `None`: a draw of the default kind.
+        classes, samples_per_class, dimension, theta: of a draw, see `ProblemSpec`. For real data `classes`
+            states K, which is checked, and the last two are refused; of images and texts
+            `samples_per_class` takes the first n of every class.
         seed: of a draw; without effect on real data.
-        data_dir, split: of Fashion-MNIST, see `load_fashion_mnist`.
+        data_dir, split: of images, see `load_images`.
         components, whiten, scale: see `Preprocessing`.
+        download: fetch an image data set that is not found; without effect on anything else.
 
     Raises:
         InvalidInputError: an unknown name, an option that has no meaning for these data, and whatever is
@@ -66,9 +70,8 @@ def resolve_data(
     pnc.errors.InvalidInputError: got data = 'fashion-minst'; expected ...; did you mean fashion-mnist?
     """
     name = None if data is None else str(data)
-    if name != "fashion-mnist":
-        _refuse(name, data_dir=data_dir, split=split)
     if name is None or name in get_args(DataKind):
+        _refuse(name, data_dir=data_dir, split=split)
         given = {
             "classes": classes,
             "samples_per_class": samples_per_class,
@@ -79,14 +82,35 @@ def resolve_data(
         }
         problem = draw(ProblemSpec(**{key: value for key, value in given.items() if value is not None}))
     else:
-        _refuse(name, samples_per_class=samples_per_class, dimension=dimension, theta=theta)
-        if name == "fashion-mnist":
+        _refuse(name, dimension=dimension, theta=theta)
+        if name in IMAGE_SETS or (name and Path(name).is_dir()):
+            if name not in IMAGE_SETS:
+                _refuse(name, data_dir=data_dir)
             spec = Preprocessing(components=components, whiten=whiten, scale=scale or "orthonormal")
-            return _fashion_mnist(data_dir, split or "train", spec, classes)
-        problem = load_problem(_path(name), classes=classes)
+            images = load_images(
+                name, data_dir, split=split, samples_per_class=samples_per_class, download=download
+            )
+            return images.to_problem(spec, classes=classes)
+        _refuse(name, data_dir=data_dir, split=split)
+        path = _path(name)
+        if path.suffix.lower() in TEXT_SUFFIXES:
+            texts = load_text(path)
+            if samples_per_class is not None:
+                texts = texts.subset(samples_per_class)
+            problem = texts.to_problem(classes=classes)
+        else:
+            _refuse(name, samples_per_class=samples_per_class)
+            problem = load_problem(path, classes=classes)
     if components is None and not whiten and scale is None:
         return problem
     return preprocess(problem, components=components, whiten=whiten, scale=scale or "orthonormal")
+
+
+_BELONGS = {
+    "data_dir": "an image data set",
+    "split": "images",
+    "samples_per_class": "synthetic data, images and texts",
+}
 
 
 def _refuse(data: str | None, **options: Any) -> None:
@@ -94,33 +118,12 @@ def _refuse(data: str | None, **options: Any) -> None:
     for option, value in options.items():
         if value is not None:
             flag = "--" + option.replace("_", "-")
-            belongs = "fashion-mnist" if option in ("data_dir", "split") else "synthetic data"
+            belongs = _BELONGS.get(option, "synthetic data")
             raise InvalidInputError(
                 got=f"{flag} with {'no --data' if data is None else f'--data {data}'}",
                 expected=f"{flag} only with {belongs}",
                 next_step=f"leave out {flag}",
             )
-
-
-def _fashion_mnist(
-    data_dir: str | Path | None, split: Split, spec: Preprocessing, classes: int | None
-) -> Problem:
-    images, labels = load_fashion_mnist(data_dir, split=split)
-    pixels = images.reshape(len(images), -1)
-    fitted = spec.fit(pixels)
-    return Problem(
-        X=fitted.apply(pixels),
-        y=labels.astype(np.int64),
-        classes=classes,
-        name="fashion-mnist",
-        provenance={
-            "source": "fashion-mnist",
-            "split": split,
-            "folder": str(find_fashion_mnist(data_dir, split=split)[0].parent),
-            "preprocessing": fitted.to_dict(),
-        },
-        notes=fitted.notes,
-    )
 
 
 def _path(name: str) -> Path:
@@ -130,6 +133,7 @@ def _path(name: str) -> Path:
     near = difflib.get_close_matches(name.lower(), DATA_NAMES, n=1)
     raise InvalidInputError(
         got=f"data = {name!r}",
-        expected=f"one of {', '.join(DATA_NAMES)}, or the path of a {' or '.join(_FILE_TYPES)} file",
+        expected=f"one of {', '.join(DATA_NAMES)}, or the path of a {', '.join(_FILE_TYPES)} file or of a "
+        "folder of images",
         next_step=f"did you mean {near[0]}?" if near else "check the name; a file has to exist",
     )

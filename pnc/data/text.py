@@ -174,16 +174,19 @@ def load_text(path: str | Path, *, text: str = "text", label: str = "label") -> 
 
 
 def _table(file: Iterator[str], path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    csv.field_size_limit(_LONGEST_FIELD)  # whole articles: the default of 128 KiB is not enough
-    reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
-    for row in reader:
-        if None in row:
-            raise InvalidInputError(
-                got=f"line {reader.line_num} of {path} with more fields than the heading",
-                expected=f"{len(reader.fieldnames)} fields",
-                next_step="put quotes around texts that hold separators",
-            )
-        yield f"line {reader.line_num}", row
+    before = csv.field_size_limit(_LONGEST_FIELD)  # whole articles: the default of 128 KiB is not enough
+    try:
+        reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+        for row in reader:
+            if None in row:
+                raise InvalidInputError(
+                    got=f"line {reader.line_num} of {path} with more fields than the heading",
+                    expected=f"{len(reader.fieldnames)} fields",
+                    next_step="put quotes around texts that hold separators",
+                )
+            yield f"line {reader.line_num}", row
+    finally:
+        csv.field_size_limit(before)
 
 
 def _jsonl(file: Iterator[str], path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +149,7 @@ def logistic_probe_accuracy(
     1.0
     """
     try:
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -159,10 +161,6 @@ def logistic_probe_accuracy(
         ) from error
     model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=iterations))
     arrays = [as_matrix(features).to(torch.float64).cpu().numpy() for features in (train, test)]
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:

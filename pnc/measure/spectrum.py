@@ -65,7 +65,7 @@ class Spectrum:
         """Bounds on the fewest singular values with a share of Σσ² (theory note, U1, for centred features).
 
         >>> Spectrum(values=np.array([2.0, 1.0]), squared_error=0.5, missing=1.0, most=9,
-        ...          centred=True).variance_rank(0.8)
+        ...          centred=True).variance_rank(0.9)
         (2, 9)
         """
         least = np.cumsum(self.values**2)

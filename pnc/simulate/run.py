@@ -31,7 +31,9 @@ from pnc.simulate.outcome import Outcome
 from pnc.simulate.train import Course, Progress, Trained, train_together
 from pnc.spec import NetworkSpec, TrainSpec
 from pnc.theory import (
+    SIGNAL_MARGIN,
     Certificate,
+    SignalModes,
     WeightAssumptions,
     certify,
     exact_weights,
@@ -112,11 +114,11 @@ def initial_weights(
     Reduced and full coordinates share one draw: with the same seed they are the same network (theory note, Y2).
 
     Raises:
-        InvalidInputError: a width that is not stated or too small for the labels.
+        InvalidInputError: a width that is not stated or too small for the labels, an ε that hides every direction.
     """
     if network.width is None:
         raise InvalidInputError(got="a network without a width", expected="a hidden width", next_step="pass --width")
-    signal_modes(problem, network)  # refuses a width that the labels cannot pass
+    _require_signal(signal_modes(problem, network), network)  # which refuses a width that the labels cannot pass
     data = economical(problem, network)
     reduced = train.coordinates == "reduced"
     if train.weights == "default":
@@ -129,6 +131,20 @@ def initial_weights(
         return exact_weights(inside, replace(network, width=size), seed=train.seed), data
     make = reduced_orthogonal_weights if reduced else full_orthogonal_weights
     return make(data, network, seed=train.seed), data
+
+
+def _require_signal(modes: SignalModes, network: NetworkSpec) -> None:
+    if modes.directions:
+        return
+    largest = float(modes.truncated[0])
+    scale = (largest / SIGNAL_MARGIN) ** (1 / network.depth)
+    raise InvalidInputError(
+        got=f"no direction to learn: the largest singular value of the least-squares map is {largest:.3g}",
+        expected=f"one above {modes.threshold:.3g}, what the initial weights leave in every direction",
+        next_step=f"pass --epsilon below {scale:.3g} or a smaller --label-scale"
+        if scale > 1e-3
+        else "check that the inputs tell the classes apart linearly, and --label-scale",
+    )
 
 
 def simulate(
@@ -152,7 +168,8 @@ def simulate(
         progress: called about ten times a second.
 
     Raises:
-        InvalidInputError: a width too small for the labels, a device that is not there.
+        InvalidInputError: a width too small for the labels, an ε that hides every direction, a device that is not
+            there.
 
     >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
     >>> run = simulate(problem, NetworkSpec(depth=3, width=300))
@@ -298,7 +315,8 @@ def prepare(problem: Problem, network: NetworkSpec, train: TrainSpec) -> Prepare
     """Fill the width in, draw the initial weights and reduce the data to what training needs.
 
     Raises:
-        InvalidInputError: a width too small for the labels, a device that is not there.
+        InvalidInputError: a width too small for the labels, an ε that hides every direction, a device that is not
+            there.
     """
     if network.width is None:
         network = replace(network, width=max(512, problem.dimension, 32 * problem.classes))

@@ -209,6 +209,8 @@ class _Training:
         self.started = self.written_at = self.seen_at = time.monotonic()
         self.order: tuple[int, torch.Tensor] | None = None
         self.forward: Callable[..., torch.Tensor] = model
+        self.compile_errors: tuple[type[Exception], ...] = ()
+        self.measured: set[int] = set()  # epochs after which every layer has been
 
     # -- beginning, end and what lies between
 
@@ -233,22 +235,25 @@ class _Training:
         forward: nn.Module = self.model
         if self.processes.world > 1:
             forward = nn.parallel.DistributedDataParallel(forward, broadcast_buffers=False)
-        self.forward = torch.compile(forward) if self.spec.compile else forward
+        self.forward = forward
+        if self.spec.compile:
+            self.forward = torch.compile(forward)
+            self.compile_errors = (torch._dynamo.exc.TorchDynamoException,)
         self.started_at_step = self.step
 
     def run(self) -> None:
-        if self.step == 0 and self.spec.measure_every:
-            self._measure()
         total = self.spec.epochs * self.batches
+        self._measure_if_due()
         while self.step < total:
             self._one_step()
-            checked = self.device.type == "cpu" or self.step % _CHECKED_EVERY == 0
-            if checked:
+            if self.device.type == "cpu" or self.step % _CHECKED_EVERY == 0:
                 self._check_loss()
             if self.step % self.batches == 0:
                 self._close_epoch()
             now = time.monotonic()
             if self.folder is not None and (now - self.written_at >= self.interval or self.step == total):
+                self._write()
+            if self._measure_if_due() and self.step == total and self.folder is not None:
                 self._write()
             if self.progress is not None and self.processes.first and now - self.seen_at >= _SEEN_EVERY:
                 self._report()
@@ -281,9 +286,7 @@ class _Training:
                 break
             except torch.OutOfMemoryError as error:
                 self._use_less_memory(len(mine), error)
-            except torch._dynamo.exc.TorchDynamoException as error:
-                if self.step != self.started_at_step:
-                    raise
+            except self.compile_errors as error:
                 self.forward = self.forward._orig_mod
                 self.notes.append(f"torch.compile failed ({type(error).__name__}); trained without it")
         self.scaler.step(self.optimiser)
@@ -376,14 +379,16 @@ class _Training:
             )
         )
         self.totals.zero_()
-        every, last = self.spec.measure_every, epoch == self.spec.epochs
-        if every is not None and (last or (every and epoch % every == 0)):
-            self._measure()
 
     @torch.no_grad()
-    def _measure(self) -> None:
+    def _measure_if_due(self) -> bool:
         """Every layer on both splits, by the first process; the others wait."""
-        self._check_weights()
+        every, (epoch, batch) = self.spec.measure_every, divmod(self.step, self.batches)
+        last = epoch == self.spec.epochs
+        if every is None or batch or epoch in self.measured or not (last or (every and epoch % every == 0)):
+            return False
+        if self.step:
+            self._check_weights()
         if self.processes.first:
             self.model.eval()
             for split, samples in (("train", self.samples), ("test", self.test)):
@@ -395,14 +400,16 @@ class _Training:
                 loss, accuracy = evaluate(self.model, batches, self.spec)
                 self.measurements.append(
                     Measurement(
-                        epoch=self.step // self.batches,
+                        epoch=epoch,
                         split=split,
                         loss=loss,
                         accuracy=accuracy,
                         curve=self.measure(self.model, batches),
                     )
                 )
+        self.measured.add(epoch)
         self.processes.wait()
+        return True
 
     def _report(self) -> None:
         self.seen_at = time.monotonic()
@@ -494,6 +501,7 @@ class _Training:
         self.resumed_from, self.written = found.step, self.folder / f"step-{found.step:09d}.safetensors"
         self.history = [EpochRecord(**record) for record in state["history"]]
         self.measurements = [Measurement.from_dict(m) for m in state["measurements"]]
+        self.measured = {m.epoch for m in self.measurements}
         self.notes = [*state["notes"], *(note for note in self.notes if note not in state["notes"])]
         for name in ("threads", "device", "processes"):
             if state[name] != own[name]:

@@ -98,10 +98,10 @@ class Batches:
 def as_samples(
     data: Any, *, classes: int | None = None, like: Samples | None = None, name: str = "the training split"
 ) -> Samples:
-    """`Samples` of a pair (x, y), of a `Problem` or of samples.
+    """`Samples` of a pair (x, y), of `ImageData`, of a `Problem` or of samples.
 
     Args:
-        data: `(x, y)` arrays or tensors, something with `X` and `y`, or samples. Grey images of unsigned bytes
+        data: `(x, y)` arrays or tensors, something with `images` or `X`, and `y`, or samples. Grey images of unsigned bytes
             (N, H, W) are given their channel.
         classes: K where it is stated; otherwise the largest label + 1.
         like: the training split, which decides K and the mean and scale of pixels.
@@ -117,7 +117,10 @@ def as_samples(
     """
     if isinstance(data, Samples):
         return data
-    x, y = (data.X, data.y) if hasattr(data, "X") else data
+    if hasattr(data, "y"):
+        x, y = data.images if hasattr(data, "images") else data.X, data.y
+    else:
+        x, y = data
     x = torch.as_tensor(np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x).detach()
     pixels = x.dtype == torch.uint8
     if pixels and x.ndim == 3:

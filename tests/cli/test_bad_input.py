@@ -310,6 +310,12 @@ def test_a_mistyped_option_is_corrected(capsys):
     assert "--depth" in refused(capsys, "predict", "--dpeth", 3)
 
 
+@pytest.mark.parametrize("depth", [2, 3])
+def test_full_weights_larger_than_the_memory(capsys, depth):
+    line = refused(capsys, "simulate", "--depth", depth, "--width", 10**14, "--coordinates", "full")
+    assert "memory" in says_what_to_do(line)
+
+
 def test_no_command_prints_the_help(capsys):
     ended = run(capsys)
     assert ended.status == 2
@@ -328,6 +334,12 @@ def test_an_output_folder_that_exists_is_refused_before_any_work(capsys, tmp_pat
     for out in ("file", "file/run", "file/new/run"):
         for force in ((), ("--force",)):
             says_what_to_do(refused(capsys, "simulate", "--out", tmp_path / out, *force, folder=tmp_path))
+
+
+@pytest.mark.parametrize("command", ["predict", "simulate"])
+def test_problems_larger_than_the_memory(capsys, command):
+    line = refused(capsys, command, "--dimension", 10**15)
+    assert "memory" in says_what_to_do(line)
 
 
 def test_errors_never_exceed_one_line_however_odd_the_name(capsys, tmp_path):

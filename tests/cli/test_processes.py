@@ -52,12 +52,12 @@ def test_predict_may_be_piped_into_compare(tmp_path):
     assert "AGREES" in done.stdout
 
 
-def test_a_reader_that_leaves_early_is_no_error():
-    process = subprocess.Popen([*PNC, "predict", "--depth", "12"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    assert process.wait(timeout=60) == 0
-    process.stderr.close()
+@pytest.mark.parametrize("arguments", [["predict", "--depth", "12"], ["predict", "--json"], ["--version"]])
+def test_a_reader_that_leaves_early_is_no_error(arguments):
+    with subprocess.Popen([*PNC, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX signal")
@@ -66,7 +66,7 @@ def test_ctrl_c_during_training_leaves_a_result(tmp_path):
     code = (
         "import sys, pnc.simulate.train as training\n"
         "from pnc.cli.main import main\n"
-        "measure = training._Stack.measure if hasattr(training, '_Stack') else None\n"
+        "measure = training._Stack.measure\n"
         "def told(*arguments):\n"
         "    if not told.spoken:\n"
         "        told.spoken = True\n"
@@ -77,19 +77,19 @@ def test_ctrl_c_during_training_leaves_a_result(tmp_path):
         "main()\n"
     )
     arguments = ["simulate", "--depth", "9", "--epsilon", "0.05", "--engine", "descent", "--steps", "100000000"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code, *arguments, "--json", "--out", str(tmp_path / "run")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    try:
-        assert process.stderr.readline() == "training\n"
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            assert process.stderr.readline() == "training\n"
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert err == ""
     assert process.returncode == 4
     found = json.loads(out)

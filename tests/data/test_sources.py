@@ -125,10 +125,15 @@ def test_the_nearest_name_is_suggested(word, meant):
         (
             None,
             {"data_dir": "here"},
-            "--data-dir with no --data; expected --data-dir only with fashion-mnist",
+            "--data-dir with no --data; expected --data-dir only with an image data set",
         ),
         ("orthonormal", {"split": "test"}, "--split with --data orthonormal"),
-        ("fashion-mnist", {"samples_per_class": 5}, "--samples-per-class with --data fashion-mnist"),
+        ("mine.npz", {"samples_per_class": 5}, "--samples-per-class with --data mine.npz"),
+        ("fashion-mnist", {"theta": 0.1}, "--theta with --data fashion-mnist"),
+        ("cifar10", {}, "did you mean cifar-10"),
+        ("cifar-100", {"data_dir": "nowhere"}, "no cifar-100 in nowhere"),
+        ("mnist", {"data_dir": "nowhere"}, "train-images-idx3-ubyte"),
+        ("mnist", {"data_dir": "nowhere", "split": "dev"}, "split = 'dev'"),
         (
             "mine.npz",
             {"dimension": 5},

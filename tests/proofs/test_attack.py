@@ -20,8 +20,8 @@ from pnc.theory.sharp_bounds import (
 pytest.importorskip("flint", reason="python-flint is missing: pip install 'pnc[proofs]'")
 torch = pytest.importorskip("torch")
 
-from proofs_check import attack as engine  # noqa: E402
-from proofs_check.attack import ATTACKS, CONJECTURES, attack, replay  # noqa: E402
+from proofs_check.attacks import ATTACKS, CONJECTURES, attack, attack_all, bounds, replay  # noqa: E402
+from proofs_check.attacks.tensors import spectral  # noqa: E402
 
 ATTAINED = [
     "T5-sharp-upper",
@@ -110,6 +110,15 @@ class TestAttack:
             assert (again.slack, again.ball_slack_lower) == (found.slack, found.ball_slack_lower)
             assert (again.name, again.restarts, again.tighten) == (name, 6, 0.9)
 
+    def test_all_are_attacked_and_each_is_reported(self):
+        lines = []
+        results = attack_all(restarts=18, steps=1, seed=4, progress=lines.append)
+        assert [result.name for result in results] == list(ATTACKS)
+        assert [line.split(":")[0] for line in lines] == list(ATTACKS)
+        assert {result.restarts for result in results} == {-(-18 // len(ATTACKS))}
+        alone = attack("T7", restarts=results[0].restarts, steps=1, seed=4)
+        assert alone.slack == next(result.slack for result in results if result.name == "T7")
+
     def test_bad_requests_are_refused(self, tmp_path):
         np.savez(tmp_path / "other.npz", X=np.eye(2))
         for wrong in (
@@ -128,7 +137,7 @@ class TestAttack:
         power = torch.tensor([0.37], dtype=torch.float64)
 
         def total(A):
-            return (engine._spectral((A + A.mT) / 2, power, exponential=exponential) * weights).sum()
+            return (spectral((A + A.mT) / 2, power, exponential=exponential) * weights).sum()
 
         A = matrix.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(total(A), A)
@@ -208,8 +217,8 @@ class TestSharpRatio:
         r = torch.as_tensor(ε**2 * samples ** (-1 / depth), dtype=torch.float64)
         for upper, mine, better in ((True, found.upper, np.minimum), (False, found.lower, np.maximum)):
             args = (torch.as_tensor(θ, dtype=torch.float64), r, l, classes, depth)
-            sharp = engine._bound_t5_sharp(*args, one=one, upper=upper).numpy()
-            old = engine._bound_t5(*args, one=one, upper=upper).numpy()
+            sharp = bounds.sharp_compression_rate(*args, one=one, upper=upper).numpy()
+            old = bounds.compression_rate(*args, one=one, upper=upper).numpy()
             if classes > 2:  # for two classes the library also uses that P has rank one
                 assert np.allclose(mine, better(sharp, old), rtol=1e-10)
             assert np.all((mine <= old * (1 + 1e-12)) if upper else (mine >= old * (1 - 1e-12)))
@@ -264,7 +273,7 @@ class TestSharpCosine:
         )
         l = torch.arange(depth, dtype=torch.float64)
         θ, r = (torch.as_tensor(v, dtype=torch.float64) for v in (θ, ε**2 * samples ** (-1 / depth)))
-        other = engine._bound_cosine_sharp(θ, r, l, classes, depth, one=torch.ones_like(r), upper=True)
+        other = bounds.sharp_cosine(θ, r, l, classes, depth, one=torch.ones_like(r), upper=True)
         assert np.allclose(mine, other.numpy(), rtol=1e-10)
 
     def test_holds_where_the_residual_part_counts(self):

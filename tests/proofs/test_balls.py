@@ -134,3 +134,11 @@ def test_gram_instances_keep_the_entrywise_condition():
         gap = instance.gram - identity(samples)
         assert max(abs(entry) for entry in gap.entries()) * samples <= instance.theta
         assert trace(gap) <= instance.theta
+
+
+def test_roots_and_logarithms_of_nearly_repeated_eigenvalues():
+    frame = orthogonal(4, random.Random(8))
+    for split in (0, fmpq(1, 10**30), fmpq(1, 10**45)):
+        matrix = frame * diagonal([1, 1 + split, 1 - split, 2]) * frame.transpose()
+        assert max(float(x.rad()) for x in root(matrix, 5).entries()) < 1e-30
+        assert max(float(x.rad()) for x in logarithm(matrix).entries()) < 1e-30

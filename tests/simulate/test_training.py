@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from pnc.simulate.device import resolve_device
 from pnc.simulate.economical import economical
 from pnc.simulate.flow import FlowState, flow_start, flow_step
 from pnc.simulate.networks import Networks
+from pnc.simulate.run import prepare
 from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
 from pnc.theory import predict, rounding_allowance
 
@@ -222,6 +225,24 @@ def test_one_seed_one_result():
 def test_a_device_that_is_not_there_is_refused(name):
     with pytest.raises(InvalidInputError, match="--device auto"):
         resolve_device(name)
+
+
+@pytest.mark.parametrize("train", [{}, {"engine": "descent"}, {"weights": "exact"}, {"coordinates": "full"}])
+@pytest.mark.parametrize("network", [{"residual_scale": 1.5}, {"residual_scale": 0.4, "label_scale": 1e6}])
+def test_initial_weights_that_hide_every_direction_are_refused_with_a_scale_that_does_not(network, train):
+    spec = NetworkSpec(depth=4, width=64, **network)
+    with pytest.raises(InvalidInputError, match="no direction to learn") as refused:
+        simulate(PROBLEM, spec, TrainSpec(device="cpu", **train))
+    suggested = float(re.search(r"--epsilon below (\S+)", refused.value.next_step)[1])
+    prepare(PROBLEM, replace(spec, residual_scale=0.98 * suggested), TrainSpec(device="cpu", **train))
+    with pytest.raises(InvalidInputError):
+        prepare(PROBLEM, replace(spec, residual_scale=1.02 * suggested), TrainSpec(device="cpu", **train))
+
+
+def test_classes_that_no_linear_map_tells_apart_are_refused():
+    problem = Problem(X=[[1.0, 0], [-1, 0], [0, 1], [0, -1]], y=[0, 0, 1, 1])
+    with pytest.raises(InvalidInputError, match="tell the classes apart"):
+        simulate(problem, NetworkSpec(depth=4, width=64), TrainSpec(device="cpu"))
 
 
 def test_threads_are_left_as_they_were():

@@ -1,0 +1,75 @@
+"""`pnc reproduce`: the experiments of `sims/`, by name."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+import pkgutil
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pnc.cli.output import print_json, print_table
+from pnc.errors import InvalidInputError, PncError
+
+__all__ = ["reproduce"]
+
+
+class Scale(str, Enum):
+    """How much of an experiment to run."""
+
+    smoke = "smoke"
+    paper = "paper"
+    full = "full"
+
+
+def reproduce(
+    name: Annotated[str | None, typer.Argument(help="Such as fig6; without it, all of them are listed.")] = None,
+    scale: Annotated[Scale, typer.Option("--scale", help="smoke: seconds; paper: as published; full: all of it.")] = Scale.paper,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; default ./reproduce/NAME-SCALE.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default one a core.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+) -> None:
+    """Reproduce a figure or a table: numbers, figures and what follows from them, in one folder."""
+    found = _experiments()
+    if name is None:
+        if json:
+            print_json(found)
+        else:
+            print_table(["name", ""], [[key, text] for key, text in found.items()])
+        return
+    matches = [key for key in found if key == name or key.split("_")[0] == name]
+    if not matches:
+        near = difflib.get_close_matches(name, [*found, *(key.split("_")[0] for key in found)], n=1)
+        raise InvalidInputError(
+            got=f"the experiment {name!r}",
+            expected=f"one of {', '.join(found)}",
+            next_step=f"did you mean {near[0]}?" if near else "run pnc reproduce for the list",
+        )
+    module = importlib.import_module(f"sims.{matches[0]}")
+    folder = out if out is not None else Path("reproduce") / f"{matches[0]}-{scale.value}"
+    summary = module.reproduce(folder, scale=scale.value, workers=workers, quiet=quiet)
+    if json:
+        print_json({"experiment": matches[0], "scale": scale.value, "folder": str(folder), **summary})
+        return
+    for key, value in summary.items():
+        print(f"{key}: {value}")
+    print(f"written to {folder}")
+
+
+def _experiments() -> dict[str, str]:
+    """Name and first line of every module of `sims` that can be reproduced; none of them is imported."""
+    spec = importlib.util.find_spec("sims")
+    if spec is None or not spec.submodule_search_locations:
+        raise PncError("the experiments (the package sims) are not installed: run this from a checkout")
+    found = {}
+    for module in pkgutil.iter_modules(spec.submodule_search_locations):
+        source = Path(module.module_finder.path) / f"{module.name}.py"
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.FunctionDef) and node.name == "reproduce" for node in tree.body):
+            found[module.name] = (ast.get_docstring(tree) or "").split("\n")[0]
+    return found

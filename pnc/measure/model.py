@@ -1,0 +1,400 @@
+"""`measure_model`: every quantity of the theory, for each layer of a torch model, in one pass over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pnc.curves import LayerCurve
+from pnc.errors import InvalidInputError
+from pnc.measure._arrays import dtype_name
+from pnc.measure.capture import Layer, LayerList, layer_output, list_layers
+from pnc.measure.cdnv import class_distance_normalised_variance
+from pnc.measure.distributed import gather_moments, gather_objects, process_count, sum_over_processes
+from pnc.measure.fuzziness import FuzzinessPass
+from pnc.measure.moments import ClassMoments
+from pnc.measure.noise_floor import noise_floor, rounding_unit
+from pnc.measure.probe import LinearProbe, fit_linear_probe, nearest_centre_probe
+from pnc.measure.running import BatchLabels, RunningMoments
+from pnc.measure.spectrum import StreamingSpectrum
+from pnc.measure.stream import BatchSource, run_pass
+
+__all__ = ["measure_model"]
+
+_INPUT = Layer(name="input", module="", call=1, kind="input", shape=())
+
+
+def measure_model(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    classes: int,
+    layers: Sequence[str] | None = None,
+    fuzziness: bool = False,
+    probes: bool = False,
+    spectra: bool = False,
+    width: int = 1024,
+    sketch: int = 128,
+    reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    device: torch.device | str | None = None,
+    split: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LayerCurve:
+    """C_l, D_l and scatters of each layer of a model on labelled batches (theory note, section 1).
+
+    One pass, O(K d_l) memory a layer: features are measured in the forward hook that sees them and are not
+    kept. Fuzziness and probes take a second pass. The model is run in evaluation mode (batch norm with its
+    running statistics, no dropout), without gradients; its modes and hooks are as before afterwards, also
+    after an error. Where `torch.distributed` joins several processes, each gives its own share of the samples
+    (which may be none) and all get the curve of the whole.
+
+    Layer 0 is the input; the others are numbered in the order in which the model computes them. Train and
+    test splits are two calls.
+
+    Args:
+        model: torch module.
+        batches: a DataLoader or list of (inputs, labels), or of mappings with `labels`; inputs are a tensor,
+            a tuple of positional or a mapping of keyword arguments.
+        classes: K; every class must have a sample.
+        layers: patterns of module names (`layer*`, `relu#2`); by default blocks and, outside them, the
+            activation of each linear or convolutional module (see `list_layers`).
+        fuzziness: a second pass for tr(Σ_W Σ_B⁺).
+        probes: a second pass for the accuracy of the nearest class centre and, with `spectra`, of a linear
+            probe, on the samples that they were fitted to.
+        spectra: singular values and ranks, exact for d_l ≤ `width`; O(d_l²) memory there and O(sketch · d_l)
+            above.
+        width: the largest d_l whose spectrum is exact.
+        sketch: rows of the sketch above it.
+        reduce: from a layer's (N, …) output to (N, …) features; the mean over positions, for instance.
+        device: where to run the model, which is brought back afterwards; by default where it is.
+        split: said in the provenance: train, test.
+        progress: called with the number of samples so far, after each batch is begun.
+
+    Returns:
+        A curve whose provenance holds, a layer each: `names`, `kinds`, `shapes`, `dtype`, `dimensions`,
+        `noise_floor`, `between_rank`, `class_distance_normalised_variance`, and where asked `ranks`,
+        `spectrum_error`, `nearest_centre_accuracy`, `linear_probe_accuracy`; and `skipped` (name → reason),
+        `mode`, `device`, `samples`, `classes`, `class_counts`, `split`, `processes`, `notes`.
+
+    Raises:
+        InvalidInputError: a pattern that matches nothing (with the nearest names), labels or batches that
+            cannot be used, a class without samples, NaN or infinite features (with layer and sample), out of
+            memory with a single sample.
+
+    >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2))
+    >>> batch = torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])
+    >>> curve = measure_model(net, [batch], classes=2)
+    >>> curve.provenance["names"], curve.compression[0].item()
+    (['input', '1', '2'], 0.25)
+    """
+    with _on_device(model, device):
+        measurement = _Measurement(
+            model,
+            BatchSource(batches, model, again=fuzziness or probes),
+            classes=classes,
+            patterns=layers,
+            reduce=reduce,
+            progress=progress,
+        )
+        measurement.first_pass(spectra=(width, sketch) if spectra else None)
+        if fuzziness or probes:
+            measurement.second_pass(fuzziness=fuzziness, probes=probes)
+        return measurement.curve(split)
+
+
+@contextmanager
+def _on_device(model: nn.Module, device: torch.device | str | None):
+    before = next((parameter.device for parameter in model.parameters()), None)
+    if device is None or before is None or torch.device(device) == before:
+        yield
+        return
+    try:
+        model.to(device)
+        yield
+    finally:
+        model.to(before)
+
+
+class _Measurement:
+    """What `measure_model` keeps between its passes."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        source: BatchSource,
+        *,
+        classes: int,
+        patterns: Sequence[str] | None,
+        reduce: Callable[[torch.Tensor], torch.Tensor] | None,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        if classes < 2:
+            raise InvalidInputError(
+                got=f"classes = {classes}",
+                expected="at least 2 classes",
+                next_step="give samples of at least two classes",
+            )
+        self.model, self.source, self.classes = model, source, classes
+        self.reduce, self.progress = reduce, progress
+        # float64 totals: kept on the CPU where the model's device has none
+        self.device = torch.device("cpu") if source.device.type == "mps" else source.device
+        first = source.first()
+        found = gather_objects(None if first is None else list_layers(model, first, patterns=patterns))
+        listed: LayerList | None = next((item for item in found if item is not None), None)
+        if listed is None:
+            raise InvalidInputError(
+                got="no batches", expected="at least one batch", next_step="check the data and the split"
+            )
+        self.layers = {layer.name: layer for layer in (_INPUT, *listed.layers)}
+        self.skipped = dict(listed.skipped)
+        self.notes = list(listed.notes)
+        self.modules = sorted({layer.module for layer in listed.layers})
+        self.dtypes: dict[str, str] = {}
+        self.fuzzy: dict[str, FuzzinessPass] = {}
+        self.probes: dict[str, dict[str, LinearProbe]] = {}
+        self.hits: dict[str, dict[str, float]] = {}
+
+    def _rows(self, name: str, output: Any, size: int) -> torch.Tensor | None:
+        """(N, d) features of a layer; None, and the layer is given up with a reason, where there are none."""
+        layer = self.layers.get(name)
+        if layer is None or name in self.skipped:
+            return None
+        value = layer_output(layer, output)
+        if value is None:
+            return self._give_up(name, "its output is not always of one form")
+        if self.reduce is not None and name != "input":
+            value = self.reduce(value)
+        if value.ndim == 0 or value.shape[0] != size:
+            return self._give_up(name, f"shape {tuple(value.shape)} for {size} samples: no row a sample")
+        rows = value.detach().reshape(size, -1)
+        if not rows.is_floating_point():
+            if name == "input":
+                return self._give_up(name, "whole numbers, such as the indices of words")
+            rows = rows.to(torch.float64)
+        self.dtypes.setdefault(name, dtype_name(rows))
+        return rows.to(self.device)
+
+    def _give_up(self, name: str, reason: str) -> None:
+        self.skipped[name] = reason
+
+    def first_pass(self, *, spectra: tuple[int, int] | None) -> None:
+        running: dict[str, RunningMoments] = {}
+        spectrum: dict[str, StreamingSpectrum] = {}
+        cached: tuple[Any, BatchLabels] | None = None
+
+        def consume(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
+            nonlocal cached
+            rows = self._rows(name, output, labels.shape[0])
+            if rows is None:
+                return
+            dimension = rows.shape[1]
+            if cached is None or cached[0] is not labels:
+                cached = labels, BatchLabels.of(
+                    labels, samples=labels.shape[0], classes=self.classes, device=self.device
+                )
+            if name not in running:
+                running[name] = RunningMoments(classes=self.classes, dimension=dimension, device=self.device)
+            if running[name].dimension != dimension:
+                self._give_up(name, f"dimension {running[name].dimension} in one batch, {dimension} in another")
+                return
+            if spectra is not None:
+                # a copy first: whatever fails below has changed nothing
+                width, sketch = spectra
+                spectrum.setdefault(
+                    name,
+                    StreamingSpectrum(dimension=dimension, width=width, sketch=sketch, device=self.device),
+                )
+            running[name].update(rows, cached[1], name=f"layer {name}", first_sample=first)
+            if spectra is not None:
+                spectrum[name].update(rows)
+
+        def begin(inputs: Any, labels: Any, first: int) -> None:
+            if self.progress is not None:
+                self.progress(first)
+            value = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
+            value = value[0] if isinstance(value, tuple | list) else value
+            consume("input", value, labels, first)
+
+        self.samples, notes = run_pass(self.model, self.source, consume, begin=begin, modules=self.modules)
+        self.notes += notes + ([self.source.cast] if self.source.cast else [])
+        self._join(running, spectrum)
+
+    def _join(self, running: dict[str, RunningMoments], spectrum: dict[str, StreamingSpectrum]) -> None:
+        """The processes' moments and spectra as one, and the layers that all of the samples passed through."""
+        for skipped in gather_objects(self.skipped):
+            self.skipped |= skipped
+        sizes = gather_objects({name: accumulator.dimension for name, accumulator in running.items()})
+        dimensions: dict[str, int] = {}
+        for seen in sizes:
+            for name, dimension in seen.items():
+                if dimensions.setdefault(name, dimension) != dimension:
+                    self.skipped[name] = f"dimension {dimensions[name]} in one process, {dimension} in another"
+        for name, kind in ((n, k) for kinds in gather_objects(self.dtypes) for n, k in kinds.items()):
+            self.dtypes.setdefault(name, kind)
+        self.total = int(sum_over_processes([self.samples], device=self.device)[0])
+        self.moments: dict[str, ClassMoments] = {}
+        self.spectrum: dict[str, StreamingSpectrum] = {}
+        for name in self.layers:
+            if name in self.skipped:
+                continue
+            if name not in dimensions:
+                self.skipped[name] = "never called"
+                continue
+            own = running.pop(name, None) or RunningMoments(
+                classes=self.classes, dimension=dimensions[name], device=self.device
+            )
+            moments = gather_moments(own.moments())
+            if moments.samples != self.total:
+                self.skipped[name] = f"called for {moments.samples} of {self.total} samples"
+                continue
+            self.moments[name] = moments
+            pieces = [piece for piece in gather_objects(spectrum.get(name)) if piece is not None]
+            if pieces:
+                self.spectrum[name] = pieces[0]
+                for piece in pieces[1:]:
+                    pieces[0].merge(piece)
+        if not self.moments:
+            raise InvalidInputError(
+                got="no layer to measure; " + "; ".join(f"{n}: {why}" for n, why in list(self.skipped.items())[:3]),
+                expected="at least one layer with a row a sample",
+                next_step="choose layers whose output is a tensor of one size",
+            )
+        counts = next(iter(self.moments.values())).counts
+        empty = torch.nonzero(counts == 0).flatten().tolist()
+        if empty:
+            raise InvalidInputError(
+                got=f"no sample in class {empty[0]} ({len(empty)} of {self.classes} classes are empty)",
+                expected="at least 1 sample in every stated class",
+                next_step="state fewer classes or add samples",
+            )
+
+    def second_pass(self, *, fuzziness: bool, probes: bool) -> None:
+        for name, moments in self.moments.items():
+            if fuzziness:
+                self.fuzzy[name] = FuzzinessPass(moments, rounding=rounding_unit(self.dtypes[name]))
+            if probes:
+                self.probes[name] = {"nearest_centre_accuracy": nearest_centre_probe(moments)}
+                if name in self.spectrum:
+                    self.probes[name]["linear_probe_accuracy"] = fit_linear_probe(self.spectrum[name], moments)
+                self.hits[name] = dict.fromkeys(self.probes[name], 0.0)
+
+        def consume(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
+            if name not in self.moments:
+                return
+            rows = self._rows(name, output, labels.shape[0])
+            if rows is None:
+                return
+            right = {
+                kind: float((probe.predict(rows) == labels.to(self.device)).sum())
+                for kind, probe in self.probes.get(name, {}).items()
+            }
+            if name in self.fuzzy:
+                self.fuzzy[name].update(rows, labels)
+            for kind, number in right.items():
+                self.hits[name][kind] += number
+
+        def begin(inputs: Any, labels: Any, first: int) -> None:
+            if self.progress is not None:
+                self.progress(first)
+            value = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
+            consume("input", value[0] if isinstance(value, tuple | list) else value, labels, first)
+
+        samples, notes = run_pass(self.model, self.source, consume, begin=begin, modules=self.modules)
+        self.notes += [note for note in notes if note not in self.notes]
+        if samples != self.samples:
+            raise InvalidInputError(
+                got=f"{samples} samples in the second pass and {self.samples} in the first",
+                expected="the same samples in both passes",
+                next_step="pass a loader that yields every sample once each time",
+            )
+
+    def curve(self, split: str | None) -> LayerCurve:
+        """What was measured, with its provenance."""
+        names = list(self.moments)
+        order = list(self.layers)
+        notes = list(self.notes)
+        for name, moments in self.moments.items():
+            if np.isnan(moments.compression()):
+                notes.append(f"layer {name}: the class means coincide, so compression is undefined")
+            if np.isnan(moments.discrimination()):
+                notes.append(f"layer {name}: a class mean is zero, so discrimination is undefined")
+        counts = self.moments[names[0]].counts.tolist()
+        if max(counts) == 1:
+            notes.append("each class has one sample: tr Σ_W is 0 by definition")
+        provenance: dict[str, Any] = {
+            "source": "measured on a model",
+            "names": names,
+            "kinds": [self.layers[name].kind for name in names],
+            "shapes": [list(self.layers[name].shape) for name in names],
+            "dtype": [self.dtypes[name] for name in names],
+            "dimensions": [self.moments[name].dimension for name in names],
+            "noise_floor": [self._noise_floor(name) for name in names],
+            "between_rank": [self.fuzzy[name].rank if name in self.fuzzy else None for name in names],
+            "class_distance_normalised_variance": [
+                class_distance_normalised_variance(self.moments[name]) for name in names
+            ],
+            "skipped": self.skipped,
+            "mode": "evaluation",
+            "device": str(self.source.device),
+            "samples": self.total,
+            "classes": self.classes,
+            "class_counts": counts,
+            "split": split,
+            "processes": process_count(),
+            "notes": notes,
+        }
+        if self.spectrum:
+            centred = {name: self.spectrum[name].value(centred=True) for name in names}
+            uncentred = {name: self.spectrum[name].value() for name in names}
+            provenance["ranks"] = [
+                {"uncentred": uncentred[name].ranks(), "centred": centred[name].ranks()} for name in names
+            ]
+            provenance["singular_values"] = [uncentred[name].values for name in names]
+            provenance["spectrum_error"] = [
+                {
+                    "exact": uncentred[name].exact,
+                    "squared_error": uncentred[name].squared_error,
+                    "missing": uncentred[name].missing,
+                }
+                for name in names
+            ]
+        if self.hits:
+            for kind in next(iter(self.hits.values())):
+                local = [self.hits[name][kind] for name in names]
+                provenance[kind] = [
+                    hit / self.total for hit in sum_over_processes(local, device=self.device)
+                ]
+        return LayerCurve(
+            # a layer that was given up leaves its number free
+            layers=[order.index(name) for name in names],
+            compression=[self.moments[name].compression() for name in names],
+            discrimination=[self.moments[name].discrimination() for name in names],
+            within_scatter=[self.moments[name].within_scatter() for name in names],
+            between_scatter=[self.moments[name].between_scatter() for name in names],
+            separation_fuzziness=self._fuzziness(names),
+            provenance=provenance,
+        )
+
+    def _fuzziness(self, names: list[str]) -> list[float]:
+        if not self.fuzzy:
+            return [float("nan")] * len(names)
+        totals = sum_over_processes([self.fuzzy[name].total() for name in names], device=self.device)
+        return [
+            total / self.total if self.fuzzy[name].rank else float("nan")
+            for name, total in zip(names, totals, strict=True)
+        ]
+
+    def _noise_floor(self, name: str) -> float:
+        moments = self.moments[name]
+        return noise_floor(
+            dtype=self.dtypes[name],
+            dimension=moments.dimension,
+            largest_mean=float(torch.linalg.vector_norm(moments.means, dim=1).max()),
+            between_scatter=moments.between_scatter(),
+            repeated=self.total > self.classes,
+        )

@@ -1,0 +1,224 @@
+"""Carry a plan out: in this process, in a pool of processes, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pnc.errors import InvalidInputError, PncError
+from pnc.sweep.dataset import make_dataset, make_table, write_results
+from pnc.sweep.plan import Plan
+from pnc.sweep.records import run_batch
+from pnc.sweep.store import open_folder
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["SweepProgress", "run_sweep", "usual_workers"]
+
+# matrices here are small: threads inside a process cost them more than they give
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepProgress:
+    """Where a sweep is.
+
+    Args:
+        runs: finished, those of an earlier process included.
+        total: of the plan.
+        found: runs that were finished before this process began.
+        seconds: since this process began.
+        seconds_left: by the plan's estimate, corrected by what finished batches took; `None` before the first.
+    """
+
+    runs: int
+    total: int
+    found: int
+    seconds: float
+    seconds_left: float | None
+
+    @property
+    def runs_per_second(self) -> float:
+        """Of this process."""
+        return (self.runs - self.found) / self.seconds if self.seconds > 0 else 0.0
+
+
+def usual_workers() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_sweep(
+    plan: Plan,
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    progress: Callable[[SweepProgress], None] | None = None,
+) -> xarray.Dataset:
+    """Carry out what is left of a plan and write `results.nc` and `results.csv`.
+
+    A batch counts once its file is written; killed at any moment, the same call goes on from there and ends with the same
+    numbers, because batches do not depend on what is finished.
+
+    Args:
+        plan: what to run.
+        folder: where to; made if it is not there.
+        workers: processes on this machine; by default one a core.
+        scheduler: address of a Dask scheduler, in place of processes on this machine.
+        progress: called after every batch.
+
+    Returns:
+        The dataset: one dimension for every axis, then `seed` and `layer`.
+
+    Raises:
+        InvalidInputError: a folder in use, of another version, or damaged; no scheduler there; a plan too large.
+    """
+    if workers is None:
+        workers = 1 if any(run.train.device.startswith("cuda") for run in plan.runs) else usual_workers()
+    if scheduler is None:
+        plan.require_memory(workers=workers)
+    with open_folder(folder) as store:
+        records = store.finished()
+        store.begin(plan)
+        wanted = {run.hash for run in plan.runs}
+        found = len(wanted & records.keys())
+        left = {
+            b: missing
+            for b, members in enumerate(plan.batches)
+            if (missing := [i for i in members if plan.runs[i].hash not in records])
+        }
+        began, expected = time.perf_counter(), sum(plan.batch_seconds(b) for b in left)
+        spent, done = 0.0, found
+
+        def tell() -> None:
+            if progress is not None:
+                seconds = time.perf_counter() - began
+                rest = max(expected - spent, 0.0) * seconds / spent if spent else None
+                progress(
+                    SweepProgress(runs=done, total=len(plan.runs), found=found, seconds=seconds, seconds_left=rest)
+                )
+
+        tell()
+        with _backend(plan, left, workers=workers, scheduler=scheduler) as results:
+            for batch, computed in results:
+                fresh = {plan.runs[i].hash: record for i, record in zip(left[batch], computed, strict=True)}
+                store.write(_file_name(plan, batch, left[batch]), fresh)
+                records |= fresh
+                spent += plan.batch_seconds(batch)
+                done += len(fresh)
+                tell()
+        dataset = make_dataset(plan, records)
+        write_results(store.path, dataset, make_table(plan, records))
+    return dataset
+
+
+def _file_name(plan: Plan, batch: int, members: Sequence[int]) -> str:
+    """A batch's file; what an extended sweep adds to a batch goes beside what was there."""
+    if len(members) == len(plan.batches[batch]):
+        return plan.batch_name(batch)
+    return f"{plan.batch_name(batch)}-{plan.runs[members[0]].hash}"
+
+
+Results = Iterator[tuple[int, list[dict[str, Any]]]]
+
+
+@contextmanager
+def _backend(
+    plan: Plan, left: dict[int, list[int]], *, workers: int, scheduler: str | None
+) -> Iterator[Results]:
+    # the longest first, so that none of them is what everyone waits for in the end
+    order = sorted(left, key=lambda b: (-plan.batch_seconds(b), b))
+    tasks = {b: ([plan.runs[i] for i in left[b]], plan.problem) for b in order}
+    workers = min(workers, len(tasks))
+    if scheduler is not None:
+        with _cluster(scheduler, tasks) as results:
+            yield results
+    elif workers <= 1:
+        yield ((b, run_batch(*task)) for b, task in tasks.items())
+    else:
+        with _processes(workers, tasks) as results:
+            yield results
+
+
+@contextmanager
+def _processes(workers: int, tasks: dict[int, tuple]) -> Iterator[Results]:
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    # spawned: a fork of a process that has used threads may deadlock
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    try:
+        futures = {pool.submit(run_batch, *task): b for b, task in tasks.items()}
+
+        def results() -> Results:
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except BrokenProcessPool:
+                raise PncError(
+                    "a worker process died, perhaps for lack of memory: run the same command again with fewer "
+                    "--workers; finished batches are kept"
+                ) from None
+
+        yield results()
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()  # what is in flight is lost anyway, and nobody waits for it
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _start_worker() -> None:
+    """Ignore Ctrl-C, which the parent handles, and end when the parent has gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _cluster(address: str, tasks: dict[int, tuple]) -> Iterator[Results]:
+    try:
+        from distributed import Client
+        from distributed import as_completed as completed
+    except ImportError:
+        raise InvalidInputError(
+            got=f"--scheduler {address} without dask.distributed",
+            expected="the package that speaks to a scheduler",
+            next_step="install pnc[cluster]",
+        ) from None
+    try:
+        client = Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InvalidInputError(
+            got=f"--scheduler {address}, which does not answer ({' '.join(str(error).split())[:80]})",
+            expected="the address of a running Dask scheduler",
+            next_step="start one with `dask scheduler` and pass the tcp:// address that it prints",
+        ) from None
+    with client:
+        futures = {client.submit(run_batch, *task, pure=False, retries=3): b for b, task in tasks.items()}
+
+        def results() -> Results:
+            for future in completed(futures):
+                yield futures[future], future.result()
+
+        yield results()
