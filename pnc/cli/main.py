@@ -19,6 +19,7 @@ from pnc.cli.predict import predict
 from pnc.cli.reproduce import reproduce
 from pnc.cli.simulate import simulate
 from pnc.cli.sweep import sweep
+from pnc.cli.train import train
 from pnc.cli.verify import verify
 from pnc.errors import PncError
 
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, simulate, sweep, reproduce, measure, compare, verify, cite):
+for command in (predict, simulate, train, sweep, reproduce, measure, compare, verify, cite):
     app.command()(command)
 
 
@@ -62,6 +63,11 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(
             f"got a problem larger than the memory ({error}); expected one that fits; "
             "use fewer samples, a smaller --width or --coordinates reduced"
+        )
+    except OverflowError as error:
+        _fail(
+            f"got numbers beyond double precision ({error.args[-1]}); expected sizes and scales that it can hold; "
+            "use an --epsilon and a --label-scale nearer to 1"
         )
     except (BrokenPipeError, SystemExit):  # the reader of our output has gone; Typer makes the latter of the former
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ The batches are pickles, and are read by `pnc.data.inert_pickle`, which runs not
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -161,14 +162,15 @@ def _packed(archive: Path, folder: str, names: Iterable[str]) -> dict[str, bytes
     wanted = {f"{folder}/{name}": name for name in names}
     contents: dict[str, bytes] = {}
     try:
-        # a stream: one pass over the compressed bytes, which stops when all is found
-        with tarfile.open(archive, "r|gz") as members:
-            for member in members:
-                name = wanted.get(member.name.removeprefix("./"))
-                if name is not None and member.isfile():
-                    contents[name] = members.extractfile(member).read(_LARGEST)
-                if len(contents) == len(wanted):
-                    break
+        # one pass over the compressed bytes, to the very end: the checksum of the compression stands there
+        with gzip.open(archive) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as members:
+                for member in members:
+                    name = wanted.get(member.name.removeprefix("./"))
+                    if name is not None and member.isfile():
+                        contents[name] = members.extractfile(member).read(_LARGEST)
+            while stream.read(1 << 20):
+                pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise InvalidInputError(
             got=f"{archive}, which is damaged or cut short ({error})",

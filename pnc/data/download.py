@@ -86,8 +86,13 @@ def download(
         with _locked(part) as stream:
             if target.is_file():  # another process fetched it while this one waited
                 return target
-            with _shown(file.name, progress) as report:
-                _fetch(file, folder, stream, report, timeout, attempts)
+            try:
+                with _shown(file.name, progress) as report:
+                    _fetch(file, folder, stream, report, timeout, attempts)
+            except BaseException:
+                if not stream.seek(0, os.SEEK_END):
+                    part.unlink()  # nothing to go on from
+                raise
             part.replace(target)
     except OSError as error:
         raise InvalidInputError(

@@ -1,12 +1,19 @@
 """Measurement: what the features of a network do, layer by layer. Importing it loads torch."""
 
+from typing import Any
+
 from pnc.measure.between import ClassWeights, between_scatter
+from pnc.measure.capture import Layer, LayerList, capture, list_layers
+from pnc.measure.cdnv import class_distance_normalised_variance
 from pnc.measure.compression import compression
 from pnc.measure.discrimination import discrimination
 from pnc.measure.features import measure_features
 from pnc.measure.fuzziness import FuzzinessPass
+from pnc.measure.model import measure_model
 from pnc.measure.moments import ClassMoments
+from pnc.measure.neural_collapse import NeuralCollapse, measure_neural_collapse
 from pnc.measure.noise_floor import noise_floor, resolved, rounding_unit
+from pnc.measure.probe import LinearProbe, fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe
 from pnc.measure.rank import (
     effective_rank,
     numerical_rank,
@@ -15,19 +22,35 @@ from pnc.measure.rank import (
     threshold_rank,
     variance_rank,
 )
+from pnc.measure.spectrum import Spectrum, StreamingSpectrum
 from pnc.measure.summary import ClassSummary, measure_linear
 
 __all__ = [
     "ClassMoments",
     "ClassSummary",
     "ClassWeights",
+    "CompressionMetric",
     "FuzzinessPass",
+    "Layer",
+    "LayerList",
+    "LinearProbe",
+    "NeuralCollapse",
+    "Spectrum",
+    "StreamingSpectrum",
     "between_scatter",
+    "capture",
+    "class_distance_normalised_variance",
     "compression",
     "discrimination",
     "effective_rank",
+    "fit_linear_probe",
+    "list_layers",
+    "logistic_probe_accuracy",
     "measure_features",
     "measure_linear",
+    "measure_model",
+    "measure_neural_collapse",
+    "nearest_centre_probe",
     "noise_floor",
     "numerical_rank",
     "resolved",
@@ -37,3 +60,11 @@ __all__ = [
     "threshold_rank",
     "variance_rank",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "CompressionMetric":  # it loads torchmetrics
+        from pnc.measure.metrics import CompressionMetric
+
+        return CompressionMetric
+    raise AttributeError(f"module 'pnc.measure' has no attribute {name!r}")

@@ -57,8 +57,8 @@ class LayerList:
     notes: tuple[str, ...] = ()
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
-    # torch.compile and DistributedDataParallel wrap the module whose parts have the names a reader knows
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside what `torch.compile` and data parallelism wrap around it."""
     while True:
         inner = getattr(model, "_orig_mod", None)
         if inner is None and type(model).__name__ in ("DistributedDataParallel", "DataParallel"):
@@ -122,7 +122,7 @@ def batch_size(inputs: Any) -> int:
     Raises:
         InvalidInputError: no tensor in it.
     """
-    tensor = _first_tensor(inputs)
+    tensor = first_tensor(inputs)
     if tensor is None or tensor.ndim == 0:
         raise InvalidInputError(
             got=f"inputs of type {type(inputs).__name__} without a tensor that has a sample axis",
@@ -132,11 +132,12 @@ def batch_size(inputs: Any) -> int:
     return tensor.shape[0]
 
 
-def _first_tensor(value: Any) -> torch.Tensor | None:
+def first_tensor(value: Any) -> torch.Tensor | None:
+    """The first tensor in a tensor, mapping, tuple or list; None where there is none."""
     if torch.is_tensor(value):
         return value
     values = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
-    return next((found for item in values if (found := _first_tensor(item)) is not None), None)
+    return next((found for item in values if (found := first_tensor(item)) is not None), None)
 
 
 def _part(output: Any, samples: int) -> tuple[torch.Tensor | None, Any, str]:
@@ -164,7 +165,11 @@ def _part(output: Any, samples: int) -> tuple[torch.Tensor | None, Any, str]:
 
 @contextmanager
 def tapped(
-    model: nn.Module, consume: Callable[[str, Any], None], modules: Sequence[str] | None = None
+    model: nn.Module,
+    consume: Callable[[str, Any], None],
+    modules: Sequence[str] | None = None,
+    *,
+    with_inputs: bool = False,
 ) -> Iterator[Callable[[Any], Any]]:
     """A callable that runs the model and hands each chosen module's output to `consume(name, output)`.
 
@@ -176,6 +181,7 @@ def tapped(
         model: torch module.
         consume: receives the name of the call (`relu`, `relu#2`, …) and what the module returned.
         modules: names in `named_modules()`; by default all but the model itself.
+        with_inputs: hand over the pair of the module's first argument and its output.
 
     >>> seen = []
     >>> relu = nn.ReLU(inplace=True)
@@ -190,7 +196,8 @@ def tapped(
     def hook(name: str) -> Callable[..., None]:
         def record(module: nn.Module, args: Any, output: Any) -> None:
             calls[name] += 1
-            consume(name if calls[name] == 1 else f"{name}#{calls[name]}", output)
+            value = (args[0] if args else None, output) if with_inputs else output
+            consume(name if calls[name] == 1 else f"{name}#{calls[name]}", value)
 
         return record
 
@@ -198,7 +205,7 @@ def tapped(
         calls.clear()
         return call_model(inner, inputs)
 
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
     try:
         for name, module in inner.named_modules():
             if name and (modules is None or name in modules):
@@ -237,7 +244,7 @@ def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None
     >>> [layer.shape for layer in list_layers(net, torch.zeros(5, 3), patterns=["0", "4"]).layers]
     [(4,), (2,)]
     """
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
     inputs = rows_of(inputs, slice(0, _PROBE_SAMPLES))
     samples = batch_size(inputs)
     modules = dict(inner.named_modules())

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import distributed
 
+from pnc.errors import InvalidInputError
 from pnc.measure.moments import ClassMoments
 
-__all__ = ["gather_objects", "gather_moments", "process_count", "sum_over_processes"]
+__all__ = ["gather_moments", "gather_objects", "process_count", "sum_over_processes", "together"]
 
 
 def process_count() -> int:
@@ -30,6 +32,37 @@ def gather_objects(value: Any) -> list[Any]:
     values: list[Any] = [None] * process_count()
     distributed.all_gather_object(values, value)
     return values
+
+
+def together(action: Callable[[], Any]) -> Any:
+    """What an action returns, once every process has done its own; where one fails, all fail.
+
+    Without this the others would wait for the one that failed.
+
+    Raises:
+        InvalidInputError: the action failed in another process.
+
+    >>> together(lambda: 3)
+    3
+    """
+    if process_count() == 1:
+        return action()
+    failure, result = None, None
+    try:
+        result = action()
+    except Exception as error:
+        failure = error
+    messages = gather_objects(None if failure is None else str(failure))
+    if failure is not None:
+        raise failure
+    for rank, message in enumerate(messages):
+        if message is not None:
+            raise InvalidInputError(
+                got=f"process {rank} failed: {message}",
+                expected="every process to measure its share",
+                next_step=f"look at process {rank}",
+            )
+    return result
 
 
 def gather_moments(moments: ClassMoments) -> ClassMoments:

@@ -109,9 +109,11 @@ class FuzzinessPass:
         y = as_labels(labels, samples=x.shape[0], classes=self._moments.classes, device=device)
         present, local, counts = torch.unique(y, return_inverse=True, return_counts=True)
         order = torch.argsort(local, stable=True)
+        total = torch.zeros_like(self._total)  # a batch that fails half way leaves nothing behind
         for _, t in centred_chunks(x, order, counts, self._moments.means[present]):
             projected = (t @ self._whitening.mT).reshape(-1)
-            self._total += torch.dot(projected, projected)
+            total += torch.dot(projected, projected)
+        self._total += total
         self._samples += x.shape[0]
         return self
 
@@ -120,6 +122,10 @@ class FuzzinessPass:
         self._samples += other._samples
         self._total += other._total.to(self._total.device)
         return self
+
+    def total(self) -> float:
+        """Σ_i ‖R⁺B(z_i - μ_{y_i})‖² of the samples seen so far: what several processes add up."""
+        return float(self._total)
 
     def value(self) -> float:
         """tr(Σ_W Σ_B⁺), dimensionless; NaN where the class means coincide.

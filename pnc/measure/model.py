@@ -15,7 +15,7 @@ from pnc.errors import InvalidInputError
 from pnc.measure._arrays import dtype_name
 from pnc.measure.capture import Layer, LayerList, layer_output, list_layers
 from pnc.measure.cdnv import class_distance_normalised_variance
-from pnc.measure.distributed import gather_moments, gather_objects, process_count, sum_over_processes
+from pnc.measure.distributed import gather_moments, gather_objects, process_count, sum_over_processes, together
 from pnc.measure.fuzziness import FuzzinessPass
 from pnc.measure.moments import ClassMoments
 from pnc.measure.noise_floor import noise_floor, rounding_unit
@@ -143,8 +143,7 @@ class _Measurement:
         self.reduce, self.progress = reduce, progress
         # float64 totals: kept on the CPU where the model's device has none
         self.device = torch.device("cpu") if source.device.type == "mps" else source.device
-        first = source.first()
-        found = gather_objects(None if first is None else list_layers(model, first, patterns=patterns))
+        found = gather_objects(together(lambda: self._listed(patterns)))
         listed: LayerList | None = next((item for item in found if item is not None), None)
         if listed is None:
             raise InvalidInputError(
@@ -159,6 +158,10 @@ class _Measurement:
         self.probes: dict[str, dict[str, LinearProbe]] = {}
         self.hits: dict[str, dict[str, float]] = {}
 
+    def _listed(self, patterns: Sequence[str] | None) -> LayerList | None:
+        first = self.source.first()
+        return None if first is None else list_layers(self.model, first, patterns=patterns)
+
     def _rows(self, name: str, output: Any, size: int) -> torch.Tensor | None:
         """(N, d) features of a layer; None, and the layer is given up with a reason, where there are none."""
         layer = self.layers.get(name)
@@ -166,61 +169,64 @@ class _Measurement:
             return None
         value = layer_output(layer, output)
         if value is None:
-            return self._give_up(name, "its output is not always of one form")
+            self.skipped[name] = "its output is not always of one form"
+            return None
         if self.reduce is not None and name != "input":
             value = self.reduce(value)
         if value.ndim == 0 or value.shape[0] != size:
-            return self._give_up(name, f"shape {tuple(value.shape)} for {size} samples: no row a sample")
-        rows = value.detach().reshape(size, -1)
+            self.skipped[name] = f"shape {tuple(value.shape)} for {size} samples: no row a sample"
+            return None
+        if name == "input" and value.dtype == torch.int64:
+            self.skipped[name] = "whole numbers, such as the indices of words"
+            return None
+        rows = value.detach().reshape(size, -1).to(self.device)
         if not rows.is_floating_point():
-            if name == "input":
-                return self._give_up(name, "whole numbers, such as the indices of words")
             rows = rows.to(torch.float64)
         self.dtypes.setdefault(name, dtype_name(rows))
-        return rows.to(self.device)
-
-    def _give_up(self, name: str, reason: str) -> None:
-        self.skipped[name] = reason
+        return rows
 
     def first_pass(self, *, spectra: tuple[int, int] | None) -> None:
+        """Moments, and where asked spectra, of this process's samples; then of all."""
         running: dict[str, RunningMoments] = {}
         spectrum: dict[str, StreamingSpectrum] = {}
         cached: tuple[Any, BatchLabels] | None = None
 
-        def consume(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
+        def update_moments(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
             nonlocal cached
             rows = self._rows(name, output, labels.shape[0])
             if rows is None:
                 return
+            if cached is None or cached[0] is not labels:  # sorted once for all layers
+                y = BatchLabels.of(labels, samples=labels.shape[0], classes=self.classes, device=self.device)
+                cached = labels, y
             dimension = rows.shape[1]
-            if cached is None or cached[0] is not labels:
-                cached = labels, BatchLabels.of(
-                    labels, samples=labels.shape[0], classes=self.classes, device=self.device
-                )
             if name not in running:
                 running[name] = RunningMoments(classes=self.classes, dimension=dimension, device=self.device)
             if running[name].dimension != dimension:
-                self._give_up(name, f"dimension {running[name].dimension} in one batch, {dimension} in another")
+                self.skipped[name] = f"dimension {running[name].dimension} in one batch, {dimension} in another"
                 return
-            if spectra is not None:
-                # a copy first: whatever fails below has changed nothing
-                width, sketch = spectra
-                spectrum.setdefault(
-                    name,
-                    StreamingSpectrum(dimension=dimension, width=width, sketch=sketch, device=self.device),
-                )
             running[name].update(rows, cached[1], name=f"layer {name}", first_sample=first)
-            if spectra is not None:
-                spectrum[name].update(rows)
 
-        def begin(inputs: Any, labels: Any, first: int) -> None:
-            if self.progress is not None:
-                self.progress(first)
-            value = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
-            value = value[0] if isinstance(value, tuple | list) else value
-            consume("input", value, labels, first)
+        def update_spectrum(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
+            rows = self._rows(name, output, labels.shape[0])
+            if rows is None:
+                return
+            if name not in spectrum:
+                width, sketch = spectra
+                spectrum[name] = StreamingSpectrum(
+                    dimension=rows.shape[1], width=width, sketch=sketch, device=self.device
+                )
+            spectrum[name].update(rows)
 
-        self.samples, notes = run_pass(self.model, self.source, consume, begin=begin, modules=self.modules)
+        self.samples, notes = together(
+            lambda: run_pass(
+                self.model,
+                self.source,
+                [update_moments] if spectra is None else [update_moments, update_spectrum],
+                modules=self.modules,
+                progress=self.progress,
+            )
+        )
         self.notes += notes + ([self.source.cast] if self.source.cast else [])
         self._join(running, spectrum)
 
@@ -283,28 +289,29 @@ class _Measurement:
                     self.probes[name]["linear_probe_accuracy"] = fit_linear_probe(self.spectrum[name], moments)
                 self.hits[name] = dict.fromkeys(self.probes[name], 0.0)
 
-        def consume(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
-            if name not in self.moments:
-                return
-            rows = self._rows(name, output, labels.shape[0])
+        def update_fuzziness(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
+            rows = self._rows(name, output, labels.shape[0]) if name in self.fuzzy else None
+            if rows is not None:
+                self.fuzzy[name].update(rows, labels)
+
+        def update_probes(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
+            rows = self._rows(name, output, labels.shape[0]) if name in self.probes else None
             if rows is None:
                 return
-            right = {
-                kind: float((probe.predict(rows) == labels.to(self.device)).sum())
-                for kind, probe in self.probes.get(name, {}).items()
-            }
-            if name in self.fuzzy:
-                self.fuzzy[name].update(rows, labels)
+            y = labels.to(self.device)
+            right = {kind: int((probe.predict(rows) == y).sum()) for kind, probe in self.probes[name].items()}
             for kind, number in right.items():
                 self.hits[name][kind] += number
 
-        def begin(inputs: Any, labels: Any, first: int) -> None:
-            if self.progress is not None:
-                self.progress(first)
-            value = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
-            consume("input", value[0] if isinstance(value, tuple | list) else value, labels, first)
-
-        samples, notes = run_pass(self.model, self.source, consume, begin=begin, modules=self.modules)
+        samples, notes = together(
+            lambda: run_pass(
+                self.model,
+                self.source,
+                [update_fuzziness, update_probes],
+                modules=self.modules,
+                progress=self.progress,
+            )
+        )
         self.notes += [note for note in notes if note not in self.notes]
         if samples != self.samples:
             raise InvalidInputError(

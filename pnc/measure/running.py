@@ -27,13 +27,13 @@ class BatchLabels:
         y: (N,) int64 labels 0…K-1.
         present: (P,) classes in the batch.
         counts: (P,) rows of each.
-        first: (P,) a row of each.
+        order: (N,) rows, class by class.
     """
 
     y: Int[torch.Tensor, " N"]
     present: Int[torch.Tensor, " P"]
     counts: Int[torch.Tensor, " P"]
-    first: Int[torch.Tensor, " P"]
+    order: Int[torch.Tensor, " N"]
 
     @classmethod
     def of(cls, labels: object, *, samples: int, classes: int, device: torch.device | str) -> BatchLabels:
@@ -47,8 +47,7 @@ class BatchLabels:
         """
         y = as_labels(labels, samples=samples, classes=classes, device=device)
         present, counts = torch.unique(y, return_counts=True)
-        first = torch.argsort(y, stable=True)[counts.cumsum(0) - counts]
-        return cls(y=y, present=present, counts=counts, first=first)
+        return cls(y=y, present=present, counts=counts, order=torch.argsort(y, stable=True))
 
 
 class RunningMoments:
@@ -111,7 +110,8 @@ class RunningMoments:
                 expected=f"dimension {self.dimension}, as before",
                 next_step="give every sample the same size, or reduce the features to one size",
             )
-        for k, row in zip(labels.present.tolist(), labels.first.tolist(), strict=True):
+        first = labels.order[labels.counts.cumsum(0) - labels.counts]
+        for k, row in zip(labels.present.tolist(), first.tolist(), strict=True):
             if not self._known[k]:
                 self._shifts[k] = x[row]
                 self._known[k] = True
@@ -138,17 +138,17 @@ class RunningMoments:
 
     def _row_by_row(self, x: torch.Tensor, labels: BatchLabels) -> tuple[torch.Tensor, torch.Tensor]:
         kind = torch.float64 if x.dtype == torch.float64 else torch.float32
-        local = torch.searchsorted(labels.present, labels.y).tolist()
         sums = torch.zeros((labels.present.numel(), x.shape[1]), dtype=kind)
-        norms = []
-        t = torch.empty(x.shape[1], dtype=kind)
-        shifts = [self._shifts[k] for k in labels.present.tolist()]
-        for row, k in zip(x.unbind(0), local, strict=True):
-            torch.sub(row, shifts[k], out=t)
-            sums[k] += t
-            norms.append(torch.dot(t, t))
         squares = torch.zeros(labels.present.numel(), dtype=torch.float64)
-        squares.index_add_(0, torch.tensor(local), torch.stack(norms).to(torch.float64))
+        t = torch.empty(x.shape[1], dtype=kind)
+        # class by class, so that a class's shift and sum stay in the cache
+        for i, rows in enumerate(labels.order.split(labels.counts.tolist())):
+            shift, total, norms = self._shifts[labels.present[i]], sums[i], []
+            for row in rows.tolist():
+                torch.sub(x[row], shift, out=t)
+                total += t
+                norms.append(torch.dot(t, t))
+            squares[i] = torch.stack(norms).to(torch.float64).sum()
         return sums.to(torch.float64), squares
 
     def _in_chunks(self, x: torch.Tensor, labels: BatchLabels) -> tuple[torch.Tensor, torch.Tensor]:

@@ -205,11 +205,17 @@ class StreamingSpectrum:
                 expected="finite numbers",
                 next_step="remove these samples",
             )
-        for rows in x.split(max(64, self._rows)):
-            t = rows.to(torch.float64)
-            offset = t[0]
-            mean = (t - offset).mean(0)  # the mean of differences: a large common mean costs no digits
-            self._join(t - offset - mean, mean + offset, t.shape[0])
+        before = vars(self).copy()
+        try:
+            for rows in x.split(max(64, self._rows)):
+                t = rows.to(torch.float64)
+                offset = t[0].clone()
+                t = t - offset
+                mean = t.mean(0)  # the mean of differences: a large common mean costs no digits
+                self._join(t.sub_(mean), mean + offset, t.shape[0])
+        except RuntimeError:  # out of memory half way: tensors are replaced, never overwritten, so this undoes it
+            vars(self).update(before)
+            raise
         return self
 
     @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.capture import batch_size, evaluating, rows_of, tapped
+from pnc.measure.capture import batch_size, evaluating, first_tensor, rows_of, tapped
 
 __all__ = ["BatchSource", "run_pass"]
 
@@ -106,78 +106,40 @@ def _out_of_memory(error: BaseException) -> bool:
 def run_pass(
     model: nn.Module,
     source: BatchSource,
-    consume: Callable[[str, Any, Any, int], None],
+    consumers: Sequence[Callable[[str, Any, torch.Tensor, int], None]],
     *,
-    begin: Callable[[Any, Any, int], None] = lambda inputs, labels, first: None,
-    modules: list[str] | None = None,
+    modules: Sequence[str] | None = None,
+    with_inputs: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[int, list[str]]:
-    """Run the model over all batches in evaluation mode; every chosen module's output goes to `consume`.
+    """Run the model over all batches in evaluation mode; every chosen module's output goes to the consumers.
 
     Where a batch does not fit into memory it is halved, as often as needed, and later batches start at the
-    size that fitted. What `consume` took before the failure is not taken again: for the halves of a batch it
-    is called only for layers that have not had the whole.
+    size that fitted. What a consumer took before the failure it is not given again: of the halves of a batch
+    it sees only the layers of which it has not had the whole.
 
     Args:
         model: torch module.
         source: of batches.
-        consume: called with the layer's name, what the module returned, the labels of the same rows and the
-            index of the first row; it must use the features before it returns, and change nothing where it
-            raises.
-        begin: called with the inputs, labels and first index of a batch before the model sees them.
+        consumers: each called with a layer's name, what the module returned, the labels of the same rows and
+            the index of the first row; the layer `input` is what the model is given. A consumer must use the
+            features before it returns, and change nothing where it raises.
         modules: names of the modules to listen to.
+        with_inputs: hand over the pair of a module's first argument and its output.
+        progress: called with the number of samples before each batch.
 
     Returns:
         The number of samples, and notes.
 
     Raises:
-        InvalidInputError: out of memory with a single sample.
+        InvalidInputError: out of memory with a single sample, or labels that do not fit the inputs.
     """
-    samples, largest, notes = 0, None, []
-    labels_now: Any = None
-    first_now = 0
-    done: set[str] = set()
-    seen: set[str] = set()
-
-    def hand_over(name: str, output: Any) -> None:
-        if name not in done:
-            consume(name, output, labels_now, first_now)
-            seen.add(name)
-
-    def attempt(run: Callable[[Any], Any], inputs: Any, labels: Any, first: int, had: frozenset[str]) -> None:
-        nonlocal labels_now, first_now, done, seen, largest
-        size = batch_size(inputs)
-        if largest is not None and size > largest:
-            halves(run, inputs, labels, first, had)
-            return
-        labels_now, first_now, done, seen = labels, first, set(had), set()
-        try:
-            run(inputs)
-            return
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
-                raise
-            if size == 1:
-                raise InvalidInputError(
-                    got=f"out of memory with a single sample ({str(error).splitlines()[0] if str(error) else 'no memory'})",
-                    expected="a model and moments that fit into memory",
-                    next_step="measure fewer layers at a time (layers=…), or on a device with more memory",
-                ) from None
-            had = had | frozenset(seen)
-        # outside the handler: the traceback would keep the activations alive
-        largest = (size + 1) // 2
-        notes[:] = [f"a batch did not fit into memory: batches were halved to {largest} samples"]
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        halves(run, inputs, labels, first, had)
-
-    def halves(run: Any, inputs: Any, labels: Any, first: int, had: frozenset[str]) -> None:
-        size = batch_size(inputs)
-        middle = (size + 1) // 2
-        attempt(run, rows_of(inputs, slice(0, middle)), labels[:middle], first, had)
-        attempt(run, rows_of(inputs, slice(middle, size)), labels[middle:], first + middle, had)
-
-    with evaluating(model), tapped(model, hand_over, modules) as run:
+    stream = _Stream(consumers)
+    samples = 0
+    with evaluating(model), tapped(model, stream.take, modules, with_inputs=with_inputs) as run:
         for inputs, labels in source:
+            if progress is not None:
+                progress(samples)
             size = batch_size(inputs)
             if not torch.is_tensor(labels):
                 labels = torch.as_tensor(np.asarray(labels))
@@ -187,7 +149,58 @@ def run_pass(
                     expected=f"shape ({size},), one label a sample",
                     next_step="let the loader yield (inputs, labels)",
                 )
-            begin(inputs, labels, samples)
-            attempt(run, inputs, labels, samples, frozenset())
+            stream.attempt(run, inputs, labels, samples, frozenset())
             samples += size
-    return samples, notes
+    return samples, stream.notes
+
+
+class _Stream:
+    """Hands features to consumers, and a batch that does not fit into memory in halves."""
+
+    def __init__(self, consumers: Sequence[Callable[[str, Any, torch.Tensor, int], None]]) -> None:
+        self._consumers = consumers
+        self._largest: int | None = None
+        self._taken: set[tuple[str, int]] = set()
+        self._labels, self._first = torch.empty(0), 0
+        self.notes: list[str] = []
+
+    def take(self, name: str, output: Any) -> None:
+        for i, consume in enumerate(self._consumers):
+            if (name, i) not in self._taken:
+                consume(name, output, self._labels, self._first)
+                self._taken.add((name, i))
+
+    def attempt(
+        self,
+        run: Callable[[Any], Any],
+        inputs: Any,
+        labels: torch.Tensor,
+        first: int,
+        taken: frozenset[tuple[str, int]],
+    ) -> None:
+        size = batch_size(inputs)
+        if self._largest is None or size <= self._largest:
+            self._labels, self._first, self._taken = labels, first, set(taken)
+            try:
+                self.take("input", first_tensor(inputs))
+                run(inputs)
+                return
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error):
+                    raise
+                reason = (str(error).splitlines() or ["no memory"])[0]
+            # outside the handler, whose traceback would keep the activations alive
+            if size == 1:
+                raise InvalidInputError(
+                    got=f"out of memory with a single sample ({reason})",
+                    expected="a model and class means of its layers that fit into memory",
+                    next_step="measure fewer layers at a time, or on a device with more memory",
+                )
+            self._largest = (size + 1) // 2
+            self.notes = [f"out of memory: batches were halved to at most {self._largest} samples"]
+            taken = frozenset(self._taken)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        middle = (size + 1) // 2
+        for rows in (slice(0, middle), slice(middle, size)):
+            self.attempt(run, rows_of(inputs, rows), labels[rows], first + rows.start, taken)

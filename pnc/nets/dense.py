@@ -26,7 +26,7 @@ class DenseBody(Body):
         linear: number of layers without.
         activation: name of it.
         batch_norm: normalise before every activation.
-        bias: of every layer.
+        bias: of every layer, and of the classifier that follows.
 
     Raises:
         InvalidInputError: no layer, a width below 1, an unknown activation.
@@ -58,7 +58,7 @@ class DenseBody(Body):
                 layer.append(make_activation(activation))
             self.add_module(str(index), layer)
             before = width
-        self.features = width
+        self.features, self.head_bias = width, bias
         self.layer_names = self.block_names = tuple(map(str, range(nonlinear + linear)))
 
     def forward(self, x: Float[torch.Tensor, "batch ..."]) -> Float[torch.Tensor, "batch width"]:

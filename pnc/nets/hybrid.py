@@ -30,7 +30,7 @@ def hybrid(
         nonlinear: number of layers with an activation, 1 to L - 2.
         activation: name of it.
         batch_norm: normalise before every activation.
-        bias: of every layer.
+        bias: of every layer, and of the classifier.
 
     Raises:
         InvalidInputError: a number out of range, an unknown activation.

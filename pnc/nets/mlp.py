@@ -29,7 +29,7 @@ def mlp(
         depth: L, the number of weight matrices, the classifier included; at least 2.
         activation: name of it.
         batch_norm: normalise before every activation.
-        bias: of every layer.
+        bias: of every layer, and of the classifier.
 
     Raises:
         InvalidInputError: a number out of range, an unknown activation.

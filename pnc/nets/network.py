@@ -20,11 +20,13 @@ class Body(nn.Module):
             after the activation, where there is one.
         block_names: those of them that end a block (a residual block, a stage between poolings); where there
             are none, all.
+        head_bias: whether the classifier after it has a bias.
     """
 
     features: int
     layer_names: tuple[str, ...]
     block_names: tuple[str, ...]
+    head_bias: bool = True
 
 
 class Network(nn.Module):
@@ -34,7 +36,6 @@ class Network(nn.Module):
         body: the layers before the head.
         classes: K.
         projection: between body and head; `None`: none.
-        bias: whether the classifier has one.
 
     Attributes:
         layer_names: names of the modules whose outputs are the layers 1, …, L, the classifier last, for
@@ -42,14 +43,13 @@ class Network(nn.Module):
         block_names: those of them that end a block, and the classifier.
     """
 
-    def __init__(
-        self, body: Body, *, classes: int, projection: ProjectionHead | None = None, bias: bool = True
-    ) -> None:
+    def __init__(self, body: Body, *, classes: int, projection: ProjectionHead | None = None) -> None:
         super().__init__()
         self.body = body
         self.projection = nn.Identity() if projection is None else projection
         inside = () if projection is None else tuple(f"projection.{name}" for name in projection.layer_names)
-        self.head = nn.Linear(body.features if projection is None else projection.features, classes, bias=bias)
+        features = body.features if projection is None else projection.features
+        self.head = nn.Linear(features, classes, bias=body.head_bias)
         self.layer_names = (*(f"body.{name}" for name in body.layer_names), *inside, "head")
         self.block_names = (*(f"body.{name}" for name in body.block_names), *inside, "head")
 

@@ -179,7 +179,8 @@ def flow_step(
     state = _with_curvature(networks, state)
     longest = 0.65 * (_MOST_STAGES**2 - 1) / state.curvature.clamp(min=torch.finfo(state.y.dtype).tiny)
     h = torch.minimum(state.step, longest)
-    counts = (1 + torch.sqrt(1 + 1.54 * h * state.curvature)).ceil().clamp(2, _MOST_STAGES).long().tolist()
+    wanted = (1 + torch.sqrt(1 + 1.54 * h * state.curvature)).ceil().clamp(2, _MOST_STAGES)
+    counts = wanted.nan_to_num(2.0).long().tolist()  # a run that has blown up must not take its neighbours with it
     initial = h[:, None] * state.slope
     order = sorted(range(len(counts)), key=lambda run: -counts[run])
     if counts[order[-1]] < counts[order[0]]:
@@ -193,9 +194,10 @@ def flow_step(
         now = _stages(networks, state.y, initial, h, counts)
     gradient, error = networks.gradient(now)
 
-    estimate = 0.8 * (state.y - now) + 0.4 * (initial - h[:, None] * gradient)
-    size = torch.maximum(torch.maximum(state.y.abs(), now.abs()), scale[:, None])
-    ratio = (estimate.abs() / size).amax(1) / tolerance
+    # 0.8 (y_0 - y_1) + 0.4 h (f_0 + f_1), and its largest share of a weight
+    estimate = torch.sub(state.y, now).mul_(0.8).add_(initial, alpha=0.4).addcmul_(gradient, -0.4 * h[:, None])
+    size = torch.maximum(state.y.abs(), now.abs())
+    ratio = estimate.abs_().div_(torch.maximum(size, scale[:, None], out=size)).amax(1) / tolerance
     finite = torch.isfinite(ratio)
     # in Python's arithmetic: a vectorised power may round a number one way or another, depending on its neighbours
     growth = [0.8 * max(r, 1e-6) ** (-1 / 3) if math.isfinite(r) else 0.1 for r in ratio.tolist()]
@@ -205,8 +207,8 @@ def flow_step(
     return (
         replace(
             state,
-            y=torch.where(column, now, state.y),
-            slope=torch.where(column, -gradient, state.slope),
+            y=now if bool(moved.all()) else torch.where(column, now, state.y),
+            slope=gradient.neg_() if bool(moved.all()) else torch.where(column, -gradient, state.slope),
             error=torch.where(moved[:, None, None], error, state.error),
             time=torch.where(moved, state.time + h, state.time),
             step=h * torch.where(moved, growth, growth.clamp(max=0.5)),

@@ -92,7 +92,8 @@ def full_checks(run: Simulation, problem: Problem) -> FullChecks | None:
         norm = np.sum(a**2) + ε**2 * (off if first else rest)
         squares.append(max(square, 0.0) / norm)
 
-    root = scipy.linalg.sqrtm(np.eye(off) - overlap.T @ overlap).real if off else np.zeros((0, 0))
+    shares, directions = np.linalg.eigh(np.eye(off) - overlap.T @ overlap)
+    root = np.sqrt(np.maximum(shares, 0))[:, None] * directions.T  # what is left of W_1 outside the reduced coordinates
     first = np.zeros((r + off, d))
     first[:r, :m], first[m:r, m:], first[r:, m:] = run.weights[0], ε * overlap, ε * root
     values = [scipy.linalg.svdvals(first)]

@@ -114,11 +114,11 @@ def initial_weights(
     Reduced and full coordinates share one draw: with the same seed they are the same network (theory note, Y2).
 
     Raises:
-        InvalidInputError: a width that is not stated or too small for the labels, an ε that hides every direction.
+        InvalidInputError: a width that is not stated or too small for the labels.
     """
     if network.width is None:
         raise InvalidInputError(got="a network without a width", expected="a hidden width", next_step="pass --width")
-    _require_signal(signal_modes(problem, network), network)  # which refuses a width that the labels cannot pass
+    signal_modes(problem, network)  # refuses a width that the labels cannot pass
     data = economical(problem, network)
     reduced = train.coordinates == "reduced"
     if train.weights == "default":
@@ -321,6 +321,7 @@ def prepare(problem: Problem, network: NetworkSpec, train: TrainSpec) -> Prepare
     if network.width is None:
         network = replace(network, width=max(512, problem.dimension, 32 * problem.classes))
     device = resolve_device(train.device)
+    _require_signal(signal_modes(problem, network), network)
     initial, data = initial_weights(problem, network, train)
     return PreparedRun(
         problem=problem,

@@ -29,6 +29,8 @@ __all__ = ["SweepProgress", "run_sweep", "usual_workers"]
 # matrices here are small: threads inside a process cost them more than they give
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
+_SCHEDULER_TIMEOUT = 10  # seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepProgress:
@@ -207,7 +209,7 @@ def _cluster(address: str, tasks: dict[int, tuple]) -> Iterator[Results]:
             next_step="install pnc[cluster]",
         ) from None
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = Client(address, timeout=_SCHEDULER_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InvalidInputError(
             got=f"--scheduler {address}, which does not answer ({' '.join(str(error).split())[:80]})",

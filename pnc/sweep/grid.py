@@ -71,6 +71,16 @@ class SweepSettings:
                     expected=f"a whole number, {least} or more",
                     next_step=f"pass for instance --{name} {10 * least}",
                 )
+        for name in ("learning_rate", "loss_tolerance"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise InvalidInputError(
+                    got=f"{name} = {value!r}", expected="a number", next_step=f"write for instance {name} = 1e-12"
+                )
+        if not isinstance(self.data, str):
+            raise InvalidInputError(
+                got=f"data = {self.data!r}", expected="a name or a path", next_step='write data = "orthonormal"'
+            )
         for name in ("certificates", "full_checks", "whiten"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInputError(

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -141,12 +140,13 @@ class Plan:
         """
         available = _available_memory() if available is None else available
         largest = max(range(len(self.batches)), key=self.batch_bytes)
-        needed = self.batch_bytes(largest) * max(1, min(workers, len(self.batches)))
+        workers = max(1, min(workers, len(self.batches)))
+        needed = workers * self.batch_bytes(largest)
         if needed > available:
             rank, width, depth, _ = self.shapes[largest]
             raise InvalidInputError(
                 got=f"a grid that needs about {needed / 2**30:.3g} GiB "
-                f"({workers} workers; weights of {depth} layers, {width} × {width}, inputs of rank {rank})",
+                f"({workers} at a time; weights of {depth} layers, {width} × {width}, inputs of rank {rank})",
                 expected=f"at most the {available / 2**30:.3g} GiB of this machine",
                 next_step="use fewer --workers, reduced coordinates, a smaller width or fewer samples",
             )

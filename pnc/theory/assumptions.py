@@ -143,7 +143,7 @@ def measure_weights(
     """Measure ν, δ_l and the residual spectrum of weights W_1…W_L (theory note, section 1, A1–A3).
 
     ν leaves out the directions of M that are not signal, which decay only algebraically. Balance is asked for
-    on the reachable space alone, the range of W_{l:1}. The residual singular values of W_l are those of its
+    on the reachable space alone, the image of the span of the samples under W_{l:1}. The residual singular values of W_l are those of its
     restriction to that space besides its r largest.
 
     Args:
@@ -171,7 +171,14 @@ def measure_weights(
     target = float(np.linalg.norm(wanted))
 
     imbalance, smallest, largest, variance = (np.full(L - 1, np.nan) for _ in range(4))
-    reachable, signal = np.eye(data.dimension), modes.right
+    # the network that the samples see: W_1 on their span. With A2 and A3 asked on all of R^d, a fit on the samples would
+    # not imply the law (ledger, T1). But a layer narrower than the input lets a projection of R^d through, whose
+    # scale is ε only before it meets the samples.
+    signal = modes.right
+    if min(W.shape[0] for W in weights[:-1]) >= data.dimension:
+        weights = [weights[0] @ data.right, *weights[1:]]
+        signal = data.right.T @ signal
+    reachable = np.eye(weights[0].shape[1])
     for l, (W, following) in enumerate(pairwise(weights)):
         image, values, _ = np.linalg.svd(W @ reachable, full_matrices=False)
         residual = values[r:]

@@ -13,7 +13,7 @@ from torch import distributed
 
 __all__ = ["Processes", "joined_processes"]
 
-_PATIENCE = timedelta(hours=2)  # the others wait while the first measures every layer
+_PATIENCE = timedelta(hours=2)  # one process may measure or write for much longer than the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this one measures, writes and reports."""
+        """Whether this one writes and reports."""
         return self.rank == 0
 
     def share(self, size: int) -> slice:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import nn
 
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
+from pnc.measure.model import measure_model
 from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
 from pnc.train.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
@@ -29,8 +31,9 @@ from pnc.train.weights import fit_weights
 
 __all__ = ["evaluate", "train"]
 
-Measure = Callable[[nn.Module, Batches], LayerCurve]
+Measure = Callable[[nn.Module, Batches, str], LayerCurve]
 
+_WORTH_SHARING = 2**18  # entries of a matrix, 512 × 512, from which on more threads than one are of use
 _SEEN_EVERY = 0.5  # seconds between calls of `progress`
 _CHECKED_EVERY = 20  # steps between looks at the loss on a GPU, each of which waits for it
 
@@ -54,7 +57,7 @@ def train(
     The order of the samples, their augmentation and dropout are functions of the seed and the step; with the
     optimiser's state, weights and step in the checkpoint, a training that was killed and resumed ends with the same
     weights, on the CPU bit for bit. Under `torchrun` every process takes its share of each batch, gradients are
-    averaged and batch norm uses all processes' samples; the first process measures and writes.
+    averaged, batch norm uses all processes' samples, and so does measuring; the first process writes.
 
     Args:
         model: trained in place; outputs (N, K).
@@ -66,7 +69,8 @@ def train(
         checkpoint_seconds: a checkpoint is written at the first step after so much time, and at the end; 0: at every
             step.
         resume: go on from the newest checkpoint of the folder, or begin where there is none.
-        measure: (model, batches) → LayerCurve; `pnc.measure.measure_model` where not given.
+        measure: (model, batches, split) → LayerCurve; `pnc.measure.measure_model` where not given. Each process calls
+            it with its share of the samples and is to be given the curve of the whole.
         measure_batch: samples at a time when measuring.
         progress: called now and then.
 
@@ -88,9 +92,9 @@ def train(
             expected="a CUDA device",
             next_step="pass --precision bfloat16 or float32",
         )
-    if measure is None and spec.measure_every is not None:
-        from pnc.measure import measure_model as measure
     samples = as_samples(data)
+    if measure is None:
+        measure = partial(_measure_model, classes=samples.classes)
     tested = None if test is None else as_samples(test, like=samples, name="the test split")
     with ExitStack() as stack:
         processes = stack.enter_context(joined_processes(device))
@@ -101,6 +105,7 @@ def train(
         # what is drawn and set here is nobody else's
         stack.enter_context(torch.random.fork_rng([] if device.type == "cpu" else [device]))
         stack.enter_context(_deterministic(device))
+        stack.enter_context(_threads_for(model, device))
         training = _Training(
             model, samples, tested, spec,
             device=device, processes=processes, folder=None if checkpoints is None else Path(checkpoints),
@@ -127,6 +132,10 @@ def train(
     )
 
 
+def _measure_model(model: nn.Module, batches: Batches, split: str, *, classes: int) -> LayerCurve:
+    return measure_model(model, batches, classes=classes, split=split)
+
+
 @contextmanager
 def _deterministic(device: torch.device) -> Iterator[None]:
     """Same seed, same device, same numbers: no algorithm of cuDNN or cuBLAS that sums in the order of arrival."""
@@ -142,21 +151,39 @@ def _deterministic(device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
 
 
+@contextmanager
+def _threads_for(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """One thread for small dense networks on a CPU: two that wait for each other, or for another program's, cost more
+    than they do, and how sums round then does not depend on how many there are."""
+    shapes = [p.shape for p in model.parameters()]
+    small = all(shape.numel() <= _WORTH_SHARING and len(shape) <= 2 for shape in shapes)
+    before = torch.get_num_threads()
+    if device.type == "cpu" and small:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Batches, spec: NetTrainSpec) -> tuple[float, float]:
-    """Mean loss and accuracy over batches, as the network is (put it into evaluation mode first).
+def evaluate(
+    model: nn.Module, batches: Batches, spec: NetTrainSpec, *, processes: Processes | None = None
+) -> tuple[float, float]:
+    """Mean loss and accuracy over the batches of all processes, the network as it is (in evaluation mode or not).
 
     >>> samples = as_samples((torch.eye(2), [0, 1]))
     >>> evaluate(nn.Identity(), samples.batches(1), NetTrainSpec())
     (0.0, 1.0)
     """
-    totals = torch.zeros(2, dtype=torch.float64, device=batches.samples.y.device)
+    totals = torch.zeros(3, dtype=torch.float64, device=batches.samples.y.device)
+    totals[2] = len(batches.samples)
     for x, y in batches:
         outputs = model(x)
         losses = sample_losses(outputs, y, loss=spec.loss, label_scale=spec.label_scale)
-        totals += torch.stack([losses.double().sum(), (outputs.argmax(1) == y).double().sum()])
-    loss, correct = (totals / len(batches.samples)).tolist()
-    return loss, correct
+        totals[:2] += torch.stack([losses.double().sum(), (outputs.argmax(1) == y).double().sum()])
+    loss, correct, seen = (processes or Processes()).add(totals).tolist()
+    return loss / seen, correct / seen
 
 
 class _Training:
@@ -266,9 +293,7 @@ class _Training:
     def _one_step(self) -> None:
         spec, (epoch, batch) = self.spec, divmod(self.step, self.batches)
         if self.order is None or self.order[0] != epoch:
-            shuffled = epoch_order(
-                len(self.samples), seed=spec.seed, epoch=epoch, shuffle=spec.batch_size is not None
-            )
+            shuffled = epoch_order(len(self.samples), seed=spec.seed, epoch=epoch, shuffle=spec.batch_size is not None)
             self.order = epoch, torch.from_numpy(shuffled).to(self.device)
         size = self.bounds[batch + 1] - self.bounds[batch]
         rows = self.processes.share(size)
@@ -348,9 +373,7 @@ class _Training:
     def _check_loss(self) -> None:
         step = int(self.first_bad)
         if step >= 0:
-            raise DivergedError(
-                step=step, epoch=(step - 1) // self.batches + 1, what="loss", checkpoint=self.written
-            )
+            raise DivergedError(step=step, epoch=(step - 1) // self.batches + 1, what="loss", checkpoint=self.written)
 
     def _check_weights(self) -> None:
         """Weights that a finite loss's gradient has carried away would be found a step too late."""
@@ -382,33 +405,27 @@ class _Training:
 
     @torch.no_grad()
     def _measure_if_due(self) -> bool:
-        """Every layer on both splits, by the first process; the others wait."""
+        """Every layer on both splits, each process its share of the samples."""
         every, (epoch, batch) = self.spec.measure_every, divmod(self.step, self.batches)
         last = epoch == self.spec.epochs
         if every is None or batch or epoch in self.measured or not (last or (every and epoch % every == 0)):
             return False
         if self.step:
             self._check_weights()
-        if self.processes.first:
-            self.model.eval()
-            for split, samples in (("train", self.samples), ("test", self.test)):
-                if samples is None:
-                    continue
-                batches = samples.batches(
-                    self.measure_batch, dtype=self.dtype, channels_last=self.spec.channels_last
-                )
-                loss, accuracy = evaluate(self.model, batches, self.spec)
-                self.measurements.append(
-                    Measurement(
-                        epoch=epoch,
-                        split=split,
-                        loss=loss,
-                        accuracy=accuracy,
-                        curve=self.measure(self.model, batches),
-                    )
-                )
+        self.model.eval()
+        for split, samples in (("train", self.samples), ("test", self.test)):
+            if samples is None:
+                continue
+            batches = samples.batches(
+                self.measure_batch,
+                dtype=self.dtype,
+                channels_last=self.spec.channels_last,
+                rows=self.processes.share(len(samples)),
+            )
+            loss, accuracy = evaluate(self.model, batches, self.spec, processes=self.processes)
+            curve = self.measure(self.model, batches, split)
+            self.measurements.append(Measurement(epoch=epoch, split=split, loss=loss, accuracy=accuracy, curve=curve))
         self.measured.add(epoch)
-        self.processes.wait()
         return True
 
     def _report(self) -> None:
@@ -485,7 +502,7 @@ class _Training:
         weights = {
             name.removeprefix("model."): value for name, value in found.tensors.items() if name.startswith("model.")
         }
-        fit_weights(self.model, weights, source=f"the checkpoint's weights ({self.folder})")
+        fit_weights(self.model, weights, source=f"weights of the checkpoint in {self.folder}")
         for name, value in found.tensors.items():
             if not name.startswith("optimiser."):
                 continue
@@ -506,7 +523,8 @@ class _Training:
         for name in ("threads", "device", "processes"):
             if state[name] != own[name]:
                 self.notes.append(
-                    f"resumed at step {found.step} with {name} {own[name]} instead of {state[name]}: sums round differently"
+                    f"resumed at step {found.step} with {name} {own[name]} instead of {state[name]}: "
+                    "sums round differently"
                 )
 
 

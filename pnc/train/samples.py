@@ -29,7 +29,7 @@ class Samples:
         scale: (C,) standard deviation, likewise.
     """
 
-    x: Shaped[torch.Tensor, "N *shape"]
+    x: Shaped[torch.Tensor, "N ..."]
     y: Int[torch.Tensor, " N"]
     classes: int
     mean: Float[torch.Tensor, " C"] | None = None
@@ -49,8 +49,8 @@ class Samples:
         return replace(self, **{name: None if t is None else t.to(device) for name, t in moved.items()})
 
     def prepare(
-        self, x: Shaped[torch.Tensor, "n *shape"], *, dtype: torch.dtype, channels_last: bool = False
-    ) -> Float[torch.Tensor, "n *shape"]:
+        self, x: Shaped[torch.Tensor, "n ..."], *, dtype: torch.dtype, channels_last: bool = False
+    ) -> Float[torch.Tensor, "n ..."]:
         """Some of the samples as the network sees them: standardised where they are pixels."""
         x = x.to(dtype)
         if self.mean is not None:
@@ -61,10 +61,16 @@ class Samples:
         return x
 
     def batches(
-        self, size: int, *, dtype: torch.dtype = torch.float32, channels_last: bool = False
+        self,
+        size: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        channels_last: bool = False,
+        rows: slice = slice(None),
     ) -> Batches:
-        """(x, y) of all samples, in order, as often as it is asked for."""
-        return Batches(samples=self, size=size, dtype=dtype, channels_last=channels_last)
+        """(x, y) of all samples, or of some rows, in order, as often as it is asked for."""
+        some = replace(self, x=self.x[rows], y=self.y[rows])
+        return Batches(samples=some, size=size, dtype=dtype, channels_last=channels_last)
 
     def digest(self) -> str:
         """What tells these samples from others."""
@@ -101,8 +107,8 @@ def as_samples(
     """`Samples` of a pair (x, y), of `ImageData`, of a `Problem` or of samples.
 
     Args:
-        data: `(x, y)` arrays or tensors, something with `images` or `X`, and `y`, or samples. Grey images of unsigned bytes
-            (N, H, W) are given their channel.
+        data: `(x, y)` arrays or tensors, something with `images` or `X`, and `y`, or samples. Grey images of
+            unsigned bytes (N, H, W) are given their channel.
         classes: K where it is stated; otherwise the largest label + 1.
         like: the training split, which decides K and the mean and scale of pixels.
         name: of the split, in errors.
@@ -133,9 +139,7 @@ def as_samples(
         )
     if like is not None:
         classes = like.classes
-    labels, notes = check_labels(
-        y.detach().cpu().numpy() if torch.is_tensor(y) else y, samples=len(x), classes=classes
-    )
+    labels, notes = check_labels(y.detach().cpu().numpy() if torch.is_tensor(y) else y, samples=len(x), classes=classes)
     if notes:
         given = np.unique(np.asarray(y))
         missing = np.setdiff1d(np.arange(given.max() + 1), given)
@@ -169,6 +173,4 @@ def as_samples(
         mean = counts @ values / counts.sum(1)
         scale = (counts * (values - mean[:, None]).square()).sum(1).div(counts.sum(1)).sqrt()
         scale = torch.where(scale > 0, scale, 1.0)  # a constant channel stays at 0
-    return Samples(
-        x=x, y=torch.from_numpy(labels), classes=classes or int(labels.max()) + 1, mean=mean, scale=scale
-    )
+    return Samples(x=x, y=torch.from_numpy(labels), classes=classes or int(labels.max()) + 1, mean=mean, scale=scale)

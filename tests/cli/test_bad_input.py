@@ -310,6 +310,14 @@ def test_a_mistyped_option_is_corrected(capsys):
     assert "--depth" in refused(capsys, "predict", "--dpeth", 3)
 
 
+@pytest.mark.parametrize("command", ["predict", "simulate"])
+def test_scales_that_hide_every_direction_or_overflow(capsys, command):
+    assert "--epsilon" in says_what_to_do(refused(capsys, command, "--epsilon", 1e200))
+    if command == "simulate":
+        assert "no direction to learn" in says_what_to_do(refused(capsys, command, "--epsilon", 3))
+        assert "--label-scale" in says_what_to_do(refused(capsys, command, "--label-scale", 1e8))
+
+
 @pytest.mark.parametrize("depth", [2, 3])
 def test_full_weights_larger_than_the_memory(capsys, depth):
     line = refused(capsys, "simulate", "--depth", depth, "--width", 10**14, "--coordinates", "full")

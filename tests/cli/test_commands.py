@@ -231,6 +231,21 @@ def test_what_simulate_writes_may_be_compared(capsys, tmp_path):
     assert run(capsys, "compare", tmp_path / "p.json", tmp_path / "s.json").status == 4
 
 
+def test_cite_gives_the_paper(capsys):
+    ended = run(capsys, "cite")
+    assert ended.status == 0
+    assert "wang2025layerwise" in ended.out
+
+
+def test_verify_checks_a_statement(capsys):
+    pytest.importorskip("flint")
+    ended = run(capsys, "verify", "--only", "U1", "--depth", "quick", "--json", "--quiet")
+    assert ended.status == 0
+    assert ended.json()["status"] == "DISCHARGED"
+    assert run(capsys, "verify", "--only", "X9").status == 2
+    assert run(capsys, "verify", "--attack", -1).status == 2
+
+
 # ---- input that is unusual and yet answered ------------------------------------------------------------------
 
 

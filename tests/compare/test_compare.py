@@ -176,10 +176,10 @@ def test_residuals_need_their_scale():
 @pytest.mark.parametrize(
     ("broken", "statement"),
     [
-        ({"error": 2e-3}, "A1"),
+        ({"error": 1.01 * Limits().map_error}, "A1"),
         ({"error": float("nan")}, "A1"),
-        ({"imbalance": 1.1 * 0.09}, "A2"),
-        ({"variance": (0.51 * 0.3) ** 2}, "A3"),
+        ({"imbalance": 1.01 * Limits().imbalance * 0.09}, "A2"),
+        ({"variance": (1.01 * Limits().residual_spread * 0.3) ** 2}, "A3"),
     ],
 )
 def test_every_assumption_is_held_to_its_limit(broken, statement):
@@ -189,8 +189,13 @@ def test_every_assumption_is_held_to_its_limit(broken, statement):
 
 
 def test_assumptions_within_their_limits_are_not_failures():
-    fine = residuals(error=0.9e-3, imbalance=0.9 * 0.09, variance=(0.49 * 0.3) ** 2)
-    assert assumption_failures(fine, Limits(), residual_scale=0.3) == ()
+    limits = Limits()
+    fine = residuals(
+        error=0.99 * limits.map_error,
+        imbalance=0.99 * limits.imbalance * 0.09,
+        variance=(0.99 * limits.residual_spread * 0.3) ** 2,
+    )
+    assert assumption_failures(fine, limits, residual_scale=0.3) == ()
     tight = Limits(map_error=1e-4, imbalance=0.1, residual_spread=0.1)
     assert len(assumption_failures(fine, tight, residual_scale=0.3)) == 3
 

@@ -111,12 +111,30 @@ def test_each_violation_is_measured():
 
     # one residual direction of W_2 from ε to 2 ε
     U, s, Vt = np.linalg.svd(weights[1])
-    reach = np.linalg.svd(weights[0])[0][:, 5]  # a residual direction that W_1 reaches
+    samples = np.linalg.svd(problem.X)[2][:8].T  # basis of their span
+    reach = np.linalg.svd(weights[0] @ samples)[0][:, 5]  # a residual direction that the samples reach
     spread = [weights[0], weights[1] + np.outer(weights[1] @ reach, reach), *weights[2:]]
     measured = measure_weights(spread, problem, network)
     assert measured.residual_interval == pytest.approx((0.2, 0.4), rel=1e-9)
-    assert measured.residual_variance[1] == pytest.approx(np.var([0.2] * 8 + [0.4]), rel=1e-9)
+    assert measured.residual_variance[1] == pytest.approx(np.var([0.2] * 4 + [0.4]), rel=1e-9)
     assert s.shape == U.shape[:1] == Vt.shape[:1]
+
+
+def test_a_fit_that_leans_off_the_samples_is_no_minimum_norm_map():
+    """The ledger's 'fit only' (T1): W_{L:1} X = M X, balance and one residual scale on all of R^d, and yet no law."""
+    u, v, ε = np.array([[3.0], [4.0]]) / 5, np.array([[1.0, 0.0]]), 0.3
+    plane = ε * np.eye(2) + u @ u.T
+    fourth = np.linalg.matrix_power(plane, 4)
+    size = np.sqrt(fourth[0, 0])
+    weights = [np.kron(plane, np.eye(2)), np.kron(v @ fourth @ np.linalg.inv(plane) / size, np.eye(2))]
+    problem = Problem(X=np.eye(2, 4) / size, y=[0, 1])
+    network = NetworkSpec(depth=2, residual_scale=ε, width=4)
+    np.testing.assert_allclose(weights[1] @ weights[0] @ problem.X.T, np.eye(2), atol=1e-12)
+    whole = weights[1].T @ weights[1] - weights[0] @ weights[0].T
+    np.testing.assert_allclose(whole @ weights[0] @ np.eye(4, 2), 0, atol=1e-12)  # balanced on the signal
+    measured = measure_weights(weights, problem, network)
+    assert measured.map_error < 1e-12
+    assert measured.imbalance.max() > 0.1 * ε**2
 
 
 def test_balance_is_asked_only_where_the_network_reaches():

@@ -42,7 +42,7 @@ def network(*, dropout: float = 0.0, norm: bool = False, seed: int = 0, dimensio
         )  # fmt: skip
 
 
-def measure(model: nn.Sequential, batches: Batches) -> LayerCurve:
+def measure(model: nn.Sequential, batches: Batches, split: str) -> LayerCurve:
     """Features after every module but the last."""
     assert not model.training
     found: list[list[torch.Tensor]] = [[] for _ in model]

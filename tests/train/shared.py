@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from pnc.train import NetTrainSpec, TrainedRun, joined_processes, train
-from tests.train.cases import clusters, images, measure, network, spec
+from tests.train.cases import clusters, images, network, spec
 
 # 61 samples in batches of 11 or 10: processes hold 6 and 5, or 5 and 5
 CASES: dict[str, tuple[NetTrainSpec, bool]] = {
@@ -26,7 +26,7 @@ def run(name: str, **options: object) -> TrainedRun:
     pictures = bool(chosen.crop)
     data = images(25) if pictures else clusters(61)
     model = network(norm=norm, dimension=36 if pictures else 8)
-    return train(model, data, chosen, measure=measure, **options)
+    return train(model, data, chosen, **options)
 
 
 def curves(result: TrainedRun) -> dict[str, np.ndarray]:

@@ -21,12 +21,10 @@ from pnc.train import (
     synchronised_batch_norm,
     train,
 )
-from tests.train.cases import clusters, images, network, same_weights, spec
+from tests.train.cases import clusters, images, measure, network, same_weights, spec
 
 
-@given(
-    samples=st.integers(1, 6), classes=st.integers(2, 5), scale=st.floats(0.1, 100), seed=st.integers(0, 2**32 - 1)
-)
+@given(samples=st.integers(1, 6), classes=st.integers(2, 5), scale=st.floats(0.1, 100), seed=st.integers(0, 2**32 - 1))
 def test_losses_are_those_of_numpy(samples: int, classes: int, scale: float, seed: int) -> None:
     draw = np.random.default_rng(seed)
     f, y = draw.standard_normal((samples, classes)), draw.integers(0, classes, samples)
@@ -101,7 +99,8 @@ def test_the_schedule_reaches_the_optimiser() -> None:
 def test_batches_are_equal_and_none_too_large(samples: int, size: int) -> None:
     sizes = np.diff(batch_bounds(samples, size))
     assert sizes.sum() == samples
-    assert 1 <= sizes.min() and sizes.max() <= min(size, samples)
+    assert 1 <= sizes.min()
+    assert sizes.max() <= min(size, samples)
     assert sizes.max() - sizes.min() <= 1
     assert len(sizes) == -(-samples // size)
 
@@ -181,8 +180,6 @@ def test_bfloat16_is_close_to_single_and_not_the_same() -> None:
 
 
 def test_training_learns_and_the_measured_numbers_are_those_of_the_network() -> None:
-    from tests.train.cases import measure
-
     seen = []
     run = train(
         network(), clusters(), spec(epochs=60, measure_every=30), test=clusters(seed=1), measure=measure,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def test_curves_are_those_of_one_process(name: str, two: Path) -> None:
     for key, value in one.items():
         # float64, some dozens of steps: sums in another order differ by about 1e-14; 1e-6 is what is promised
         np.testing.assert_allclose(first[key], value, rtol=1e-9, atol=1e-11, err_msg=key)
-    for key in second:  # the second process does not measure
+    for key in second:
         np.testing.assert_allclose(second[key], first[key], rtol=0, atol=1e-14, err_msg=key)
 
 
@@ -76,4 +77,4 @@ def test_batches_too_small_to_share_are_refused(monkeypatch: pytest.MonkeyPatch)
 def test_shares_cover_the_batch() -> None:
     for world in (1, 2, 3, 7):
         rows = [list(range(11))[Processes(rank=rank, world=world).share(11)] for rank in range(world)]
-        assert sorted(sum(rows, [])) == list(range(11))
+        assert sorted(itertools.chain(*rows)) == list(range(11))

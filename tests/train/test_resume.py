@@ -14,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
-from pnc.train import latest_checkpoint, read_checkpoint, train
+from pnc.train import Batches, Checkpoint, latest_checkpoint, read_checkpoint, train, write_checkpoint
 from tests.train.cases import clusters, images, measure, network, same_weights, spec
 from tests.train.killed import STEPS
 
@@ -120,8 +121,6 @@ def test_the_optimiser_has_a_state_to_keep(tmp_path: Path) -> None:
     Stopping(broken, 5)
     with pytest.raises(StopError):
         train(broken, clusters(), spec(), checkpoints=tmp_path, checkpoint_seconds=0)
-    from pnc.train import Checkpoint, write_checkpoint
-
     found, _ = latest_checkpoint(tmp_path)
     without = {name: t for name, t in found.tensors.items() if not name.startswith("optimiser.")}
     assert len(without) < len(found.tensors)
@@ -192,7 +191,7 @@ def test_other_options_and_other_data_are_not_resumed(tmp_path: Path) -> None:
         train(network(), clusters(seed=5), spec(), checkpoints=tmp_path, resume=True)
     with pytest.raises(InvalidInputError, match="resume"):
         train(network(), clusters(), spec(), checkpoints=tmp_path)
-    with pytest.raises(InvalidInputError, match="missing 2.weight"):
+    with pytest.raises(InvalidInputError, match=r"of the checkpoint.*missing 2\.weight, 2\.bias"):
         train(network(norm=True), clusters(), spec(), checkpoints=tmp_path, resume=True)
 
 
@@ -200,9 +199,9 @@ def test_measuring_does_not_change_the_training() -> None:
     one, other = network(dropout=0.3), network(dropout=0.3)
     train(one, clusters(), spec())
 
-    def noisy(model: torch.nn.Sequential, batches: object) -> object:
+    def noisy(model: torch.nn.Sequential, batches: Batches, split: str) -> LayerCurve:
         torch.rand(7)
-        return measure(model, batches)
+        return measure(model, batches, split)
 
     run = train(other, clusters(), spec(measure_every=2), measure=noisy)
     assert [m.epoch for m in run.measurements] == [0, 2, 4]

@@ -1,0 +1,405 @@
+"""`pnc train`: train a network on labelled samples and measure every layer on both splits."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pnc.cli.options import (
+    DATA,
+    NETWORK,
+    OUTPUT,
+    TRAINING,
+    DataDirOption,
+    JsonOption,
+    SamplesOption,
+    SeedOption,
+    class_sizes,
+)
+from pnc.cli.output import law_line, number, print_json, print_table
+from pnc.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from pnc.curves import LayerCurve
+    from pnc.train import Progress, TrainedRun
+
+__all__ = ["train"]
+
+_FILES = (".npz", ".safetensors")
+
+
+def train(
+    network: Annotated[
+        str,
+        typer.Argument(help="mlp, hybrid, linear, vgg-19-bn, resnet-18, …, or module:function.", metavar="NET"),
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            metavar="NAME|FOLDER|FILE",
+            help="fashion-mnist, mnist, cifar-10, cifar-100, a folder of images, or a problem file (X, y).",
+            rich_help_panel=DATA,
+        ),
+    ] = "fashion-mnist",
+    data_dir: DataDirOption = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch a named data set that is not there.", rich_help_panel=DATA)
+    ] = False,
+    samples_per_class: SamplesOption = None,
+    test_samples_per_class: Annotated[
+        str | None,
+        typer.Option(
+            "--test-samples-per-class", help="Likewise, of the test split; default all.", rich_help_panel=DATA
+        ),
+    ] = None,
+    test_data: Annotated[
+        str | None, typer.Option("--test-data", help="Test split of a problem file.", rich_help_panel=DATA)
+    ] = None,
+    width: Annotated[int | None, typer.Option("--width", help="Hidden width.", rich_help_panel=NETWORK)] = None,
+    depth: Annotated[
+        int | None, typer.Option("--depth", help="L, weight matrices of an MLP.", rich_help_panel=NETWORK)
+    ] = None,
+    nonlinear: Annotated[
+        int | None, typer.Option("--nonlinear", help="Nonlinear layers of a hybrid.", rich_help_panel=NETWORK)
+    ] = None,
+    activation: Annotated[
+        str | None, typer.Option("--activation", help="relu, gelu, tanh, …", rich_help_panel=NETWORK)
+    ] = None,
+    batch_norm: Annotated[
+        bool | None, typer.Option("--batch-norm/--no-batch-norm", help="Of an MLP.", rich_help_panel=NETWORK)
+    ] = None,
+    projection: Annotated[
+        int, typer.Option("--projection", help="Layers of a projection head.", rich_help_panel=NETWORK)
+    ] = 0,
+    initial: Annotated[
+        str, typer.Option("--initial", help="default, he, orthogonal(0.1).", rich_help_panel=NETWORK)
+    ] = "default",
+    start_from: Annotated[
+        Path | None, typer.Option("--start-from", help="Weights to begin with.", rich_help_panel=NETWORK)
+    ] = None,
+    loss: Annotated[str, typer.Option("--loss", help="mse, cross-entropy.", rich_help_panel=TRAINING)] = "mse",
+    label_scale: Annotated[
+        float, typer.Option("--label-scale", help="α of ‖α f(x) - y‖².", rich_help_panel=TRAINING)
+    ] = 1.0,
+    optimiser: Annotated[
+        str, typer.Option("--optimiser", help="sgd, momentum, adamw.", rich_help_panel=TRAINING)
+    ] = "adamw",
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Default by the optimiser.", rich_help_panel=TRAINING)
+    ] = None,
+    momentum: Annotated[float, typer.Option("--momentum", rich_help_panel=TRAINING)] = 0.9,
+    weight_decay: Annotated[float, typer.Option("--weight-decay", rich_help_panel=TRAINING)] = 0.0,
+    epochs: Annotated[int, typer.Option("--epochs", rich_help_panel=TRAINING)] = 100,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", help="0: all samples at every step.", rich_help_panel=TRAINING)
+    ] = 128,
+    schedule: Annotated[
+        str, typer.Option("--schedule", help="constant, cosine, step.", rich_help_panel=TRAINING)
+    ] = "cosine",
+    milestones: Annotated[
+        str, typer.Option("--milestones", help="Of step, shares of the training.", rich_help_panel=TRAINING)
+    ] = "0.3333,0.6667",
+    warmup_epochs: Annotated[float, typer.Option("--warmup-epochs", rich_help_panel=TRAINING)] = 0.0,
+    crop: Annotated[int, typer.Option("--crop", help="Pixels of random crop.", rich_help_panel=TRAINING)] = 0,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirror at random.", rich_help_panel=TRAINING)] = False,
+    precision: Annotated[
+        str, typer.Option("--precision", help="float32, float64, bfloat16, float16.", rich_help_panel=TRAINING)
+    ] = "float32",
+    channels_last: Annotated[bool, typer.Option("--channels-last", rich_help_panel=TRAINING)] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="torch.compile.", rich_help_panel=TRAINING)] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.", rich_help_panel=TRAINING)] = "auto",
+    measure_every: Annotated[
+        int, typer.Option("--measure-every", help="Epochs; 0: at the end alone.", rich_help_panel=OUTPUT)
+    ] = 0,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option("--layers", help="Patterns of module names; default its blocks.", rich_help_panel=OUTPUT),
+    ] = None,
+    spectra: Annotated[
+        bool, typer.Option("--spectra/--no-spectra", help="Ranks and linear probes.", rich_help_panel=OUTPUT)
+    ] = True,
+    accuracy_limit: Annotated[
+        float,
+        typer.Option("--accuracy-limit", help="Training accuracy that counts as converged.", rich_help_panel=OUTPUT),
+    ] = 0.95,
+    seed: SeedOption = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the run folder there.", rich_help_panel=OUTPUT)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was interrupted.", rich_help_panel=OUTPUT)
+    ] = False,
+    checkpoint_seconds: Annotated[
+        float, typer.Option("--checkpoint-seconds", help="Between checkpoints.", rich_help_panel=OUTPUT)
+    ] = 60.0,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is at --out.", rich_help_panel=OUTPUT)] = False,
+    json: JsonOption = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Train a network, measure C_l and D_l of every layer on both splits, fit both laws."""
+    from pnc.nets import build
+    from pnc.report import check_folder
+    from pnc.simulate.device import resolve_device
+    from pnc.train import NetTrainSpec, as_samples, joined_processes, load_weights
+    from pnc.train import train as run_training
+
+    spec = NetTrainSpec(
+        loss=loss, label_scale=label_scale, optimiser=optimiser, learning_rate=learning_rate, momentum=momentum,
+        weight_decay=weight_decay, epochs=epochs, batch_size=batch_size or None, schedule=schedule,
+        milestones=milestones.split(","), warmup_epochs=warmup_epochs, crop=crop, flip=flip, precision=precision,
+        channels_last=channels_last, compile=compile, measure_every=measure_every or None, seed=seed,
+    )  # fmt: skip
+    where = resolve_device(device)
+    checkpoints = None
+    if out is not None:
+        checkpoints = check_folder(out, force=force).parent / f".{out.name}.checkpoints"
+    elif resume:
+        raise InvalidInputError(
+            got="--resume without --out", expected="the folder of the interrupted run", next_step="pass --out"
+        )
+    with joined_processes(where) as processes:
+        if force and not resume and processes.first and checkpoints is not None:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+        processes.wait()
+        samples, tested, source = _load(
+            data, test_data, data_dir, download, class_sizes(samples_per_class), class_sizes(test_samples_per_class)
+        )
+        samples = as_samples(samples)
+        if tested is not None:
+            tested = as_samples(tested, like=samples, name="the test split")
+        model = build(
+            network, input_shape=samples.input_shape, classes=samples.classes, width=width, depth=depth,
+            nonlinear=nonlinear, activation=activation, batch_norm=batch_norm, projection=projection, initial=initial,
+            seed=seed,
+        )  # fmt: skip
+        if start_from is not None:
+            load_weights(model, start_from)
+        # the classifier's outputs are no features
+        names = layers or list(getattr(model, "block_names", ()))[:-1] or None
+        with _progress(shown=processes.first and not quiet and sys.stderr.isatty()) as progress:
+            run = run_training(
+                model, samples, spec, test=tested, device=where, checkpoints=checkpoints, resume=resume,
+                checkpoint_seconds=checkpoint_seconds, progress=progress,
+                measure=lambda net, batches, split: _measured(net, batches, split, samples.classes, names),
+            )  # fmt: skip
+        curves, results = _final(run, samples, tested, names, spectra, processes)
+        if not processes.first:
+            raise typer.Exit(0)
+    converged = results["train"]["accuracy"] >= accuracy_limit
+    result = _result(run, curves, results, converged=converged)
+    if json:
+        print_json(result)
+    else:
+        _print(network, source, run, curves, results, converged=converged, accuracy_limit=accuracy_limit)
+    if out is not None:
+        record = {
+            "command": "train",
+            "network": {
+                "name": network, "width": width, "depth": depth, "nonlinear": nonlinear, "activation": activation,
+                "batch_norm": batch_norm, "projection": projection, "initial": initial, "seed": seed,
+                "parameters": sum(p.numel() for p in run.model.parameters()),
+            },
+            "data": source,
+            **result,
+        }  # fmt: skip
+        _write(out, run, curves, record, title=f"{network} on {source['name']}", force=force)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        if not json:
+            print(f"written to {out}")
+    raise typer.Exit(0 if converged else 4)
+
+
+def _load(
+    data: str, test_data: str | None, data_dir: Path | None, download: bool, sizes: Any, test_sizes: Any
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Training split, test split or none, and what they are called."""
+    from pnc.data import load_problem
+
+    if Path(data).suffix in _FILES:
+        if sizes is not None or test_sizes is not None or data_dir is not None or download:
+            raise InvalidInputError(
+                got=f"--samples-per-class, --data-dir or --download with {data}",
+                expected="these only with images",
+                next_step="leave them out",
+            )
+        train, test = load_problem(data), None if test_data is None else load_problem(test_data)
+        return train, test, {"name": train.name, "file": data, "notes": list(train.notes)}
+    if test_data is not None:
+        raise InvalidInputError(
+            got=f"--test-data with {data}", expected="it only with a problem file", next_step="leave it out"
+        )
+    from pnc.data.image_sets import load_images
+
+    splits: tuple[str | None, str | None] = ("train", "test")
+    if Path(data).is_dir():
+        splits = tuple(split if (Path(data) / split).is_dir() else None for split in splits)
+    options = {"data_dir": data_dir, "download": download}
+    train = load_images(data, split=splits[0], samples_per_class=sizes, **options)
+    test = None if splits[1] is None else load_images(data, split="test", samples_per_class=test_sizes, **options)
+    return train, test, {"name": train.name, "notes": list(train.notes), **train.provenance}
+
+
+def _measured(
+    model: Any, batches: Any, split: str, classes: int, layers: list[str] | None, **options: Any
+) -> LayerCurve:
+    from pnc.measure.model import measure_model
+
+    return measure_model(model, batches, classes=classes, layers=layers, split=split, **options)
+
+
+def _final(
+    run: TrainedRun, samples: Any, tested: Any, layers: list[str] | None, spectra: bool, processes: Any
+) -> tuple[dict[str, LayerCurve], dict[str, dict[str, float]]]:
+    """Everything that can be measured, on both splits of the trained network."""
+    from pnc.train import evaluate
+
+    parameter = next(run.model.parameters())
+    curves, results = {}, {}
+    for split, some in (("train", samples), ("test", tested)):
+        if some is None:
+            continue
+        batches = some.to(parameter.device).batches(
+            512, dtype=parameter.dtype, channels_last=run.spec.channels_last, rows=processes.share(len(some))
+        )
+        loss, accuracy = evaluate(run.model, batches, run.spec, processes=processes)
+        results[split] = {"loss": loss, "accuracy": accuracy, "samples": len(some)}
+        # probes are fitted to what they are measured on: of the test split they would say too much
+        curves[split] = _measured(
+            run.model, batches, split, samples.classes, layers, fuzziness=True, probes=split == "train", spectra=spectra
+        )
+    return curves, results
+
+
+def _laws(curve: LayerCurve) -> dict[str, Any]:
+    from pnc.compare import fit_geometric_law, fit_linear_law
+
+    return {"geometric": fit_geometric_law(curve), "linear": fit_linear_law(curve)}
+
+
+def _result(
+    run: TrainedRun, curves: dict[str, LayerCurve], results: dict[str, Any], *, converged: bool
+) -> dict[str, Any]:
+    """The curve of the training split as every command gives it, and the rest beside it."""
+    from pnc.curves import json_ready
+
+    splits = {
+        split: {
+            **curve.to_dict(),
+            **results[split],
+            "laws": {name: None if fit is None else fit.to_dict() for name, fit in _laws(curve).items()},
+        }
+        for split, curve in curves.items()
+    }
+    return json_ready(
+        {
+            **curves["train"].to_dict(),
+            "splits": splits,
+            "laws": splits["train"]["laws"],
+            "training": run.to_dict(),
+            "verdict": None if converged else "NOT_CONVERGED",
+        }
+    )
+
+
+def _print(
+    network: str,
+    source: dict[str, Any],
+    run: TrainedRun,
+    curves: dict[str, LayerCurve],
+    results: dict[str, Any],
+    *,
+    converged: bool,
+    accuracy_limit: float,
+) -> None:
+    spec = run.spec
+    parameters = sum(p.numel() for p in run.model.parameters())
+    print(f"{network}, {parameters} parameters, on {source['name']}, {results['train']['samples']} samples")
+    print(
+        f"{spec.loss}, α = {number(spec.label_scale)}, {spec.optimiser} at {number(spec.learning_rate)} "
+        f"({spec.schedule}), {spec.epochs} epochs, {run.steps} steps in {run.seconds:.1f} s on {run.device}, {spec.precision}"
+    )
+    for note in [*source["notes"], *run.notes]:
+        print(f"note: {note}")
+    for split, curve in curves.items():
+        found = results[split]
+        print(f"\n{split}: {found['samples']} samples, loss {number(found['loss'])}, accuracy {found['accuracy']:.2%}")
+        provenance = curve.provenance
+        columns = {
+            "layer": [str(l) for l in curve.layers.tolist()],
+            "name": list(provenance["names"]),
+            "d": [str(d) for d in provenance["dimensions"]],
+            "C": [number(v) for v in curve.compression.tolist()],
+            "D": [number(v, 5) for v in curve.discrimination.tolist()],
+            "fuzziness": [number(v) for v in curve.separation_fuzziness.tolist()],
+        }
+        for title, key in (("centre", "nearest_centre_accuracy"), ("probe", "linear_probe_accuracy")):
+            if provenance.get(key):
+                columns[title] = [f"{v:.2%}" for v in provenance[key]]
+        print_table(list(columns), zip(*columns.values(), strict=True))
+        laws = _laws(curve)
+        print(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))
+        print(law_line("linear law: D_(l+1) - D_l", laws["linear"], None, geometric=False))
+    if not converged:
+        print(
+            f"\nNOT_CONVERGED: training accuracy {results['train']['accuracy']:.2%} is below {accuracy_limit:.0%}; "
+            "raise --epochs"
+        )
+
+
+def _write(
+    out: Path, run: TrainedRun, curves: dict[str, LayerCurve], record: dict[str, Any], *, title: str, force: bool
+) -> None:
+    from pnc.report.training import write_training
+
+    write_training(
+        out,
+        curves=curves,
+        history=run.history,
+        measurements=run.measurements,
+        weights={name: value.detach().cpu().numpy() for name, value in run.model.state_dict().items()},
+        record=record,
+        title=title,
+        force=force,
+    )
+
+
+@contextmanager
+def _progress(*, shown: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A line on stderr that follows the training: epoch, loss, accuracy, C of a few layers, time left."""
+    if not shown:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    with Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("starting", total=1.0, state="")
+
+        def update(progress: Progress) -> None:
+            left = "" if progress.seconds_left is None else f", about {progress.seconds_left:.0f} s left"
+            layers = "".join(f", C_{layer} {number(c, 3)}" for layer, c in progress.compression.items())
+            bar.update(
+                task,
+                description=f"epoch {progress.epoch}/{progress.epochs}",
+                completed=progress.step / progress.steps,
+                state=f"loss {number(progress.loss, 3)}, accuracy {progress.accuracy:.1%}{layers}{left}",
+            )
+
+        yield update

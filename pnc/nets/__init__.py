@@ -1,0 +1,34 @@
+"""Networks: MLP, hybrid, deep linear, VGG, ResNet, projection heads; and anybody's own."""
+
+from pnc.nets.activations import ACTIVATIONS
+from pnc.nets.deep_linear import deep_linear
+from pnc.nets.dense import DenseBody
+from pnc.nets.hybrid import hybrid
+from pnc.nets.initial import initialise, parse_initial
+from pnc.nets.load import load_network
+from pnc.nets.mlp import mlp
+from pnc.nets.network import Body, Network
+from pnc.nets.projection_head import ProjectionHead
+from pnc.nets.registry import NETWORKS, build
+from pnc.nets.resnet import ResNetBody
+from pnc.nets.text_encoder import encode_texts
+from pnc.nets.vgg import VGGBody
+
+__all__ = [
+    "ACTIVATIONS",
+    "NETWORKS",
+    "Body",
+    "DenseBody",
+    "Network",
+    "ProjectionHead",
+    "ResNetBody",
+    "VGGBody",
+    "build",
+    "deep_linear",
+    "encode_texts",
+    "hybrid",
+    "initialise",
+    "load_network",
+    "mlp",
+    "parse_initial",
+]

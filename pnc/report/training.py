@@ -1,0 +1,156 @@
+"""The run folder of a trained network: its curves on both splits, how they came about, and its weights."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pnc.compare import fit_geometric_law, fit_linear_law
+from pnc.curves import FIELDS, LayerCurve, json_ready
+from pnc.report.page import PLAIN_SVG
+from pnc.report.run_folder import new_folder, software_versions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pnc.train import EpochRecord, Measurement
+
+__all__ = ["training_figure", "write_training"]
+
+_COLOURS = {"train": "#c0392b", "test": "#1f4e79"}
+
+
+def training_figure(
+    curves: Mapping[str, LayerCurve],
+    history: Iterable[EpochRecord],
+    measurements: Iterable[Measurement] = (),
+    *,
+    title: str = "",
+) -> Figure:
+    """C_l (logarithmic) and D_l of both splits against the layer, and the loss against the epoch.
+
+    Args:
+        curves: split → curve of the trained network.
+        history: of the training.
+        measurements: made on the way; those of the training split are drawn thin, the later the darker.
+        title: above the panels.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(12.8, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    before = [m.curve for m in measurements if m.split == "train"]
+    for axis, name, label in (
+        (left, "compression", r"compression $C_l = \mathrm{tr}\,\Sigma_W / \mathrm{tr}\,\Sigma_B$"),
+        (middle, "discrimination", "discrimination $D_l$"),
+    ):
+        for number, curve in enumerate(before, 1):
+            shade = str(0.9 - 0.5 * number / len(before))
+            axis.plot(curve.layers, getattr(curve, name), "-", color=shade, lw=0.8)
+        for split, curve in curves.items():
+            values = getattr(curve, name)
+            axis.plot(curve.layers, values, "o-", color=_COLOURS.get(split), ms=4, mfc="none", lw=1.4, label=split)
+        axis.set_xlabel("layer $l$")
+        axis.set_ylabel(label)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.legend(frameon=False, fontsize=9)
+        axis.grid(alpha=0.25, lw=0.6)
+    if any(np.any(curve.compression > 0) for curve in curves.values()):
+        left.set_yscale("log")
+    first = next(iter(curves.values()))
+    fit = fit_geometric_law(first)
+    if fit is not None:
+        left.set_title(f"$C_{{l+1}}/C_l$ = {math.exp(fit.slope):.4g} from layer {fit.onset}", fontsize=10)
+    fit = fit_linear_law(first)
+    if fit is not None:
+        middle.set_title(f"$D_{{l+1}} - D_l$ = {fit.slope:.3g} from layer {fit.onset}", fontsize=10)
+    records = list(history)
+    losses = [record.loss for record in records]
+    right.plot([record.epoch for record in records], losses, color=_COLOURS["train"], lw=1.4)
+    if losses and min(losses) > 0:
+        right.set_yscale("log")
+    right.set_xlabel("epoch")
+    right.set_ylabel("training loss")
+    right.grid(alpha=0.25, lw=0.6)
+    if records:
+        right.set_title(f"training accuracy {records[-1].accuracy:.2%}", fontsize=10)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _write_history(path: Path, history: Iterable[EpochRecord]) -> None:
+    from pnc.train import EpochRecord
+
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([field.name for field in fields(EpochRecord)])
+        writer.writerows(asdict(record).values() for record in history)
+
+
+def _write_trajectory(path: Path, measurements: Iterable[Measurement]) -> None:
+    """One row a layer, a split and a time."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["epoch", "split", "loss", "accuracy", "layer", *FIELDS])
+        for m in measurements:
+            for i, layer in enumerate(m.curve.layers.tolist()):
+                values = [float(getattr(m.curve, name)[i]) for name in FIELDS]
+                shown = [repr(v) if math.isfinite(v) else "" for v in values]
+                writer.writerow([m.epoch, m.split, m.loss, m.accuracy, layer, *shown])
+
+
+def write_training(
+    path: str | Path,
+    *,
+    curves: Mapping[str, LayerCurve],
+    history: Iterable[EpochRecord],
+    measurements: Iterable[Measurement],
+    weights: Mapping[str, np.ndarray],
+    record: Mapping[str, Any],
+    title: str = "pnc train",
+    force: bool = False,
+) -> Path:
+    """Write run.json, curves.csv (and curves_test.csv), history.csv, trajectory.csv, weights.safetensors and figures.
+
+    Args:
+        path: the folder; it appears whole or not at all.
+        curves: split → curve of the trained network, `train` first.
+        history: one record an epoch.
+        measurements: C_l and D_l on the way.
+        weights: of the trained network, by name.
+        record: what was run; versions and commit are added.
+        title: of the figure.
+        force: replace a folder that exists.
+
+    Raises:
+        InvalidInputError: the folder exists and `force` is not given, or cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    history, measurements = list(history), list(measurements)
+    full = json_ready({**record, "software": software_versions()})
+    with new_folder(path, force=force) as folder:
+        text = json.dumps(full, sort_keys=True, indent=1, allow_nan=False) + "\n"
+        (folder / "run.json").write_text(text, encoding="utf-8")
+        for split, curve in curves.items():
+            curve.to_csv(folder / ("curves.csv" if split == "train" else f"curves_{split}.csv"))
+        _write_history(folder / "history.csv", history)
+        _write_trajectory(folder / "trajectory.csv", measurements)
+        figure = training_figure(curves, history, measurements, title=title)
+        figure.savefig(folder / "curves.png", dpi=150)
+        figure.savefig(folder / "curves.svg", metadata=PLAIN_SVG)
+        target = folder / "weights.safetensors"
+        save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, target)
+        target.chmod(0o644)  # as readable as the rest of the folder
+    return Path(path)
