@@ -196,11 +196,7 @@ def train(
             raise typer.Exit(0)
     converged = results["train"]["accuracy"] >= accuracy_limit
     result = _result(run, curves, results, converged=converged)
-    if json:
-        print_json(result)
-    else:
-        _print(network, source, run, curves, results, converged=converged, accuracy_limit=accuracy_limit)
-    if out is not None:
+    if out is not None:  # before anything is printed: the reader of our output may go early
         record = {
             "command": "train",
             "network": {
@@ -213,7 +209,11 @@ def train(
         }  # fmt: skip
         _write(out, run, curves, record, title=f"{network} on {source['name']}", force=force)
         shutil.rmtree(checkpoints, ignore_errors=True)
-        if not json:
+    if json:
+        print_json(result)
+    else:
+        _print(network, source, run, curves, results, converged=converged, accuracy_limit=accuracy_limit)
+        if out is not None:
             print(f"written to {out}")
     raise typer.Exit(0 if converged else 4)
 
@@ -325,7 +325,8 @@ def _print(
     print(f"{network}, {parameters} parameters, on {source['name']}, {results['train']['samples']} samples")
     print(
         f"{spec.loss}, α = {number(spec.label_scale)}, {spec.optimiser} at {number(spec.learning_rate)} "
-        f"({spec.schedule}), {spec.epochs} epochs, {run.steps} steps in {run.seconds:.1f} s on {run.device}, {spec.precision}"
+        f"({spec.schedule}), {spec.epochs} epochs, {run.steps} steps in {run.seconds:.1f} s on {run.device}, "
+        f"{spec.precision}"
     )
     for note in [*source["notes"], *run.notes]:
         print(f"note: {note}")

@@ -104,7 +104,7 @@ def assumption_failures(residuals: WeightAssumptions, limits: Limits, *, residua
     """Which of A1–A3 measured weights break, each with the number and the limit; empty where none.
 
     A1: ν relative to ‖M X‖. A2: δ_l relative to ε². A3: root-mean-square distance of the residual singular values from
-    their common scale, relative to ε; a few directions below ε, which every classifier leaves, do not count for much.
+    ε, relative to ε; a few directions below ε, which every classifier leaves, do not count for much in a wide network.
     """
     found = []
     if not residuals.map_error_relative <= limits.map_error:
@@ -113,14 +113,13 @@ def assumption_failures(residuals: WeightAssumptions, limits: Limits, *, residua
     if not imbalance <= limits.imbalance:
         layer = int(np.nanargmax(residuals.imbalance)) + 1
         found.append(f"A2 (balance): δ_{layer} = {imbalance:.3g} ε², limit {limits.imbalance:.3g} ε²")
-    if not np.isnan(residuals.residual_variance).all():
-        spread = np.sqrt(residuals.residual_variance) / residual_scale
-        if not np.nanmax(spread) <= limits.residual_spread:
-            low, high = residuals.residual_interval
-            found.append(
-                f"A3 (one residual scale): singular values in [{low:.3g}, {high:.3g}], deviation "
-                f"{np.nanmax(spread):.3g} ε, limit {limits.residual_spread:.3g} ε"
-            )
+    distance = residuals.residual_distance(residual_scale) / residual_scale
+    if not np.isnan(distance).all() and not np.nanmax(distance) <= limits.residual_distance:
+        low, high = residuals.residual_interval
+        found.append(
+            f"A3 (one residual scale): singular values in [{low:.3g}, {high:.3g}], {np.nanmax(distance):.3g} ε from ε, "
+            f"limit {limits.residual_distance:.3g} ε"
+        )
     return tuple(found)
 
 
@@ -160,8 +159,9 @@ def compare(
     AGREES means: converged as far as is known; the assumptions measured within their limits; at every layer C_l within
     `limits.compression` and 1 - D_l within `limits.discrimination` plus `limits.discrimination_floor` of the prediction
     for ideal weights; and, where a certificate is given, C_l and D_l inside what the theory guarantees for the weights
-    as they are (T8), which leaves no tolerance to choose. What is not known (convergence, weights) is said in the
-    reasons.
+    as they are (T8), which leaves no tolerance to choose. With a certificate, DISAGREES is said only outside of it;
+    inside, a prediction that is off means that the weights are, and the reason names how. What is not known
+    (convergence, weights) is said in the reasons.
 
     Args:
         predicted: of theory.
@@ -252,6 +252,14 @@ def compare(
     elif failures:
         verdict = Verdict.ASSUMPTION_VIOLATED
         reasons += failures
+    elif certified is not None and (wrong_c.any() or wrong_d.any()) and not undefined.any():
+        # what the theory guarantees for these weights holds: it is the weights that are off the ideal
+        verdict = Verdict.ASSUMPTION_VIOLATED
+        at = int(np.flatnonzero(wrong_c | wrong_d)[-1])
+        reasons.append(
+            f"C and D are where the certificate (T8) has them, so it is the weights that are off the ideal, at layer "
+            f"{common[at]} most by the {certificate.dominant_term[int(np.searchsorted(certificate.layers, common[at]))]}"
+        )
     elif wrong_c.any() or wrong_d.any() or undefined.any():
         verdict = Verdict.DISAGREES
     elif hidden.any():

@@ -22,7 +22,8 @@ class Limits:
         map_error: largest ν relative to ‖M X‖ on the signal directions (A1).
         imbalance: largest δ_l relative to ε², over l = 1…L-1 (A2). Orthogonal initial weights start with up to 1 at the
             classifier, which gradient flow conserves.
-        residual_spread: largest |ε_min/ε - 1|, |ε_max/ε - 1| of the residual singular values but K a layer (A3).
+        residual_distance: largest root-mean-square distance of a layer's residual singular values from ε, relative to
+            ε (A3). K of them end below ε whatever the width, which few others dilute in a narrow network.
 
     Raises:
         InvalidInputError: a limit that is not a number above 0.
@@ -36,7 +37,7 @@ class Limits:
     discrimination_floor: float = 0.005
     map_error: float = 1e-3
     imbalance: float = 1.5
-    residual_spread: float = 0.5
+    residual_distance: float = 0.25
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -107,6 +107,7 @@ def _fetch(
     file: PublishedFile, folder: Path, stream: BinaryIO, report: Progress, timeout: float, attempts: int
 ) -> None:
     """Fill `stream` with the file, or raise what keeps it from being had."""
+    algorithm, _, expected = file.checksum.partition(":")
     troubles = []
     for url in file.urls:
         for _ in range(attempts):
@@ -117,18 +118,18 @@ def _fetch(
                 if isinstance(error, urllib.error.HTTPError) and error.code < 500:
                     break  # it will say the same again
                 continue
-            digest = _digest(stream, file.checksum.partition(":")[0])
-            if f"{file.checksum.partition(':')[0]}:{digest}" == file.checksum:
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, algorithm).hexdigest()
+            if digest == expected:
                 return
-            _empty(stream)
-            troubles.append(f"{url}: checksum {digest}, not {file.checksum.partition(':')[2]}")
+            stream.seek(0)
+            stream.truncate()
+            troubles.append(f"{url}: checksum {digest}, not {expected}")
             if not resumed:
                 break  # the server has another file
     raise InvalidInputError(
         got=f"no {file.name} from the network ({'; '.join(dict.fromkeys(troubles))})",
-        expected=f"a connection to one of the {len(file.urls)} addresses of the file"
-        if len(file.urls) > 1
-        else "a connection to the address of the file",
+        expected=f"a connection to {' or '.join(file.urls)}",
         next_step=f"try again (what has arrived is kept), or get {file.urls[0]} elsewhere and put it in {folder}",
     )
 
@@ -182,16 +183,6 @@ def _reason(error: BaseException) -> str:
         return f"the transfer broke off {error.expected} bytes early"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-
-
-def _digest(stream: BinaryIO, algorithm: str) -> str:
-    stream.seek(0)
-    return hashlib.file_digest(stream, algorithm).hexdigest()
-
-
-def _empty(stream: BinaryIO) -> None:
-    stream.seek(0)
-    stream.truncate()
 
 
 @contextlib.contextmanager

@@ -219,15 +219,16 @@ def tapped(
 def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None = None) -> LayerList:
     """The layers to measure, found by one forward pass over two samples.
 
-    By default they are
+    By default they are what the model itself names in an attribute `block_names`, as those of `pnc.nets` do,
+    and for other models
 
     * blocks: the outermost modules of a class of the model's own that occurs at least twice and has parts
       (residual blocks, transformer layers);
     * outside blocks, one layer for each linear or convolutional module: the last activation that follows it
       before the next one, or the module itself where none does.
 
-    An activation called as a function (`torch.relu`) is no module, so hooks cannot see it: what the linear
-    module returns is measured there.
+    Hooks cannot see an activation that is called as a function (`torch.relu`): what the linear module returns
+    is measured there.
 
     Args:
         model: torch module.
@@ -275,7 +276,8 @@ def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None
             expected="a model made of modules",
             next_step="wrap it, for instance nn.Sequential(model)",
         )
-    chosen = _default(called, modules) if patterns is None else _matching(called, modules, patterns)
+    own = getattr(inner, "block_names", None) if patterns is None else patterns
+    chosen = _default(called, modules) if own is None else _matching(called, modules, own)
     layers = tuple(layer for layer in chosen if layer.name not in reasons)
     skipped = {layer.name: reasons[layer.name] for layer in chosen if layer.name in reasons}
     if patterns is None:

@@ -15,7 +15,7 @@ __all__ = ["BatchLabels", "RunningMoments"]
 
 _FLUSH_SAMPLES = 2048  # float32 deviations are taken from a fixed shift for about this long
 _CORE_ENTRIES = 2**17
-_ACCELERATOR_ENTRIES = 2**25
+_ACCELERATOR_ENTRIES = 2**23
 _ROW_ENTRIES = 2**13  # from here on a row is worth an operation of its own, and needs no gathering
 
 
@@ -122,8 +122,7 @@ class RunningMoments:
         else:
             sums, squares = self._in_chunks(x, labels)
         if not torch.isfinite(squares).all():
-            self._total.merge(self._flushed())
-            self._clear()
+            self._flush()
             # float64 has room for the squares of what float32 can hold; what is not finite is named there
             self._total.update(x, labels.y, name=name, first_sample=first_sample)
             return self
@@ -132,8 +131,7 @@ class RunningMoments:
         self._counts.index_add_(0, labels.present, labels.counts)
         self._since += x.shape[0]
         if self._since >= _FLUSH_SAMPLES:
-            self._total.merge(self._flushed())
-            self._clear()
+            self._flush()
         return self
 
     def _row_by_row(self, x: torch.Tensor, labels: BatchLabels) -> tuple[torch.Tensor, torch.Tensor]:
@@ -175,27 +173,33 @@ class RunningMoments:
         rows = max(1, _ACCELERATOR_ENTRIES // x.shape[1])
         for start in range(0, x.shape[0], rows):
             k = local[start : start + rows]
-            t = x[start : start + rows].to(torch.float64).sub_(self._shifts[labels.present[k]])
+            t = x[start : start + rows].to(torch.float64, copy=True).sub_(self._shifts[labels.present[k]])
             member = (classes[:, None] == k).to(torch.float64)
             sums.addmm_(member, t)
             squares.addmv_(member, torch.linalg.vecdot(t, t))
         return sums, squares
 
-    def _flushed(self) -> ClassMoments:
+    def _flush(self) -> None:
+        """Merge the sums into the total, and start again from its means."""
         n = self._counts.clamp(min=1).to(torch.float64)
-        delta = self._sums / n[:, None]
-        squares = (self._squares - n * torch.linalg.vecdot(delta, delta)).clamp_(min=0)
-        means = delta.add_(self._shifts).mul_((self._counts > 0)[:, None])
-        return ClassMoments.from_state({"counts": self._counts, "means": means, "squares": squares})
-
-    def _clear(self) -> None:
-        self._shifts.copy_(torch.where((self._total.counts > 0)[:, None], self._total.means, self._shifts))
+        delta = self._sums.div_(n[:, None])
+        recent = ClassMoments(classes=n.numel(), dimension=self.dimension, device=n.device)
+        recent.squares = (self._squares - n * torch.linalg.vecdot(delta, delta)).clamp_(min=0)
+        # zero where a class has no samples: its shift may come from a batch that was refused
+        recent.means = delta.add_(self._shifts).masked_fill_((self._counts == 0)[:, None], 0)
+        recent.counts = self._counts
+        self._total.merge(recent)
         self._sums.zero_()
         self._squares.zero_()
-        self._counts.zero_()
+        self._counts = torch.zeros_like(self._counts)
         self._since = 0
+        # zero too for a class without samples; its first row will be the shift
+        self._shifts.copy_(self._total.means)
+        self._known = (self._total.counts > 0).tolist()
 
     @torch.no_grad()
     def moments(self) -> ClassMoments:
-        """The moments of all samples so far."""
-        return ClassMoments.from_state(self._total.state()).merge(self._flushed())
+        """The moments of all samples so far; not a copy."""
+        if self._since:
+            self._flush()
+        return self._total

@@ -10,6 +10,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,9 +18,9 @@ from typing import Any
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.nets.libraries import LIBRARIES
+from pnc.nets.libraries import LIBRARIES, import_library
 
-__all__ = ["load_network"]
+__all__ = ["load_network", "network_maker"]
 
 
 def load_network(name: str, *, input_shape: Sequence[int], classes: int) -> nn.Module:
@@ -46,6 +47,18 @@ def load_network(name: str, *, input_shape: Sequence[int], classes: int) -> nn.M
     Traceback (most recent call last):
     pnc.errors.InvalidInputError: got no Identitty in torch.nn; expected ...; did you mean Identity?
     """
+    return network_maker(name, input_shape=input_shape, classes=classes)()
+
+
+def network_maker(name: str, *, input_shape: Sequence[int], classes: int) -> Callable[[], nn.Module]:
+    """What makes the network of `load_network`, with everything that it needs imported.
+
+    Importing may draw random numbers, and does so only the first time: who wants the same weights from the same
+    seed imports first.
+
+    Raises:
+        InvalidInputError: as `load_network`, as far as it can be told before the network is made.
+    """
     module_name, colon, attribute = name.rpartition(":")
     if not colon or not module_name or not attribute:
         raise InvalidInputError(
@@ -54,7 +67,9 @@ def load_network(name: str, *, input_shape: Sequence[int], classes: int) -> nn.M
             next_step="name the function that makes the network after a colon",
         )
     if module_name in LIBRARIES:
-        return LIBRARIES[module_name](attribute, input_shape=tuple(input_shape), classes=classes)
+        import_library(module_name)
+        make = LIBRARIES[module_name]
+        return partial(make, attribute, input_shape=tuple(input_shape), classes=classes)
     module = _import(module_name)
     made = module
     for part in attribute.split("."):
@@ -66,8 +81,12 @@ def load_network(name: str, *, input_shape: Sequence[int], classes: int) -> nn.M
                 next_step=f"did you mean {near[0]}?" if near else "check the name",
             )
         made = getattr(made, part)
+    return partial(_made, made, name, {"input_shape": tuple(input_shape), "classes": classes})
+
+
+def _made(made: Any, name: str, offered: dict[str, Any]) -> nn.Module:
     if not isinstance(made, nn.Module):
-        made = _call(made, name, {"input_shape": tuple(input_shape), "classes": classes})
+        made = _call(made, name, offered)
     if not isinstance(made, nn.Module):
         raise InvalidInputError(
             got=f"{name}, which gives {type(made).__module__}.{type(made).__qualname__}",

@@ -14,7 +14,7 @@ from pnc.nets.checks import at_least, nearest, whole_shape
 from pnc.nets.deep_linear import deep_linear
 from pnc.nets.hybrid import hybrid
 from pnc.nets.initial import initialise, parse_initial, seeded
-from pnc.nets.load import load_network
+from pnc.nets.load import network_maker
 from pnc.nets.mlp import mlp
 from pnc.nets.network import Body, Network
 from pnc.nets.projection_head import ProjectionHead
@@ -92,13 +92,14 @@ def build(
     projection = at_least("projection", projection, 0)
     if projection_width is not None and not projection:
         raise _without_meaning("projection_width", f"{name} without a projection head", ["projection"])
+    if ":" in name:
+        if given or projection:
+            raise _without_meaning(next(iter(given), "projection"), name, [])
+        make = network_maker(name, input_shape=shape, classes=classes)
+    else:
+        make = partial(_built_in, name, shape, classes, given, projection, projection_width)
     with seeded(seed):
-        if ":" in name:
-            if given or projection:
-                raise _without_meaning(next(iter(given), "projection"), name, [])
-            network = load_network(name, input_shape=shape, classes=classes)
-        else:
-            network = _built_in(name, shape, classes, given, projection, projection_width)
+        network = make()
         initialise(network, initial)
     return network
 

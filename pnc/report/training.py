@@ -151,6 +151,7 @@ def write_training(
         figure.savefig(folder / "curves.png", dpi=150)
         figure.savefig(folder / "curves.svg", metadata=PLAIN_SVG)
         target = folder / "weights.safetensors"
-        save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, target)
+        # `ascontiguousarray` would give single numbers (batch norm's counters) an axis
+        save_file({name: np.asarray(value, order="C") for name, value in weights.items()}, target)
         target.chmod(0o644)  # as readable as the rest of the folder
     return Path(path)

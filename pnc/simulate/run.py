@@ -286,6 +286,9 @@ class PreparedRun:
         elif network.width < problem.dimension:
             projection = residual_projection_of(self.initial, inside, replace(network, width=size)) @ data.basis.T
         measured = measure_linear(self.summary, self._images(trained.y))
+        residuals = measure_weights(weights, inside, replace(network, width=size))
+        if train.coordinates == "reduced" and network.width < problem.dimension:
+            residuals = residuals.without_layer(1)  # its scale is ε on all of R^d, not on the span of the samples
         return Simulation(
             outcome=trained.outcome,
             measured=replace(
@@ -293,7 +296,7 @@ class PreparedRun:
                 provenance=measured.provenance
                 | _provenance(problem, network, train, trained, projection, measured, device=self.device),
             ),
-            residuals=measure_weights(weights, inside, replace(network, width=size)),
+            residuals=residuals,
             weights=weights,
             basis=data.basis,
             inputs=inside,

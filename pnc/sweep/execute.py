@@ -165,7 +165,7 @@ def _processes(workers: int, tasks: dict[int, tuple]) -> Iterator[Results]:
 
         def results() -> Results:
             try:
-                for future in as_completed(futures):
+                for future in as_completed(futures, loop=client.loop):
                     yield futures[future], future.result()
             except BrokenProcessPool:
                 raise PncError(
@@ -220,7 +220,7 @@ def _cluster(address: str, tasks: dict[int, tuple]) -> Iterator[Results]:
         futures = {client.submit(run_batch, *task, pure=False, retries=3): b for b, task in tasks.items()}
 
         def results() -> Results:
-            for future in completed(futures):
+            for future in completed(futures, loop=client.loop):
                 yield futures[future], future.result()
 
         yield results()

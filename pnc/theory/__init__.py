@@ -20,6 +20,7 @@ Numbers are those of the theory note (docs/theory.md).
 | T9 | PyTorch's default weights, first order | `default_weights` |
 | U1, U2 | variance rank and stable rank from compression | `variance_rank`, `stable_rank_bound` |
 | U3, U4 | nearest-centre error | `nearest_centre_error`, `projected_nearest_centre_error` |
+| Y1 | growth of signal directions, C_l(t), D_l(t), the plateau | `dynamics` |
 | Spectrum | eigenvalues and ranks of a layer | `spectrum` |
 | section 6 | what rounding alone may do | `rounding` |
 """
@@ -52,6 +53,14 @@ from pnc.theory.discrimination_bounds import (
     DiscriminationBounds,
     discrimination_bounds,
     explicit_discrimination_bound,
+)
+from pnc.theory.dynamics import (
+    Dynamics,
+    plateau_time,
+    predict_dynamics,
+    signal_growth,
+    time_to_reach,
+    unaligned_growth,
 )
 from pnc.theory.exact_weights import exact_weights, residual_projection_of
 from pnc.theory.gram_law import layer_features, layer_gram
@@ -98,6 +107,7 @@ __all__ = [
     "DataModes",
     "DefaultWeightsRates",
     "DiscriminationBounds",
+    "Dynamics",
     "InputMoments",
     "LayerBounds",
     "LayerStatistics",
@@ -136,7 +146,9 @@ __all__ = [
     "nearest_centre_error_bound",
     "nearest_centre_error_bound_from_curve",
     "orthonormal_spectrum",
+    "plateau_time",
     "predict",
+    "predict_dynamics",
     "predicted_effective_rank",
     "predicted_numerical_rank",
     "predicted_stable_rank",
@@ -147,11 +159,14 @@ __all__ = [
     "sharp_cosine_bound",
     "sharp_cosine_remainder",
     "sharp_ratio_bounds",
+    "signal_growth",
     "signal_modes",
     "smallest_separation_bound",
     "spectral_measures",
     "stable_rank_bound",
     "summarise_weights",
+    "time_to_reach",
+    "unaligned_growth",
     "variance_rank_bound",
     "variance_share_bound",
     "within_scatter",

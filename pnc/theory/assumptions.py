@@ -4,7 +4,7 @@ applicable."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -76,7 +76,8 @@ class WeightAssumptions:
         residual_smallest: (L-1,) smallest residual singular value of W_l on the reachable space, l = 1…L-1;
             NaN where there is none.
         residual_largest: (L-1,) largest.
-        residual_variance: (L-1,) variance of the residual singular values of W_l.
+        residual_mean: (L-1,) mean of the residual singular values of W_l.
+        residual_variance: (L-1,) their variance.
     """
 
     map_error: float
@@ -84,7 +85,20 @@ class WeightAssumptions:
     imbalance: Float[np.ndarray, " H"]
     residual_smallest: Float[np.ndarray, " H"]
     residual_largest: Float[np.ndarray, " H"]
+    residual_mean: Float[np.ndarray, " H"]
     residual_variance: Float[np.ndarray, " H"]
+
+    def residual_distance(self, residual_scale: float) -> Float[np.ndarray, " H"]:
+        """(L-1,) root-mean-square distance of the residual singular values from ε (theory note, A3)."""
+        return np.sqrt(self.residual_variance + (self.residual_mean - residual_scale) ** 2)
+
+    def without_layer(self, layer: int) -> WeightAssumptions:
+        """The same with the residual singular values of W_layer left out (NaN), where they are not what A3 speaks of."""
+        fields = {}
+        for name in ("residual_smallest", "residual_largest", "residual_mean", "residual_variance"):
+            fields[name] = getattr(self, name).copy()
+            fields[name][layer - 1] = np.nan
+        return replace(self, **fields)
 
     @property
     def residual_interval(self) -> tuple[float, float]:
@@ -170,7 +184,7 @@ def measure_weights(
     error = float(np.linalg.norm(modes.left.T @ product - wanted))
     target = float(np.linalg.norm(wanted))
 
-    imbalance, smallest, largest, variance = (np.full(L - 1, np.nan) for _ in range(4))
+    imbalance, smallest, largest, mean, variance = (np.full(L - 1, np.nan) for _ in range(5))
     # the network that the samples see: W_1 on their span. With A2 and A3 asked on all of R^d, a fit on the samples would
     # not imply the law (ledger, T1). But a layer narrower than the input lets a projection of R^d through, whose
     # scale is ε only before it meets the samples.
@@ -183,7 +197,8 @@ def measure_weights(
         image, values, _ = np.linalg.svd(W @ reachable, full_matrices=False)
         residual = values[r:]
         if residual.size:
-            smallest[l], largest[l], variance[l] = residual[-1], residual[0], residual.var()
+            smallest[l], largest[l] = residual[-1], residual[0]
+            mean[l], variance[l] = residual.mean(), residual.var()
         # directions that rounding alone reaches are not reachable
         reachable = image[:, values > max(W.shape) * np.finfo(np.float64).eps * values[0]]
         signal = np.linalg.qr(W @ signal)[0]
@@ -197,6 +212,7 @@ def measure_weights(
         imbalance=imbalance,
         residual_smallest=smallest,
         residual_largest=largest,
+        residual_mean=mean,
         residual_variance=variance,
     )
 

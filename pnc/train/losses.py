@@ -35,4 +35,4 @@ def sample_losses(
     if loss == "cross-entropy":
         return functional.cross_entropy(scaled, labels, reduction="none")
     one_hot = functional.one_hot(labels, outputs.shape[1]).to(outputs.dtype)
-    return (outputs - one_hot / label_scale).square().sum(1)
+    return (scaled - one_hot).square().sum(1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -99,8 +101,7 @@ def train(
     with ExitStack() as stack:
         processes = stack.enter_context(joined_processes(device))
         if device.type == "cuda":
-            if processes.world > 1 and device.index is None:
-                device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
             torch.cuda.set_device(device)
         # what is drawn and set here is nobody else's
         stack.enter_context(torch.random.fork_rng([] if device.type == "cpu" else [device]))
@@ -459,9 +460,11 @@ class _Training:
     # -- checkpoints
 
     def _state(self) -> dict[str, Any]:
+        printed = re.sub(r"0x[0-9a-f]+", "", repr(self.model))  # addresses differ from process to process
         return {
             "spec": self.spec.to_dict(),
             "samples": self.digest,
+            "layers": hashlib.blake2b(printed.encode(), digest_size=16).hexdigest(),
             "threads": torch.get_num_threads(),
             "device": self.device.type,
             "processes": self.processes.world,
@@ -491,18 +494,20 @@ class _Training:
 
     def _restore(self, found: Checkpoint) -> None:
         state, own = found.state, self._state()
+        fit_weights(
+            self.model,
+            {name.removeprefix("model."): t for name, t in found.tensors.items() if name.startswith("model.")},
+            source=f"weights of the checkpoint in {self.folder}",
+        )
         differs = [name for name, value in own["spec"].items() if state["spec"].get(name) != value]
-        if differs or state["samples"] != own["samples"]:
-            listed = [f"{name} {state['spec'].get(name)}, now {own['spec'][name]}" for name in differs]
+        listed = [f"{name} {state['spec'].get(name)}, now {own['spec'][name]}" for name in differs]
+        listed += [f"other {name}" for name in ("samples", "layers") if state[name] != own[name]]
+        if listed:
             raise InvalidInputError(
-                got=f"a checkpoint of another training in {self.folder}: {'; '.join(listed) or 'other samples'}",
+                got=f"a checkpoint of another training in {self.folder}: {'; '.join(listed)}",
                 expected="the same data and options",
                 next_step="resume with the options that it began with, or begin anew with --force",
             )
-        weights = {
-            name.removeprefix("model."): value for name, value in found.tensors.items() if name.startswith("model.")
-        }
-        fit_weights(self.model, weights, source=f"weights of the checkpoint in {self.folder}")
         for name, value in found.tensors.items():
             if not name.startswith("optimiser."):
                 continue

@@ -127,7 +127,10 @@ def as_samples(
         x, y = data.images if hasattr(data, "images") else data.X, data.y
     else:
         x, y = data
-    x = torch.as_tensor(np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x).detach()
+    if isinstance(x, np.ndarray):
+        x = np.ascontiguousarray(x)
+        x = x if x.flags.writeable else x.copy()  # torch knows no array that may not be written to
+    x = torch.as_tensor(x).detach()
     pixels = x.dtype == torch.uint8
     if pixels and x.ndim == 3:
         x = x[:, None]

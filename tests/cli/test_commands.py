@@ -147,10 +147,11 @@ def test_runs_that_do_not_converge_are_inconclusive_with_advice(capsys, tmp_path
     assert "nan" not in printed.out
 
 
-def test_an_impossible_limit_disagrees(capsys):
+def test_an_impossible_limit_blames_the_weights_while_the_certificate_holds(capsys):
     ended = run(capsys, "simulate", *SMALL, "--compression-limit", 1e-9)
-    assert ended.status == 3
-    assert ended.out.splitlines()[-1].startswith("DISAGREES")
+    assert ended.status == 4
+    assert ended.out.splitlines()[-1].startswith("ASSUMPTION_VIOLATED")
+    assert "certificate (T8) has them" in ended.out
     assert "limits: C_l within 1e-07%" in ended.out
 
 

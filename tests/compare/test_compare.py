@@ -16,20 +16,21 @@ from pnc.data import draw
 from pnc.errors import InvalidInputError
 from pnc.measure import measure_features
 from pnc.spec import NetworkSpec, ProblemSpec
-from pnc.theory import WeightAssumptions, bounds, exact_weights, measure_weights, predict
+from pnc.theory import WeightAssumptions, bounds, certify, exact_weights, measure_weights, predict
 from tests.compare.curves import curve
 
 C = np.array([2.0, 0.2, 0.02, 0.002])
 D = np.array([0.9, 0.92, 0.94, 0.96])
 
 
-def residuals(*, error=0.0, imbalance=0.0, variance=0.0):
+def residuals(*, error=0.0, imbalance=0.0, variance=0.0, mean=0.3):
     return WeightAssumptions(
         map_error=error,
         map_error_relative=error,
         imbalance=np.array([0.0, imbalance, 0.0]),
         residual_smallest=np.full(3, 0.3),
         residual_largest=np.full(3, 0.3),
+        residual_mean=np.array([0.3, 0.3, mean]),
         residual_variance=np.array([0.0, 0.0, variance]),
     )
 
@@ -179,7 +180,8 @@ def test_residuals_need_their_scale():
         ({"error": 1.01 * Limits().map_error}, "A1"),
         ({"error": float("nan")}, "A1"),
         ({"imbalance": 1.01 * Limits().imbalance * 0.09}, "A2"),
-        ({"variance": (1.01 * Limits().residual_spread * 0.3) ** 2}, "A3"),
+        ({"variance": (1.01 * Limits().residual_distance * 0.3) ** 2}, "A3"),
+        ({"mean": 0.3 * (1 + 1.01 * Limits().residual_distance)}, "A3"),
     ],
 )
 def test_every_assumption_is_held_to_its_limit(broken, statement):
@@ -193,10 +195,10 @@ def test_assumptions_within_their_limits_are_not_failures():
     fine = residuals(
         error=0.99 * limits.map_error,
         imbalance=0.99 * limits.imbalance * 0.09,
-        variance=(0.99 * limits.residual_spread * 0.3) ** 2,
+        variance=(0.99 * limits.residual_distance * 0.3) ** 2,
     )
     assert assumption_failures(fine, limits, residual_scale=0.3) == ()
-    tight = Limits(map_error=1e-4, imbalance=0.1, residual_spread=0.1)
+    tight = Limits(map_error=1e-4, imbalance=0.1, residual_distance=0.1)
     assert len(assumption_failures(fine, tight, residual_scale=0.3)) == 3
 
 
@@ -308,3 +310,23 @@ def test_a_curve_outside_its_bounds_is_reported():
     outside = replace(law, compression=law.compression * np.array([1, 1, 1, 1.5, 1, 0.5]), provenance={})
     found = compare(law, outside, bounds=limits, converged=True)
     assert found.within_bounds.tolist() == [True, True, True, False, True, False]
+
+
+def test_with_a_certificate_the_weights_are_to_blame_inside_and_the_theory_outside():
+    problem = draw(ProblemSpec(classes=2, samples_per_class=3, seed=1))
+    network = NetworkSpec(depth=3, width=10, residual_scale=0.3)
+    weights = exact_weights(problem, network, seed=0)
+    certificate = certify(weights, problem.X, problem.y)
+    ideal = predict(problem, network)
+    settled = {"certificate": certificate, "converged": True}
+    assert compare(ideal, ideal, **settled).verdict is Verdict.AGREES
+    # a prediction that is off while the measured curve is where the certificate has it
+    off = curve(1.5 * ideal.compression, ideal.discrimination)
+    inside = compare(off, ideal, **settled)
+    assert inside.verdict is Verdict.ASSUMPTION_VIOLATED
+    assert any("certificate (T8)" in reason for reason in inside.reasons)
+    # a measured curve that no weights with this certificate have, whatever the prediction says
+    outside = compare(off, off, **settled)
+    assert outside.verdict is Verdict.DISAGREES
+    assert outside.certified.tolist() == [False, False, False]
+    assert compare(ideal, off, converged=True).verdict is Verdict.DISAGREES

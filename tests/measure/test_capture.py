@@ -46,6 +46,13 @@ def test_transformer_layers_are_blocks():
     assert names(model, torch.zeros(2, 5, 3)) == ["0", "1", "2"]
 
 
+def test_a_model_that_names_its_blocks_is_believed():
+    model = Residual()
+    model.block_names = ("layer1", "fc")
+    assert names(model, IMAGES) == ["layer1", "fc"]
+    assert names(model, IMAGES, ["stem"]) == ["stem"]
+
+
 def test_a_module_called_twice_is_two_layers():
     relu = nn.ReLU()
     model = nn.Sequential(nn.Linear(2, 2), relu, nn.Linear(2, 2), relu)

@@ -137,6 +137,32 @@ def test_values_whose_squares_overflow_single_precision_are_measured():
     assert running.moments().compression() == pytest.approx(0.25, rel=1e-6)
 
 
+def test_a_refused_batch_leaves_nothing_behind():
+    x, y = data(40, dtype=torch.float32)
+    broken = x.clone()
+    broken[0] = torch.nan
+    labels = BatchLabels.of(y, samples=40, classes=3, device="cpu")
+    running = RunningMoments(classes=3, dimension=5)
+    for _ in range(2):
+        with pytest.raises(InvalidInputError, match=r"layer a: sample 100, entry 0 is nan"):
+            running.update(broken, labels, name="layer a", first_sample=100)
+        assert running.moments().samples == 0
+        assert not running.moments().means.any()
+    truth = ClassMoments(classes=3, dimension=5).update(x, y)
+    assert running.update(x, labels).moments().compression() == pytest.approx(truth.compression(), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_three_ways_to_sum_a_batch_agree(dtype):
+    x, y = data(40, dtype=dtype)
+    labels = BatchLabels.of(y, samples=40, classes=3, device="cpu")
+    running = RunningMoments(classes=3, dimension=5).update(x[:40], labels)
+    sums, squares = running._accelerated(x, labels)
+    for other in (running._row_by_row, running._in_chunks):
+        for a, b in zip(other(x, labels), (sums, squares), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5 if dtype == torch.float32 else 1e-13)
+
+
 def test_no_features_are_kept():
     x, y = data(40)
     alive = []
@@ -182,6 +208,15 @@ def test_a_batch_out_of_memory_is_halved_and_no_sample_counted_twice(most, large
     assert [note for note in halved.provenance["notes"] if "out of memory" in note] != []
     assert halved.provenance["nearest_centre_accuracy"] == whole.provenance["nearest_centre_accuracy"]
     assert halved.provenance["samples"] == 60
+
+
+def test_a_bad_sample_of_a_halved_batch_is_named_by_its_place_in_the_data():
+    x, y = data()
+    x[57] = 1e9
+    bad = Returning(lambda z: torch.where(z.abs() > 1e4, torch.nan, z))
+    model = Limited(8, nn.Sequential(*mlp(), bad))
+    with pytest.raises(InvalidInputError, match=r"layer model\.7: sample 57, entry . is nan"):
+        measure_model(model, in_batches(x, y, 30), classes=3, layers=["model.7"])
 
 
 def test_out_of_memory_with_one_sample_is_said():
@@ -338,11 +373,27 @@ class Changing:
         return iter(self.batches if self.reads < 3 else self.batches[:2])
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_accelerator_measures_what_the_cpu_does(dtype):
+    x, y = data(200, shape=(1, 9, 9), dtype=dtype)
+    torch.manual_seed(0)
+    model = Residual().to(dtype)
+    options = {"classes": 3, "fuzziness": True, "spectra": True, "probes": True}
+    here = measure_model(model, in_batches(x, y, 64), **options)
+    there = measure_model(model, in_batches(x, y, 64), device="cuda", **options)
+    assert next(model.parameters()).device.type == "cpu"
+    assert there.provenance["device"].startswith("cuda")
+    # convolutions may round to 10 bits there (TF32)
+    assert_close(there, here, 1e-10 if dtype == torch.float64 else 1e-2)
+
+
 def _share(rank, world, queue):
     torch.set_num_threads(1)
     x, y = data(50)
-    shares = {0: slice(0, 37), 1: slice(37, 50), 2: slice(50, 50)}
-    mine = in_batches(x[shares[rank]], y[shares[rank]], 9) if rank < 2 else []
+    share = (slice(0, 37), slice(37, 37), slice(37, 50))[rank]
+    mine = in_batches(x[share], y[share], 9) if rank != 1 else []
     curve = measure_model(mlp(), mine, classes=3, fuzziness=True, probes=True, spectra=True)
     broken = [(batch_x * (torch.nan if rank else 1), batch_y) for batch_x, batch_y in mine]
     try:

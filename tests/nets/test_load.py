@@ -134,7 +134,7 @@ def test_a_library_that_does_not_go_with_torch(monkeypatch, tmp_path):
     (tmp_path / "timm.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     monkeypatch.delitem(sys.modules, "timm", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(InvalidInputError, match="operator torchvision::nms does not exist.*goes with"):
+    with pytest.raises(InvalidInputError, match=r"operator torchvision::nms does not exist.*goes with"):
         load_network("timm:resnet18", input_shape=(3, 32, 32), classes=10)
 
 
@@ -153,7 +153,7 @@ def test_timm_is_asked_for_channels_and_classes(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", fake)
     network = load_network("timm:tiny", input_shape=(1, 8, 8), classes=4)
     assert network.weight.shape == (4, 1, 1, 1)
-    with pytest.raises(InvalidInputError, match="timm network = 'tinny'; .*did you mean tiny"):
+    with pytest.raises(InvalidInputError, match=r"timm network = 'tinny'; .*did you mean tiny"):
         load_network("timm:tinny", input_shape=(1, 8, 8), classes=4)
     with pytest.raises(InvalidInputError, match=r"timm:stubborn, which cannot be made \(expected 3 channels\)"):
         load_network("timm:stubborn", input_shape=(1, 8, 8), classes=4)
@@ -195,6 +195,7 @@ def tiny_bert(tmp_path_factory):
         num_attention_heads=2,
         intermediate_size=16,
         max_position_embeddings=16,
+        initializer_range=0.5,
     )
     transformers.BertModel(config).save_pretrained(folder)
     return folder

@@ -109,6 +109,9 @@ class Decay:
     def gradient(self, y):
         return self.rates[:, None] * y, torch.zeros(y.shape[0], 1, 1, dtype=y.dtype)
 
+    def take(self, index):
+        return Decay(self.rates[index])
+
     def curvature(self, y, probe, *, iterations):
         return self.rates.abs().clone(), probe
 
@@ -142,6 +145,21 @@ def test_a_step_is_stable_up_to_the_curvature(curvature):
     rates = np.linspace(1e-3, 1, 400) * curvature
     assert np.all(np.abs(decay_factors(rates, 1.0, curvature=curvature)) <= 1)
     assert np.abs(decay_factors([2.5 * curvature + 3], 1.0, curvature=curvature))[0] > 1
+
+
+def test_a_step_longer_than_the_most_stages_can_take_is_cut_and_timed_as_it_was_taken():
+    system = Decay(torch.tensor([1.0, 2.0], dtype=torch.float64))
+    state = flow_start(system, torch.ones(2, 1, dtype=torch.float64))
+    state = replace(
+        state,
+        step=torch.tensor([1e9, 1e-3], dtype=torch.float64),
+        curvature=system.rates.clone(),
+        age=torch.zeros_like(state.age),
+    )
+    after, moved = flow_step(system, state, tolerance=ANY, scale=torch.ones(2))
+    assert bool(moved.all())
+    assert float(after.time[0]) == pytest.approx(0.65 * (1000**2 - 1))
+    assert float(after.time[1]) == 1e-3  # its neighbour's step is its own
 
 
 @pytest.mark.parametrize("stages", [2, 3, 10, 100, 1000])

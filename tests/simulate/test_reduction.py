@@ -58,7 +58,8 @@ SETTINGS = {
     "unequal classes": Setting((2, 4, 9), 20, 40),
     "duplicated samples": Setting((4, 4), 12, 30, duplicated=True),
     "two layers": Setting((4, 4), 12, 30, depth=2),
-    "six layers": Setting((4, 4), 12, 30, depth=6, scale=0.7),
+    "three layers": Setting((4, 4), 12, 30, depth=3),
+    "seven layers": Setting((4, 4), 12, 30, depth=7, scale=0.7),
 }
 
 

@@ -293,6 +293,14 @@ def test_history_runs_from_start_to_end_in_so_many_points(points, engine):
     assert set(history.to_dict()) == {"time", "loss", "compression", "discrimination"}
 
 
+def test_a_long_history_is_thinned_evenly():
+    found = run(engine="descent", learning_rate=0.05, record=10)
+    assert found.steps > 400
+    gaps = np.diff(found.history.time)[:-1]  # the end comes when it comes
+    assert len(gaps) == 8
+    assert gaps.max() <= 2.001 * gaps.min()
+
+
 def test_no_history_unless_asked_for():
     assert run().history is None
 

@@ -70,7 +70,7 @@ def test_an_empty_grid_is_refused(value):
         ("epsilom", "epsilon"),
         ("dept", "depth"),
         ("samples-per-class", "samples_per_class"),
-        ("seedz", "seeds"),
+        ("seedss", "seeds"),
         ("loss_tol", "loss_tolerance"),
         ("wiidths", "width"),
     ],

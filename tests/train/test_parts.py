@@ -21,6 +21,7 @@ from pnc.train import (
     synchronised_batch_norm,
     train,
 )
+from pnc.train.order import step_seed
 from tests.train.cases import clusters, images, measure, network, same_weights, spec
 
 
@@ -121,7 +122,9 @@ def test_crops_and_mirrors_are_those_of_a_loop(seed: int, crop: int, flip: bool,
         rows = slice(rank, n, world)
         out = crop_and_flip(batch[rows], np.random.default_rng(seed), crop=crop, flip=flip, rows=rows)
         parts |= dict(zip(range(rank, n, world), out, strict=True))
+    whole = crop_and_flip(batch, np.random.default_rng(seed), crop=crop, flip=flip, rows=slice(0, n))
     for i in range(n):
+        assert torch.equal(parts[i], whole[i])  # however the batch is shared
         padded = np.pad(batch[i].numpy(), ((0, 0), (crop, crop), (crop, crop)))
         candidates = []
         for dy, dx in itertools.product(range(2 * crop + 1), repeat=2):
@@ -155,6 +158,15 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another() -> None
     train(other, clusters(), spec(seed=2))
     assert same_weights(one, two)
     assert not same_weights(one, other)
+
+
+def test_dropout_draws_anew_at_each_step_and_in_each_process() -> None:
+    masks = []
+    model = network(dropout=0.5)
+    model[3].register_forward_hook(lambda module, inputs, output: masks.append((output == 0) & (inputs[0] > 0)))
+    train(model, clusters(), spec(batch_size=None, optimiser="sgd", learning_rate=1e-9))
+    assert len({mask.numpy().tobytes() for mask in masks}) == len(masks) == 4
+    assert len({step_seed(0, step, rank) for step in range(3) for rank in range(3)}) == 9
 
 
 def test_channels_last_changes_nothing_but_speed() -> None:

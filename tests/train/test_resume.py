@@ -189,6 +189,10 @@ def test_other_options_and_other_data_are_not_resumed(tmp_path: Path) -> None:
         train(network(), clusters(), spec(learning_rate=0.1), checkpoints=tmp_path, resume=True)
     with pytest.raises(InvalidInputError, match="other samples"):
         train(network(), clusters(seed=5), spec(), checkpoints=tmp_path, resume=True)
+    other = network()
+    other[2] = torch.nn.GELU()  # the same weights, another network
+    with pytest.raises(InvalidInputError, match="other layers"):
+        train(other, clusters(), spec(), checkpoints=tmp_path, resume=True)
     with pytest.raises(InvalidInputError, match="resume"):
         train(network(), clusters(), spec(), checkpoints=tmp_path)
     with pytest.raises(InvalidInputError, match=r"of the checkpoint.*missing 2\.weight, 2\.bias"):

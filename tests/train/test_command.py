@@ -1,0 +1,138 @@
+"""`pnc train`, as a user runs it: on the real Fashion-MNIST images and on a problem file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from pnc.cli.main import main
+from pnc.curves import FIELDS
+from pnc.data.fashion_mnist import FASHION_MNIST_FOLDER
+from pnc.nets import build
+from pnc.train import load_weights
+from tests.train.cases import clusters
+
+SMALL = ["--width", "16", "--depth", "4", "--epochs", "3", "--batch-size", "20", "--device", "cpu", "--quiet"]
+
+
+def pnc(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    return int(caught.value.code)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    for name, seed in (("train", 0), ("test", 1)):
+        x, y = clusters(60, seed=seed)
+        np.savez(tmp_path / f"{name}.npz", X=x, y=y)
+    return ["--data", str(tmp_path / "train.npz"), "--test-data", str(tmp_path / "test.npz")]
+
+
+def test_a_run_folder_holds_everything(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    options = [*files, *SMALL, "--epochs", "20", "--measure-every", "10", "--learning-rate", "0.02"]
+    assert pnc("train", "mlp", *options, "--out", out, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["layers"] == [0, 1, 2, 3]
+    assert set(FIELDS) <= result.keys()
+    assert result["splits"]["test"]["samples"] == 60
+    record = json.loads((out / "run.json").read_text())
+    assert record["training"]["spec"]["epochs"] == 20
+    assert record["network"]["name"] == "mlp"
+    rows = table(out / "curves.csv")
+    assert [float(row["compression"]) for row in rows] == result["compression"]
+    assert len(table(out / "history.csv")) == 20
+    trajectory = table(out / "trajectory.csv")
+    assert {(row["epoch"], row["split"]) for row in trajectory} == {
+        (epoch, split) for epoch in ("0", "10", "20") for split in ("train", "test")
+    }
+    assert (out / "curves.png").stat().st_size > 10_000
+    # the weights are those of the network that was measured
+    model = build("mlp", input_shape=(8,), classes=3, width=16, depth=4)
+    load_weights(model, out / "weights.safetensors")
+    model.eval()
+    x, y = clusters(60)
+    with torch.no_grad():
+        right = model(torch.from_numpy(x).float()).argmax(1).numpy() == y
+    assert right.mean() == result["splits"]["train"]["accuracy"]
+    assert not any(path.name.startswith(".run") for path in tmp_path.iterdir())
+
+
+def test_it_is_deterministic_and_resumes_what_was_interrupted(files: list[str], tmp_path: Path) -> None:
+    from pnc.train import train as run_training
+
+    assert pnc("train", "mlp", *files, *SMALL, "--out", tmp_path / "one", "--accuracy-limit", 0) == 0
+
+    class StopError(Exception):
+        pass
+
+    class Halted:
+        def __call__(self, *arguments: object, **options: object) -> object:
+            def stop(progress: object) -> None:
+                raise StopError
+
+            return run_training(*arguments, **{**options, "progress": stop})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pnc.train.train", Halted())
+        patch.setattr("pnc.train.run._SEEN_EVERY", 0.0)
+        arguments = ["train", "mlp", *files, *SMALL, "--out", str(tmp_path / "two"), "--checkpoint-seconds", "0"]
+        with pytest.raises(StopError):
+            main(arguments)
+    assert not (tmp_path / "two").exists()
+    assert pnc(*arguments) == 2  # neither --resume nor --force
+    assert pnc(*arguments, "--resume", "--accuracy-limit", 0) == 0
+    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["training"]["resumed_from"] >= 1
+    for name in ("curves.csv", "curves_test.csv"):
+        assert (tmp_path / "one" / name).read_text() == (tmp_path / "two" / name).read_text()
+
+
+@pytest.mark.skipif(not FASHION_MNIST_FOLDER.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
+def test_real_images_print_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--samples-per-class", "20", "--test-samples-per-class", "10", "--crop", "2", "--flip"]
+    assert pnc("train", "hybrid", *SMALL, "--depth", 5, "--nonlinear", 2, *options, "--accuracy-limit", 0) == 0
+    text = capsys.readouterr().out
+    assert "200 samples" in text
+    assert "test: 100 samples" in text
+    assert "geometric law" in text
+
+
+def test_a_network_that_has_not_learned_is_inconclusive(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert pnc("train", "mlp", *files, *SMALL, "--learning-rate", 1e-9) == 4
+    assert "NOT_CONVERGED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--loss", "hinge"], "loss = 'hinge'"),
+        (["--resume"], "--resume without --out"),
+        (["--milestones", "half"], "milestones"),
+        (["--layers", "no.such"], "no.such"),
+        (["--start-from", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["--samples-per-class", "3"], "only with images"),
+        (["--learning-rate", "1e30", "--optimiser", "sgd"], "training stopped at step"),
+        (["--precision", "float16"], "float16"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line(
+    options: list[str], words: str, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pnc("train", "mlp", *files, *SMALL, "--measure-every", 1, *options) == 2
+    text = capsys.readouterr().err
+    assert words in text
+    assert text.count("\n") == 1
