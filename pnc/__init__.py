@@ -37,7 +37,21 @@ _HOME = {
     "ProblemSpec": "pnc.spec",
     "TrainSpec": "pnc.spec",
 }
-_ROOMS = ("cli", "compare", "curves", "data", "errors", "measure", "report", "simulate", "spec", "theory")
+_ROOMS = (
+    "cli",
+    "compare",
+    "curves",
+    "data",
+    "errors",
+    "measure",
+    "nets",
+    "report",
+    "simulate",
+    "spec",
+    "sweep",
+    "theory",
+    "train",
+)
 
 if TYPE_CHECKING:
     from pnc.curves import LayerCurve

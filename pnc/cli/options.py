@@ -98,8 +98,9 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="FILE|NAME",
-        help="A problem file (.npz or .safetensors with X, y), fashion-mnist, nearly-orthonormal (the default), "
-        "orthonormal, orthonormal-noise or gaussian-clusters.",
+        help="A problem file (.npz or .safetensors with X, y); nearly-orthonormal (the default), orthonormal, "
+        "orthonormal-noise, gaussian-clusters; fashion-mnist, mnist, cifar-10, cifar-100; a folder of images; "
+        "a .csv, .tsv or .jsonl of texts.",
         rich_help_panel=DATA,
     ),
 ]

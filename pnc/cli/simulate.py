@@ -127,6 +127,10 @@ def simulate(
         from pnc.report import check_folder
 
         check_folder(out, force=force)
+
+    from pnc.simulate.device import resolve_device
+
+    resolve_device(device)  # before the data are read
     problem = problem_of(
         data,
         classes=classes,

@@ -165,7 +165,7 @@ def _processes(workers: int, tasks: dict[int, tuple]) -> Iterator[Results]:
 
         def results() -> Results:
             try:
-                for future in as_completed(futures, loop=client.loop):
+                for future in as_completed(futures):
                     yield futures[future], future.result()
             except BrokenProcessPool:
                 raise PncError(

@@ -104,6 +104,12 @@ def test_bounds_on_ranks_contain_the_ranks(shape, rows, share):
     assert value.exact or np.isnan(value.effective_rank())
 
 
+def test_bounds_allow_what_the_sketch_may_have_missed():
+    # (3, 1) is possible for s = (1, 1) with 8 missing in one direction: rank 1 at a share of 0.7
+    sketch = Spectrum(values=np.ones(2), squared_error=8.0, missing=8.0, most=2, centred=False)
+    assert sketch.numerical_rank(0.7) == (1, 2)
+
+
 def test_exact_ranks_are_those_of_the_definitions():
     x = features(3, 80, 12, 0.7, 1.0)
     exact = singular_values(x)
