@@ -56,10 +56,10 @@ def reproduce(
     left.legend(frameon=False, fontsize=7)
     right.legend(frameon=False, fontsize=8)
 
-    plateaus = {}
+    plateaus, white = {}, draw(ProblemSpec(kind="orthonormal"))
     for L in depths:
         found = simulate(
-            problem, NetworkSpec(depth=L, width=width, residual_scale=0.1), TrainSpec(device="cpu", record=400)
+            white, NetworkSpec(depth=L, width=width, residual_scale=0.1), TrainSpec(device="cpu", record=400)
         ).history
         half = float(np.interp(-0.25, -found.loss, found.time))  # half of every signal direction is learned
         times = [plateau_time(np.sqrt(10), depth=L, start=0.1, samples=30, aligned=a) for a in (True, False)]

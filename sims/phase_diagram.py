@@ -65,7 +65,7 @@ def reproduce(
     for depth in data.depth.values.tolist():
         # the step that the engine takes: stable to the end (the data are whitened up to θ)
         rate = samples / (2 * depth * s ** (2 - 2 / depth))
-        lowest, highest = 1e-4, 0.9 * (s / 2) ** (1 / depth)
+        lowest, highest = 5e-3, 0.9 * (s / 2) ** (1 / depth)
         for _ in range(40):
             middle = math.sqrt(lowest * highest)
             late = plateau_time(s, depth=depth, start=middle, samples=samples, aligned=False) / rate > steps

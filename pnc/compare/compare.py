@@ -257,8 +257,8 @@ def compare(
         verdict = Verdict.ASSUMPTION_VIOLATED
         at = int(np.flatnonzero(wrong_c | wrong_d)[-1])
         reasons.append(
-            f"C and D are where the certificate (T8) has them, so it is the weights that are off the ideal, at layer "
-            f"{common[at]} most by the {certificate.dominant_term[int(np.searchsorted(certificate.layers, common[at]))]}"
+            "C and D are where the certificate (T8) has them, so it is the weights that are off the ideal, at layer "
+            f"{common[at]} most by the {certificate.dominant_term[certificate.layers.tolist().index(common[at])]}"
         )
     elif wrong_c.any() or wrong_d.any() or undefined.any():
         verdict = Verdict.DISAGREES

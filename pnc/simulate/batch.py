@@ -16,8 +16,8 @@ from pnc.spec import NetworkSpec, TrainSpec
 
 __all__ = ["simulate_batch"]
 
-# of the weights that advance together: the few copies that an integrator keeps should fit a core's cache, or fill a GPU
-_STACKED_BYTES = {"cpu": 1 << 20, "cuda": 1 << 28}
+# of the weights that advance together: a core's cache holds little more, a GPU is filled
+_STACKED_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
 
 
 def simulate_batch(

@@ -29,7 +29,7 @@ __all__ = ["FORMAT", "Plan", "Run", "make_plan"]
 FORMAT = 1
 """Version of what is hashed and written; results of another version are refused."""
 
-_RUNS_A_BATCH = 32
+_RUNS_A_BATCH = 64
 _USUAL_EPSILON = 0.3  # the paper's
 _COPIES = 16  # of the weights: what the integrator keeps, twice
 _OVERHEAD = 0.035  # seconds: drawing, measuring, certificate
@@ -106,7 +106,7 @@ class Plan:
         """About what a process needs to compute a batch, beside Python and its libraries."""
         rank, width, depth, classes = self.shapes[batch]
         weights = 8 * (width * rank + (depth - 2) * width**2 + classes * width)
-        stacked = min(len(self.batches[batch]), max(1, (1 << 20) // weights))
+        stacked = min(len(self.batches[batch]), max(1, (1 << 22) // weights))
         runs = [self.runs[i] for i in self.batches[batch]]
         # every run holds its data, its initial weights and its result
         held = sum(8 * 3 * r.problem.samples * r.problem.dimension for r in runs if r.problem)

@@ -93,7 +93,7 @@ class WeightAssumptions:
         return np.sqrt(self.residual_variance + (self.residual_mean - residual_scale) ** 2)
 
     def without_layer(self, layer: int) -> WeightAssumptions:
-        """The same with the residual singular values of W_layer left out (NaN), where they are not what A3 speaks of."""
+        """The same without the residual singular values of W_layer (NaN), where they are not what A3 speaks of."""
         fields = {}
         for name in ("residual_smallest", "residual_largest", "residual_mean", "residual_variance"):
             fields[name] = getattr(self, name).copy()
@@ -185,8 +185,8 @@ def measure_weights(
     target = float(np.linalg.norm(wanted))
 
     imbalance, smallest, largest, mean, variance = (np.full(L - 1, np.nan) for _ in range(5))
-    # the network that the samples see: W_1 on their span. With A2 and A3 asked on all of R^d, a fit on the samples would
-    # not imply the law (ledger, T1). But a layer narrower than the input lets a projection of R^d through, whose
+    # the network that the samples see: W_1 on their span. With A2 and A3 asked on all of R^d, a fit on the samples
+    # would not imply the law (ledger, T1). But a layer narrower than the input lets a projection of R^d through, whose
     # scale is ε only before it meets the samples.
     signal = modes.right
     if min(W.shape[0] for W in weights[:-1]) >= data.dimension:

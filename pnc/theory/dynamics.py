@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.integrate
-import scipy.special
 from jaxtyping import Float
 
 from pnc.data.problem import Problem
@@ -69,6 +67,8 @@ def time_to_reach(share: float, value: float, *, depth: int, start: float, sampl
     >>> bool(np.isclose(t, 8 / (4 * 2.0) * np.log(2.0 / 0.1**2 - 1)))  # the logistic curve
     True
     """
+    import scipy.special  # keeps `import pnc` light
+
     begun = start**depth / value
     if not begun <= share < 1:
         raise InvalidInputError(
@@ -83,6 +83,8 @@ def time_to_reach(share: float, value: float, *, depth: int, start: float, sampl
 
 def _primitive(x: np.ndarray, depth: int) -> np.ndarray:
     """F of `time_to_reach` at `w = 1/(1 + e^-x)`."""
+    import scipy.special  # keeps `import pnc` light
+
     if depth == 2:
         return x
     a = 2 / depth - 1
@@ -121,6 +123,8 @@ def signal_growth(
     >>> bool(np.isclose(σ[0], 0.1)), bool(np.isclose(σ[2], 2.0 ** (1 / 3)))
     (True, True)
     """
+    import scipy.special  # keeps `import pnc` light
+
     times, values = _checked(times), np.asarray(values, dtype=np.float64)
     scales = np.ones(values.shape) if input_scales is None else np.asarray(input_scales, dtype=np.float64)
     grown = np.empty((times.size, values.size))
@@ -224,6 +228,8 @@ def _checked(times: np.ndarray) -> Float[np.ndarray, " T"]:
 
 def _solve(slope, initial: np.ndarray, times: np.ndarray) -> Float[np.ndarray, "T n"]:
     """An initial-value problem at increasing or unordered times from 0, to about ten digits."""
+    import scipy.integrate  # keeps `import pnc` light
+
     wanted, back = np.unique(times, return_inverse=True)
     if wanted[-1] == 0:
         return np.tile(initial, (times.size, 1))
@@ -258,6 +264,8 @@ def plateau_time(
     >>> bool(np.isclose(t, 30 / (2 * np.sqrt(10) * 3 * 0.01**3), rtol=1e-3))
     True
     """
+    import scipy.integrate  # keeps `import pnc` light
+
     common = {"depth": depth, "start": start, "samples": samples}
     reference = time_to_reach(max(0.5, (1 + start**depth / value) / 2), value, input_scale=input_scale, **common)
     if aligned:
@@ -268,16 +276,17 @@ def plateau_time(
         return float((row @ np.linalg.multi_dot([*hidden[::-1], np.array([1.0, 0.0])]))) - value / 2
 
     half.terminal = True
-    rate = 2 * input_scale / samples
+    # time in units of the aligned plateau: the answer is a number between 1 and 2, however long that is
+    unit = 2 * input_scale / samples * reference
     found = scipy.integrate.solve_ivp(
-        lambda _, y: _plane_flow(y, value, depth),
-        (0.0, 100 * rate * reference + 100),
+        lambda _, y: unit * _plane_flow(y, value, depth),
+        (0.0, 100.0 + 100.0 / unit),
         _plane_start(depth, start),
         method="LSODA",
         events=half,
         **_ACCURACY,
     )
-    return float(found.t_events[0][0] / rate)
+    return float(found.t_events[0][0]) * reference
 
 
 def predict_dynamics(

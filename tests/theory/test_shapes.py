@@ -68,7 +68,18 @@ def arguments(problem, network):
         "variance_share_bound": (0.1,),
         "within_scatter": (statistics,),
     }
+    times = np.linspace(0, 5, 4)
+    special |= {
+        "plateau_time": (2.0,),
+        "predict_dynamics": (problem, network, times),
+        "signal_growth": (times, np.array([2.0, 1.0])),
+        "time_to_reach": (0.5, 2.0),
+        "unaligned_growth": (times, np.array([2.0, 1.0])),
+    }
     return lambda name: special.get(name, (problem, network))
+
+
+GROWTH = {"depth": 3, "start": 0.1, "samples": 6}  # keywords of the scalar dynamics
 
 
 OWN = [
@@ -92,7 +103,8 @@ CALLS = [
 def test_arguments_and_results_have_the_stated_shapes(name, kind):
     problem, network = setting(kind)
     function = getattr(pnc.theory, name)
-    result = jaxtyped(typechecker=beartype)(function)(*arguments(problem, network)(name))
+    keywords = GROWTH if {*GROWTH} <= {*inspect.signature(function).parameters} else {}
+    result = jaxtyped(typechecker=beartype)(function)(*arguments(problem, network)(name), **keywords)
     if type(result).__module__.startswith("pnc.theory"):  # a record: built again, each field is checked
         checked = jaxtyped(typechecker=beartype)(type(result))
         checked(**{field: getattr(result, field) for field in type(result).__dataclass_fields__})
