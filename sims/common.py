@@ -23,9 +23,7 @@ __all__ = ["Scale", "command", "new_figure", "save", "sweep"]
 Scale = Literal["smoke", "paper", "full"]
 
 
-def sweep(
-    spec: Mapping[str, Any], folder: Path, *, workers: int | None = None, quiet: bool = False
-) -> xarray.Dataset:
+def sweep(spec: Mapping[str, Any], folder: Path, *, workers: int | None = None, quiet: bool = False) -> xarray.Dataset:
     """Plan and carry out a sweep; what is finished in the folder is kept."""
     plan = make_plan(read_sweep(spec), device="cpu")
     if not quiet:

@@ -2,18 +2,18 @@
 
     python -m sims.default_weights --scale paper
 
-Square networks (input dimension = width) trained by gradient flow from `nn.Linear`'s own initial weights. T9's first answer
-is `C_{l+1}/C_l ≈ 1/(3 n^{1/L})`: the within-class scatter falls by 1/3 a layer, the between-class scatter grows by n^{1/L}.
-What the runs show (the summary has the numbers):
+Square networks (input dimension = width) trained by gradient flow from `nn.Linear`'s own initial weights. T9's first
+answer is `C_{l+1}/C_l ≈ 1/(3 n^{1/L})`: the within-class scatter falls by 1/3 a layer, the between-class scatter grows
+by n^{1/L}. What the runs show (the summary has the numbers):
 
-* The within-class half of it is right: 3 × the ratio tends to 1 at every layer as the width grows, within the scatter of one
-  draw of the weights. No correction in depth or n is needed.
-* The between-class half is not uniform. The first layer gives less than n^{1/L} (0.89 of it at L = 6), every later one more
-  (1.06 to 1.12), so C falls by less than predicted at first and by more from then on, by about a tenth; and this
+* The within-class half of it is right: 3 × the ratio tends to 1 at every layer as the width grows, within the scatter
+  of one draw of the weights. No correction in depth or n is needed.
+* The between-class half is not uniform. The first layer gives less than n^{1/L} (0.89 of it at L = 6), every later one
+  more (1.06 to 1.12), so C falls by less than predicted at first and by more from then on, by about a tenth; and this
   does not go away with width. The product over the layers errs less than its factors.
 * The sign of it follows from T7: up to the imbalance of the initial weights, which is zero on average in square
-  layers, the between-class traces are moments of W_1ᵀW_1, so that their ratios cannot fall with depth; equal ratios n^{1/L}
-  would need signal directions that are singular directions from the start, which random weights do not have.
+  layers, the between-class traces are moments of W_1ᵀW_1, so that their ratios cannot fall with depth; equal ratios
+  n^{1/L} would need signal directions that are singular directions from the start, which random weights do not have.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ from sims.common import Scale, command, new_figure, save, sweep
 __all__ = ["reproduce"]
 
 
-def reproduce(
-    out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False
-) -> dict[str, Any]:
+def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
     """Measured ratios of C_l, tr Σ_W and tr Σ_B from layer to layer, over those of T9's first answer."""
     widths, depths, sizes, seeds = {
         "smoke": ([60, 120], [3, 4], [10], 2),

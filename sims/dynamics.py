@@ -2,8 +2,9 @@
 
     python -m sims.dynamics --scale paper
 
-Nearly orthonormal data (θ = 0.5), gradient flow of a wide deep linear network from orthogonal initial weights, against two predictions without free parameters:
-balanced, aligned weights (the classical answer), and the unaligned weights of a wide network as they are (theory note, Y1).
+Nearly orthonormal data (θ = 0.5), gradient flow of a wide deep linear network from orthogonal initial weights, against
+two predictions without free parameters: balanced, aligned weights (the classical answer), and the unaligned weights of
+a wide network as they are (theory note, Y1).
 """
 
 from __future__ import annotations
@@ -25,9 +26,7 @@ __all__ = ["reproduce"]
 _COLOURS = ("#5d6d7e", "#1f4e79", "#2e86ab", "#27632a", "#b9770e", "#c0392b", "#7d3c98", "#444444")
 
 
-def reproduce(
-    out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False
-) -> dict[str, Any]:
+def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
     """Curves of one run along training, and plateau times of several depths."""
     depth, width, points = {"smoke": (4, 300, 60), "paper": (5, 3000, 300), "full": (6, 30_000, 600)}[scale]
     depths = {"smoke": (3, 4), "paper": (2, 3, 4, 5, 6), "full": (2, 3, 4, 5, 6, 7, 8)}[scale]

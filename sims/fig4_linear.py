@@ -2,9 +2,9 @@
 
     python -m sims.fig4_linear --scale paper
 
-N = 30 samples of K = 3 classes in d = 50 dimensions, orthonormal columns plus noise of Frobenius norm 1; L = 6, width 50,
-orthogonal initial weights with ε = 0.3, full-batch descent to a loss below 1e-11. `smoke`: 2 seeds. `paper`: 10. `full`: also
-ε = 0.1 and 0.5, and gradient flow beside descent.
+N = 30 samples of K = 3 classes in d = 50 dimensions, orthonormal columns plus noise of Frobenius norm 1; L = 6, width
+50, orthogonal initial weights with ε = 0.3, full-batch descent to a loss below 1e-11. `smoke`: 2 seeds. `paper`: 10.
+`full`: also ε = 0.1 and 0.5, and gradient flow beside descent.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from sims.common import Scale, command, new_figure, save, sweep
 __all__ = ["reproduce"]
 
 
-def reproduce(
-    out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False
-) -> dict[str, Any]:
-    """C_l and D_l of every layer: mean and standard deviation over seeds, and the prediction without free parameters."""
+def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
+    """C_l and D_l of every layer: mean and standard deviation over seeds, and the prediction without free
+    parameters."""
     spec = {
         "depth": 6,
         "width": 50,

@@ -2,10 +2,10 @@
 
     python -m sims.fig6_assumptions --scale paper
 
-N = 30 samples of K = 3 classes in d = 50 dimensions, orthonormal columns plus noise of Frobenius norm 1; orthogonal initial
-weights, ε = 0.1; trained to a loss below 1e-10. `paper`: the runs that are plotted, L = 2…5 at width 400 and widths
-200…700 at L = 5, 10 seeds each (100 points; the ten runs at L = 5, width 400 belong to both rows and are made once).
-`full`: all 360 of the paper's script, L = 2…7 and widths 200…700.
+N = 30 samples of K = 3 classes in d = 50 dimensions, orthonormal columns plus noise of Frobenius norm 1; orthogonal
+initial weights, ε = 0.1; trained to a loss below 1e-10. `paper`: the runs that are plotted, L = 2…5 at width 400 and
+widths 200…700 at L = 5, 10 seeds each (100 points; the ten runs at L = 5, width 400 belong to both rows and are made
+once). `full`: all 360 of the paper's script, L = 2…7 and widths 200…700.
 
 The three checks are the paper's own, on full matrices: (i) ‖W_{L:1} - Y(XᵀX)⁻¹Xᵀ‖_F, (ii) the mean over l of
 ‖W_{l+1}ᵀW_{l+1} - W_lW_lᵀ‖_F/‖W_l‖_F, (iii) the variance of σ_i(W_l), K+1 ≤ i ≤ d-K, over l.
@@ -36,9 +36,7 @@ _GRIDS: dict[str, list[dict[str, Any]]] = {
 _TOLERANCE = 9e-11
 
 
-def reproduce(
-    out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False
-) -> dict[str, Any]:
+def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
     """Run the sweep and draw the checks against depth (at one width) and against width (at one depth)."""
     spec = {
         "grid": _GRIDS[scale],
@@ -87,8 +85,7 @@ def reproduce(
         "largest_loss": float(dataset.loss.max()),
         **{
             f"{name}_by_{axis}": {
-                int(v): float(values.sel({axis: v}).mean())
-                for v in values.dropna(axis, how="all")[axis].values
+                int(v): float(values.sel({axis: v}).mean()) for v in values.dropna(axis, how="all")[axis].values
             }
             for name, check in checks.items()
             for axis, values in (("depth", check.sel(width=width)), ("width", check.sel(depth=depth)))

@@ -2,10 +2,10 @@
 
     python -m sims.phase_diagram --scale paper
 
-Descent at a stable step with a budget of steps, as in practice: deep networks with small ε end on the initial plateau, whose
-length Y1 predicts; shallow ones with large ε hide the signal (ε^L above the singular values of M). Between them lies
-the region where C_l follows T2 within 10 %. The curve is the budget, from Y1 for unaligned initial weights, with no constant
-fitted.
+Descent at a stable step with a budget of steps, as in practice: deep networks with small ε end on the initial plateau,
+whose length Y1 predicts; shallow ones with large ε hide the signal (ε^L above the singular values of M). Between them
+lies the region where C_l follows T2 within 10 %. The curve is the budget, from Y1 for unaligned initial weights, with
+no constant fitted.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ _PHASES = {
 }
 
 
-def reproduce(
-    out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False
-) -> dict[str, Any]:
+def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
     """One cell a depth and ε, coloured by what became of its run; Y1's boundary over it."""
     depths, epsilons, seeds, steps = {
         "smoke": ("2:5", "0.1,0.3,0.6", 1, 2_000),
@@ -94,9 +92,13 @@ def reproduce(
     present = sorted(set(codes.ravel().tolist()))
     panel.legend(
         handles=[Patch(color=_PHASES[names[c]][1], label=_PHASES[names[c]][0]) for c in present],
-        loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8,
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        frameon=False,
+        fontsize=8,
     )
-    # how often Y1 says rightly whether a cell is on the plateau: cells that are not hidden, one step of the grid from the line
+    # how often Y1 says rightly whether a cell is on the plateau: cells that are not hidden, one step of the grid from
+    # the line
     right = total = 0
     for depth in data.depth.values.tolist():
         for epsilon in data.epsilon.values.tolist():

@@ -3,8 +3,9 @@
     python -m sims.timing_sweep
 
 30 samples, 3 classes, L = 5, width 700, float64. The reference is what anyone would write first: full-batch loss on an
-`nn.Sequential` of linear layers, `backward()`, `SGD.step()`. Both run in one process, in turns, with torch set to the same
-number of threads; matrices of 33 × 33 are multiplied by one of them only, so that more threads help the reference alone.
+`nn.Sequential` of linear layers, `backward()`, `SGD.step()`. Both run in one process, in turns, with torch set to the
+same number of threads; matrices of 33 × 33 are multiplied by one of them only, so that more threads help the reference
+alone.
 """
 
 from __future__ import annotations
@@ -55,14 +56,17 @@ def _descents(steps: int, runs: int) -> list[tuple[Any, Any, Any]]:
         (
             draw(ProblemSpec(classes=3, samples_per_class=10, kind="orthonormal-noise", seed=seed)),
             network,
-            TrainSpec(engine="descent", learning_rate=RATE, steps=steps, loss_tolerance=1e-300, seed=seed, device="cpu"),
+            TrainSpec(
+                engine="descent", learning_rate=RATE, steps=steps, loss_tolerance=1e-300, seed=seed, device="cpu"
+            ),
         )
         for seed in range(runs)
     ]
 
 
 def rows(threads: int, *, batch: int = 64, repeats: int = 3) -> list[dict[str, Any]]:
-    """Steps a second of plain autograd, one run alone, and a batch in aggregate; ratios to the first, medians of repeats.
+    """Steps a second of plain autograd, one run alone, and a batch in aggregate; ratios to the first, medians of
+    repeats.
 
     Training alone is timed: neither drawing the data nor measuring the layers, which a plain run does not do either.
     """
@@ -84,7 +88,12 @@ def rows(threads: int, *, batch: int = 64, repeats: int = 3) -> list[dict[str, A
         torch.set_num_threads(before)
     rates = {name: sorted(values[1:])[len(values[1:]) // 2] for name, values in found.items()}
     return [
-        {"descent, L = 5, width 700": name, "threads": threads, "steps/s": rate, "ratio": rate / rates["plain autograd"]}
+        {
+            "descent, L = 5, width 700": name,
+            "threads": threads,
+            "steps/s": rate,
+            "ratio": rate / rates["plain autograd"],
+        }
         for name, rate in rates.items()
     ]
 

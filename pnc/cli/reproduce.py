@@ -6,7 +6,7 @@ import ast
 import difflib
 import importlib.util
 import pkgutil
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from pnc.errors import InvalidInputError, PncError
 __all__ = ["reproduce"]
 
 
-class Scale(str, Enum):
+class Scale(StrEnum):
     """How much of an experiment to run."""
 
     smoke = "smoke"
@@ -28,7 +28,9 @@ class Scale(str, Enum):
 
 def reproduce(
     name: Annotated[str | None, typer.Argument(help="Such as fig6; without it, all of them are listed.")] = None,
-    scale: Annotated[Scale, typer.Option("--scale", help="smoke: seconds; paper: as published; full: all of it.")] = Scale.paper,
+    scale: Annotated[
+        Scale, typer.Option("--scale", help="smoke: seconds; paper: as published; full: all of it.")
+    ] = Scale.paper,
     out: Annotated[Path | None, typer.Option("--out", help="Folder; default ./reproduce/NAME-SCALE.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default one a core.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,

@@ -49,8 +49,12 @@ def sweep(
     ] = None,
     dimension: Annotated[str | None, _axis("--dimension", "d; default ⌈5N/3⌉.", DATA)] = None,
     theta: Annotated[str | None, _axis("--theta", "θ of nearly orthonormal data; default 0.2.", DATA)] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", help="How many seeds; default 1.", rich_help_panel=_SWEEP)] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="The first of them; default 0.", rich_help_panel=_SWEEP)] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="How many seeds; default 1.", rich_help_panel=_SWEEP)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="The first of them; default 0.", rich_help_panel=_SWEEP)
+    ] = None,
     data: DataOption = None,
     data_dir: DataDirOption = None,
     components: ComponentsOption = None,

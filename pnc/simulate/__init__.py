@@ -19,4 +19,14 @@ from pnc.simulate.outcome import Outcome
 from pnc.simulate.run import Simulation, initial_weights, simulate
 from pnc.simulate.train import Progress
 
-__all__ = ["FullChecks", "History", "Outcome", "Progress", "Simulation", "full_checks", "initial_weights", "simulate", "simulate_batch"]
+__all__ = [
+    "FullChecks",
+    "History",
+    "Outcome",
+    "Progress",
+    "Simulation",
+    "full_checks",
+    "initial_weights",
+    "simulate",
+    "simulate_batch",
+]

@@ -185,9 +185,7 @@ def flow_step(
     order = sorted(range(len(counts)), key=lambda run: -counts[run])
     if counts[order[-1]] < counts[order[0]]:
         index = torch.tensor(order, device=h.device)
-        ends = _stages(
-            networks.take(index), state.y[index], initial[index], h[index], [counts[run] for run in order]
-        )
+        ends = _stages(networks.take(index), state.y[index], initial[index], h[index], [counts[run] for run in order])
         now = torch.empty_like(ends)
         now[index] = ends
     else:

@@ -1,10 +1,10 @@
 """The assumptions on the full matrices, as the paper checks them, without ever forming a full hidden matrix.
 
-A1–A3 ask for what is reachable from the data. The paper's own checks take whole matrices: ‖W_{L:1} - M‖_F on every input,
-imbalance on every hidden direction, singular values by their place in the list. What the exact reduction (Y2) leaves out
-of them is known: outside the reduced coordinates a hidden matrix is still ε times an isometry, and W_1 is ε times one on
-the complement of the data. Only how that complement meets the classifier's rows is random; it comes from the same draw as
-in full coordinates.
+A1–A3 ask for what is reachable from the data. The paper's own checks take whole matrices: ‖W_{L:1} - M‖_F on every
+input, imbalance on every hidden direction, singular values by their place in the list. What the exact reduction (Y2)
+leaves out of them is known: outside the reduced coordinates a hidden matrix is still ε times an isometry, and W_1 is ε
+times one on the complement of the data. Only how that complement meets the classifier's rows is random; it comes from
+the same draw as in full coordinates.
 """
 
 from __future__ import annotations

@@ -116,9 +116,7 @@ def reduced_orthogonal_weights(
     return [network.residual_scale * w for w in [*weights, rows]]
 
 
-def full_orthogonal_weights(
-    data: EconomicalData, network: NetworkSpec, *, seed: int
-) -> list[Float[np.ndarray, "_ _"]]:
+def full_orthogonal_weights(data: EconomicalData, network: NetworkSpec, *, seed: int) -> list[Float[np.ndarray, "_ _"]]:
     """The same draw as `reduced_orthogonal_weights` with every weight matrix written out.
 
     Shapes: W_1 (d_h, d), hidden (d_h, d_h), W_L (K, d_h).
@@ -143,9 +141,7 @@ def _frame_off(image: Float[np.ndarray, "width m"], columns: Float[np.ndarray, "
     return scipy.linalg.qr(columns, mode="economic", check_finite=False)[0]
 
 
-def classifier_overlap(
-    data: EconomicalData, network: NetworkSpec, *, seed: int
-) -> Float[np.ndarray, "p off"]:
+def classifier_overlap(data: EconomicalData, network: NetworkSpec, *, seed: int) -> Float[np.ndarray, "p off"]:
     """How inputs off the data's span enter the reduced coordinates of a network no narrower than its inputs.
 
     The (p, d - m) product of the frame of the classifier's rows outside the image of the span, and the image, under

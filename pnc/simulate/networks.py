@@ -34,9 +34,7 @@ class Networks:
 
     def take(self, index: Int[Tensor, " b"] | slice) -> Networks:
         """The networks of some runs of the batch, in the order of `index`."""
-        return replace(
-            self, factor=self.factor[index], target=self.target[index], samples=self.samples[index]
-        )
+        return replace(self, factor=self.factor[index], target=self.target[index], samples=self.samples[index])
 
     def join(self, weights: Sequence[Float[Tensor, "B _ _"]]) -> Float[Tensor, "B P"]:
         """Weight matrices as one row a run."""

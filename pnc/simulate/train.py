@@ -357,9 +357,7 @@ class _Stack:
             run.flow_time += steps * run.rate
         return y
 
-    def _look(
-        self, run: _Descending, loss: float, error: Float[Tensor, "K m"], *, adapt: bool
-    ) -> Outcome | None:
+    def _look(self, run: _Descending, loss: float, error: Float[Tensor, "K m"], *, adapt: bool) -> Outcome | None:
         """What the loss says about a run: its outcome, or `None` where it goes on."""
         if not loss < _BLOWN_UP:
             return Outcome.DIVERGED

@@ -35,16 +35,12 @@ def make_dataset(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> xarray
     import xarray
 
     axes = [*plan.axes, "seed"]
-    values = {
-        name: sorted({run.coordinates[name] for run in plan.runs if name in run.coordinates}) for name in axes
-    }
+    values = {name: sorted({run.coordinates[name] for run in plan.runs if name in run.coordinates}) for name in axes}
     shape = tuple(len(values[name]) for name in axes)
     depth = max(run.network.depth for run in plan.runs)
     layers = {name: np.full((*shape, depth), np.nan) for name in LAYER_FIELDS}
     scalars = {name: np.full(shape, np.nan) for name in SCALAR_FIELDS}
-    longest = {
-        name: max(1, *(len(records[run.hash].get(name, "")) for run in plan.runs)) for name in TEXT_FIELDS
-    }
+    longest = {name: max(1, *(len(records[run.hash].get(name, "")) for run in plan.runs)) for name in TEXT_FIELDS}
     texts = {name: np.full(shape, "", dtype=f"<U{longest[name]}") for name in TEXT_FIELDS}
     for run in plan.runs:
         record = records[run.hash]

@@ -71,8 +71,8 @@ def run_sweep(
 ) -> xarray.Dataset:
     """Carry out what is left of a plan and write `results.nc` and `results.csv`.
 
-    A batch counts once its file is written; killed at any moment, the same call goes on from there and ends with the same
-    numbers, because batches do not depend on what is finished.
+    A batch counts once its file is written; killed at any moment, the same call goes on from there and ends with the
+    same numbers, because batches do not depend on what is finished.
 
     Args:
         plan: what to run.
@@ -137,9 +137,7 @@ Results = Iterator[tuple[int, list[dict[str, Any]]]]
 
 
 @contextmanager
-def _backend(
-    plan: Plan, left: dict[int, list[int]], *, workers: int, scheduler: str | None
-) -> Iterator[Results]:
+def _backend(plan: Plan, left: dict[int, list[int]], *, workers: int, scheduler: str | None) -> Iterator[Results]:
     # the longest first, so that none of them is what everyone waits for in the end
     order = sorted(left, key=lambda b: (-plan.batch_seconds(b), b))
     tasks = {b: ([plan.runs[i] for i in left[b]], plan.problem) for b in order}

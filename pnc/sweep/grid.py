@@ -228,7 +228,9 @@ def read_sweep(source: str | Path | Mapping[str, Any] | None = None, **options: 
         isinstance(tables, list) and tables and all(isinstance(table, Mapping) for table in tables)
     ):
         raise InvalidInputError(
-            got=f"grid = {tables!r}", expected="tables [[grid]], at least one", next_step="write [[grid]] above its keys"
+            got=f"grid = {tables!r}",
+            expected="tables [[grid]], at least one",
+            next_step="write [[grid]] above its keys",
         )
     stated |= {name: value for name, value in options.items() if value is not None}
     known = [*AXES, *(f.name for f in fields(SweepSettings))]

@@ -1,11 +1,12 @@
 """The plan of a sweep: every run with the hash of its spec, and the batches in which they advance together.
 
-The plan follows from the sweep alone: neither what is finished already nor how many workers there are changes it, so that
-an interrupted sweep ends with the numbers it would have had.
+The plan follows from the sweep alone: neither what is finished already nor how many workers there are changes it, so
+that an interrupted sweep ends with the numbers it would have had.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -155,10 +156,8 @@ class Plan:
 def _available_memory() -> int:
     """Bytes of memory that this machine or its control group grants."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    try:
+    with contextlib.suppress(OSError, ValueError):  # another system, or no limit
         limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    except (OSError, ValueError):  # another system, or no limit
-        pass
     return min(limits)
 
 
@@ -240,9 +239,7 @@ def _run(sweep: Sweep, point: dict[str, float], seed: int, digest: str, device: 
 
 def _shape(run: Run, problem: Problem | None) -> tuple[int, int, int, int]:
     """(Inputs' rank, width, depth, classes) in the coordinates of the run; of generic inputs where they are drawn."""
-    samples, dimension = (
-        (run.problem.samples, run.problem.dimension) if problem is None else problem.X.shape
-    )
+    samples, dimension = (run.problem.samples, run.problem.dimension) if problem is None else problem.X.shape
     classes = run.problem.classes if problem is None else problem.classes
     width = run.network.width or max(512, dimension, 32 * classes)
     rank = min(samples, dimension)

@@ -113,9 +113,7 @@ def _record(run: Run, problem: Problem, simulation: Any) -> dict[str, Any]:
 
     network, measured, residuals = simulation.network, simulation.measured, simulation.residuals
     predicted = predict(problem, network, residual_projection=simulation.residual_projection)
-    comparison = compare(
-        predicted, measured, residuals=residuals, residual_scale=network.residual_scale
-    )
+    comparison = compare(predicted, measured, residuals=residuals, residual_scale=network.residual_scale)
     reasons = [*([] if simulation.outcome.converged else [simulation.advice]), *comparison.reasons]
     record: dict[str, Any] = {
         "outcome": simulation.outcome.name,

@@ -34,9 +34,7 @@ def describe_plan(plan: Plan, *, workers: int) -> str:
     values = {
         name: sorted({run.coordinates[name] for run in plan.runs if name in run.coordinates}) for name in plan.axes
     }
-    varied = [
-        f"{name} {found[0]:g}…{found[-1]:g} ({len(found)})" for name, found in values.items() if len(found) > 1
-    ]
+    varied = [f"{name} {found[0]:g}…{found[-1]:g} ({len(found)})" for name, found in values.items() if len(found) > 1]
     seeds = plan.sweep.settings.seeds
     varied += [f"{seeds} seeds"] if seeds > 1 else []
     sizes: Counter[tuple[int, int, int]] = Counter()
@@ -51,7 +49,8 @@ def describe_plan(plan: Plan, *, workers: int) -> str:
     memory = max(plan.batch_bytes(b) for b in range(len(plan.batches))) * min(workers, len(plan.batches))
     return "\n".join(
         [
-            f"plan: {len(plan.runs)} runs in {len(plan.batches)} batches" + (f": {', '.join(varied)}" if varied else ""),
+            f"plan: {len(plan.runs)} runs in {len(plan.batches)} batches"
+            + (f": {', '.join(varied)}" if varied else ""),
             f"matrices: {'; '.join(shown)}",
             f"expected: about {duration(seconds / min(workers, len(plan.batches)))} with {workers} "
             f"worker{'s' if workers > 1 else ''}, {memory / 2**20:.0f} MiB of arrays",

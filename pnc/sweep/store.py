@@ -129,7 +129,9 @@ def open_folder(path: str | Path) -> Iterator[SweepFolder]:
         lock = open(path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
     except OSError as error:
         raise InvalidInputError(
-            got=f"output folder {path}: {error.strerror}", expected="a place to write to", next_step="choose another --out"
+            got=f"output folder {path}: {error.strerror}",
+            expected="a place to write to",
+            next_step="choose another --out",
         ) from None
     with lock:
         try:

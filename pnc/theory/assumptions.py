@@ -157,8 +157,8 @@ def measure_weights(
     """Measure ν, δ_l and the residual spectrum of weights W_1…W_L (theory note, section 1, A1–A3).
 
     ν leaves out the directions of M that are not signal, which decay only algebraically. Balance is asked for
-    on the reachable space alone, the image of the span of the samples under W_{l:1}. The residual singular values of W_l are those of its
-    restriction to that space besides its r largest.
+    on the reachable space alone, the image of the span of the samples under W_{l:1}. The residual singular values of
+    W_l are those of its restriction to that space besides its r largest.
 
     Args:
         weights: L arrays of shapes (d_l, d_{l-1}), d_0 = d, d_L = K.

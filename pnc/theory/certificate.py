@@ -498,13 +498,11 @@ def _carry(
         signal = s @ now.signal
         if "rounding" not in omit:
             product_error = _gamma(s.shape[1] + 2) * norm(np.abs(s) @ np.abs(now.signal))
-            rounding = (
-                summary.weight_norms[l] * now.rounding + summary.leaks[l] @ sources + product_error
-            ) * (1 + slack)
+            rounding = (summary.weight_norms[l] * now.rounding + summary.leaks[l] @ sources + product_error) * (
+                1 + slack
+            )
         # products of gains are rounded outwards by the slack where they are used
-        layers.append(
-            _Enclosure(signal, norm(signal), now.lower * low, now.upper * high, mass, leaked, rounding)
-        )
+        layers.append(_Enclosure(signal, norm(signal), now.lower * low, now.upper * high, mass, leaked, rounding))
     return layers
 
 
@@ -523,12 +521,8 @@ def _intervals(
         together=True, omit=omit_within,
     )  # fmt: skip
     groups = len(summary.means_residual)
-    mean_mass = np.array([np.linalg.norm(f, axis=0) for f in summary.means_residual]).reshape(
-        groups, counts.size
-    )
-    means = _carry(
-        summary, summary.means_signal, mean_mass, summary.means_outside, together=False, omit=omit_between
-    )
+    mean_mass = np.array([np.linalg.norm(f, axis=0) for f in summary.means_residual]).reshape(groups, counts.size)
+    means = _carry(summary, summary.means_signal, mean_mass, summary.means_outside, together=False, omit=omit_between)
     # rows √n_k (μ_k - μ): the factor whose squared norm is N tr Σ_B; centring is a contraction for these
     # weights
     root = np.sqrt(counts)
@@ -833,13 +827,9 @@ def _spectral_norm_upper(matrix: np.ndarray) -> float:
         return 0.0
     u, s, vt = np.linalg.svd(matrix, full_matrices=False)
     scaled = s[:, None] * vt
-    gap = np.linalg.norm(matrix - u @ scaled) + _gamma(s.size + 4) * np.linalg.norm(
-        np.abs(u) @ np.abs(scaled)
-    )
+    gap = np.linalg.norm(matrix - u @ scaled) + _gamma(s.size + 4) * np.linalg.norm(np.abs(u) @ np.abs(scaled))
     gap += UNIT_ROUNDOFF * np.linalg.norm(matrix)
-    return _upper(
-        s.max() * (1 + _orthonormality_defect(u)) * (1 + _orthonormality_defect(vt.T)) + gap, matrix.size
-    )
+    return _upper(s.max() * (1 + _orthonormality_defect(u)) * (1 + _orthonormality_defect(vt.T)) + gap, matrix.size)
 
 
 def _relative_half_width(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

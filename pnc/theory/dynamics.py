@@ -40,7 +40,9 @@ class Dynamics:
     loss: Float[np.ndarray, " T"]
 
 
-def time_to_reach(share: float, value: float, *, depth: int, start: float, samples: int, input_scale: float = 1.0) -> float:
+def time_to_reach(
+    share: float, value: float, *, depth: int, start: float, samples: int, input_scale: float = 1.0
+) -> float:
     """The time at which a balanced, aligned signal direction has learned a share of its target (theory note, Y1).
 
     With `w = σ^L/s` the flow `dσ/dt = (2λ/N) σ^(L-1) (s - σ^L)` separates into
@@ -163,8 +165,8 @@ def unaligned_growth(
     In the rotated coordinates of Y2 the hidden weights start as ε times the identity and the classifier as ε times
     orthonormal rows, which a wide network finds orthogonal to the data. For whitened data the singular directions then
     decouple exactly: what starts along a signal direction v and along its classifier row c stays in their plane. There
-    `W_1, …, W_{L-1}` are 2 × 2 matrices that start as ε I, and `W_L` is a row that starts as ε cᵀ; their product has to grow
-    from 0 to s on v. Aligned weights start there at ε^L instead, and so leave the plateau sooner.
+    `W_1, …, W_{L-1}` are 2 × 2 matrices that start as ε I, and `W_L` is a row that starts as ε cᵀ; their product has
+    to grow from 0 to s on v. Aligned weights start there at ε^L instead, and so leave the plateau sooner.
 
     Arguments as for `signal_growth`.
 
@@ -233,9 +235,7 @@ def _solve(slope, initial: np.ndarray, times: np.ndarray) -> Float[np.ndarray, "
     wanted, back = np.unique(times, return_inverse=True)
     if wanted[-1] == 0:
         return np.tile(initial, (times.size, 1))
-    found = scipy.integrate.solve_ivp(
-        slope, (0.0, wanted[-1]), initial, method="LSODA", t_eval=wanted, **_ACCURACY
-    )
+    found = scipy.integrate.solve_ivp(slope, (0.0, wanted[-1]), initial, method="LSODA", t_eval=wanted, **_ACCURACY)
     return found.y.T[back]
 
 
@@ -273,7 +273,7 @@ def plateau_time(
 
     def half(_: float, y: np.ndarray) -> float:
         hidden, row = _plane_weights(y, depth)
-        return float((row @ np.linalg.multi_dot([*hidden[::-1], np.array([1.0, 0.0])]))) - value / 2
+        return float(row @ np.linalg.multi_dot([*hidden[::-1], np.array([1.0, 0.0])])) - value / 2
 
     half.terminal = True
     # time in units of the aligned plateau: the answer is a number between 1 and 2, however long that is
@@ -294,8 +294,8 @@ def predict_dynamics(
 ) -> Dynamics:
     """C_l(t) and D_l(t) along gradient flow (theory note, Y1; layers by T2 and T3).
 
-    The residual keeps its scale ε; each signal direction has grown as far as Y1 says. Exact for whitened data; otherwise
-    directions are taken one by one, with `λ_i = ‖X v_i‖²`. At the end it is the law of `predict`.
+    The residual keeps its scale ε; each signal direction has grown as far as Y1 says. Exact for whitened data;
+    otherwise directions are taken one by one, with `λ_i = ‖X v_i‖²`. At the end it is the law of `predict`.
 
     Args:
         problem: inputs and labels.
@@ -332,10 +332,7 @@ def predict_dynamics(
             grown = replace(statistics, signal_scales=scales)
             C[at, l], D[at, l] = compression(grown)[l], discrimination(grown)[l]
     missing = common["input_scales"] * (modes.values - amplitudes[:, :, -1]) ** 2
-    if aligned:
-        before = modes.values - network.residual_scale**network.depth
-    else:
-        before = modes.values
+    before = modes.values - (network.residual_scale**network.depth if aligned else 0.0)
     return Dynamics(
         time=times,
         amplitudes=amplitudes,

@@ -35,7 +35,10 @@ def assert_same(one, other):
 MIXED = [
     *(case(seed, width=width, scale=scale) for seed, width, scale in ((0, 60, 0.3), (1, 400, 0.2), (2, 33, 0.5))),
     *(case(seed, depth=depth) for seed, depth in ((3, 2), (4, 7), (5, 3))),
-    *(case(seed, theta=theta, label_scale=α, n=n) for seed, theta, α, n in ((6, 0.9, 1, 4), (7, 0, 3, 4), (8, 0.1, 1, 7))),
+    *(
+        case(seed, theta=theta, label_scale=α, n=n)
+        for seed, theta, α, n in ((6, 0.9, 1, 4), (7, 0, 3, 4), (8, 0.1, 1, 7))
+    ),
     case(9, steps=15),
     case(10, loss_tolerance=1e-8),
 ]
@@ -80,7 +83,9 @@ def test_descent_ends_every_run_at_its_own_look():
     assert outcomes[0] is outcomes[1] is outcomes[6] is Outcome.CONVERGED
 
 
-@pytest.mark.parametrize("options", [{"weights": "default"}, {"weights": "exact"}, {"dtype": "float32"}, {"coordinates": "full"}])
+@pytest.mark.parametrize(
+    "options", [{"weights": "default"}, {"weights": "exact"}, {"dtype": "float32"}, {"coordinates": "full"}]
+)
 def test_other_weights_coordinates_and_precisions(options):
     runs = [case(seed, width=40, **options, loss_tolerance=1e-9) for seed in range(3)]
     for arguments, found in zip(runs, simulate_batch(runs), strict=True):

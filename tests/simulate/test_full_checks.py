@@ -43,7 +43,9 @@ def test_the_checks_of_full_matrices_are_the_paper_s():
         assert found.imbalance[l] == pytest.approx(difference / np.linalg.norm(W[l]))
         values = np.linalg.svd(W[l], compute_uv=False)
         assert found.residual_variance[l] == pytest.approx(np.var(values[3:17]), rel=1e-9)
-    assert found.map_error > 0.05  # off the data's span the trained map is not M (theory note, A1 asks only for the span)
+    assert (
+        found.map_error > 0.05
+    )  # off the data's span the trained map is not M (theory note, A1 asks only for the span)
 
 
 def test_the_overlap_is_that_of_the_full_draw():

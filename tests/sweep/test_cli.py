@@ -19,7 +19,18 @@ def run(capsys, *arguments):
 def test_a_sweep_from_a_file_and_again(capsys, tmp_path):
     file = tmp_path / "sweep.toml"
     file.write_text('depth = "2:3"\nsamples_per_class = 3\nseeds = 2\nloss_tolerance = 1e-8\n')
-    command = ("sweep", str(file), "--epsilon", "0.3,0.4", "--out", str(tmp_path / "s"), "--workers", "1", "--device", "cpu")
+    command = (
+        "sweep",
+        str(file),
+        "--epsilon",
+        "0.3,0.4",
+        "--out",
+        str(tmp_path / "s"),
+        "--workers",
+        "1",
+        "--device",
+        "cpu",
+    )
     code, out, err = run(capsys, *command, "--json")
     assert code == 0
     found = json.loads(out)
@@ -35,7 +46,9 @@ def test_a_sweep_from_a_file_and_again(capsys, tmp_path):
 
 
 def test_the_plan_alone_writes_nothing(capsys, tmp_path):
-    code, out, err = run(capsys, "sweep", "--depth", "2:12", "--width", "200,300", "--plan", "--out", str(tmp_path / "s"))
+    code, out, err = run(
+        capsys, "sweep", "--depth", "2:12", "--width", "200,300", "--plan", "--out", str(tmp_path / "s")
+    )
     assert (code, err) == (0, "")
     assert "22 runs in 11 batches" in out
     assert not (tmp_path / "s").exists()

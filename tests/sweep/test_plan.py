@@ -8,8 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from pnc.data import save_problem
-from pnc.data import Problem
+from pnc.data import Problem, save_problem
 from pnc.errors import InvalidInputError
 from pnc.simulate.run import prepare
 from pnc.spec import TrainSpec
@@ -24,9 +23,9 @@ def plan(**options):
 def test_the_runs_are_the_product_in_the_order_of_the_axes():
     made = plan(depth="2:3", epsilon="0.1,0.2", classes="2,3", seeds=2, seed=5)
     wanted = itertools.product((2, 3), (2, 3), (0.1, 0.2), (5, 6))
-    assert [
-        (r.problem.classes, r.network.depth, r.network.residual_scale, r.train.seed) for r in made.runs
-    ] == list(wanted)
+    assert [(r.problem.classes, r.network.depth, r.network.residual_scale, r.train.seed) for r in made.runs] == list(
+        wanted
+    )
     assert all(r.problem.seed == r.train.seed == r.coordinates["seed"] for r in made.runs)
     assert made.axes == ["classes", "samples_per_class", "theta", "depth", "epsilon", "label_scale"]
 
@@ -54,8 +53,15 @@ def test_the_hash_is_of_what_decides_the_numbers_and_of_nothing_else():
     assert run.hash in {other.hash for other in again}
     assert replace(run, train=replace(run.train, device="cpu")).hash == run.hash
     changes = {
-        "seed": 1, "steps": 7, "loss_tolerance": 1e-3, "engine": "descent", "dtype": "float32",
-        "weights": "exact", "coordinates": "full", "learning_rate": 0.1, "record": 4,
+        "seed": 1,
+        "steps": 7,
+        "loss_tolerance": 1e-3,
+        "engine": "descent",
+        "dtype": "float32",
+        "weights": "exact",
+        "coordinates": "full",
+        "learning_rate": 0.1,
+        "record": 4,
     }
     assert set(changes) == {f.name for f in fields(TrainSpec)} - {"device"}
     for name, value in changes.items():
@@ -63,7 +69,12 @@ def test_the_hash_is_of_what_decides_the_numbers_and_of_nothing_else():
     for name, value in {"depth": 4, "width": 21, "residual_scale": 0.31, "label_scale": 2.0}.items():
         assert replace(run, network=replace(run.network, **{name: value})).hash != run.hash, name
     for name, value in {"classes": 4, "samples_per_class": 11, "theta": 0.21, "seed": 1, "dimension": 51}.items():
-        other = replace(run, problem=replace(run.problem, **{name: value}, **({"dimension": 90} if name in ("classes", "samples_per_class") else {})))
+        other = replace(
+            run,
+            problem=replace(
+                run.problem, **{name: value}, **({"dimension": 90} if name in ("classes", "samples_per_class") else {})
+            ),
+        )
         assert other.hash != run.hash, name
     assert replace(run, certificate=False).hash != run.hash
     assert replace(run, full_checks=True).hash != run.hash
@@ -101,7 +112,9 @@ def test_the_plan_in_words():
     assert "expected: about" in text
 
 
-@pytest.mark.parametrize("bad", [{"depth": 1}, {"epsilon": 0}, {"theta": 1.0}, {"width": 0}, {"classes": 1}, {"dimension": 5}])
+@pytest.mark.parametrize(
+    "bad", [{"depth": 1}, {"epsilon": 0}, {"theta": 1.0}, {"width": 0}, {"classes": 1}, {"dimension": 5}]
+)
 def test_values_that_no_run_can_have_are_refused_before_starting(bad):
     with pytest.raises(InvalidInputError):
         plan(**({"depth": 3} | bad))

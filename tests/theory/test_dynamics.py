@@ -1,4 +1,5 @@
-"""Y1: growth of signal directions against quadrature, the logistic curve, an independent integration of whole weights."""
+"""Y1: growth of signal directions against quadrature, the logistic curve, an independent integration of whole
+weights."""
 
 from __future__ import annotations
 
@@ -42,8 +43,13 @@ def gradient_flow(weights, X, Y, times):
         return np.concatenate([s.ravel() for s in slopes[::-1]])
 
     found = scipy.integrate.solve_ivp(
-        slope, (0, max(times)), np.concatenate([w.ravel() for w in weights]), method="DOP853", t_eval=times,
-        rtol=1e-10, atol=1e-12,
+        slope,
+        (0, max(times)),
+        np.concatenate([w.ravel() for w in weights]),
+        method="DOP853",
+        t_eval=times,
+        rtol=1e-10,
+        atol=1e-12,
     )
     return [split(flat) for flat in found.y.T]
 
@@ -56,10 +62,17 @@ def test_time_is_the_integral_of_the_flow(direction):
         if start**depth / s >= share:
             continue
         end = (share * s) ** (1 / depth)
-        slow = scipy.integrate.quad(
-            lambda u: np.exp(u) / (np.exp(u) ** (depth - 1) * (s - np.exp(u) ** depth)), np.log(start), np.log(end),
-            epsrel=1e-11, limit=500,
-        )[0] * samples / (2 * λ)
+        slow = (
+            scipy.integrate.quad(
+                lambda u: np.exp(u) / (np.exp(u) ** (depth - 1) * (s - np.exp(u) ** depth)),
+                np.log(start),
+                np.log(end),
+                epsrel=1e-11,
+                limit=500,
+            )[0]
+            * samples
+            / (2 * λ)
+        )
         found = time_to_reach(share, s, depth=depth, start=start, samples=samples, input_scale=λ)
         assert found == pytest.approx(slow, rel=1e-8)
 
@@ -69,12 +82,8 @@ def test_time_is_the_integral_of_the_flow(direction):
 def test_growth_and_time_are_inverse(direction):
     depth, start, s, samples, λ = direction
     shares = np.linspace(start**depth / s, 1, 9)[1:-1]
-    times = np.array(
-        [time_to_reach(w, s, depth=depth, start=start, samples=samples, input_scale=λ) for w in shares]
-    )
-    σ = signal_growth(
-        times, np.array([s]), depth=depth, start=start, samples=samples, input_scales=np.array([λ])
-    )[:, 0]
+    times = np.array([time_to_reach(w, s, depth=depth, start=start, samples=samples, input_scale=λ) for w in shares])
+    σ = signal_growth(times, np.array([s]), depth=depth, start=start, samples=samples, input_scales=np.array([λ]))[:, 0]
     # time is known to 1e-10 of the plateau, and w moves by about (plateau)/(unit time) for each share of it
     np.testing.assert_allclose(σ**depth / s, shares, rtol=1e-8 * (start**depth / s) ** (2 / depth - 1))
     # a wrong exponent would be seen: the next depth takes another time
@@ -100,7 +109,9 @@ def test_balanced_aligned_weights_move_as_said(depth):
     for l, W in enumerate(tiny):
         u, v, w = np.linalg.svd(W, full_matrices=False)
         v[: modes.directions] = 0.3
-        start.append((u * v) @ w if l < depth - 1 else (u[:, : modes.directions] * v[: modes.directions]) @ w[: modes.directions])
+        start.append(
+            (u * v) @ w if l < depth - 1 else (u[:, : modes.directions] * v[: modes.directions]) @ w[: modes.directions]
+        )
     times = np.linspace(0, 30, 7)
     X, Y = problem.X.T, np.eye(2)[problem.y].T
     found = predict_dynamics(problem, network, times, aligned=True)
@@ -115,7 +126,8 @@ def test_balanced_aligned_weights_move_as_said(depth):
 
 @pytest.mark.parametrize("depth", [2, 3, 4, 6])
 def test_unaligned_weights_of_a_wide_network_move_as_said(depth):
-    """Orthogonal initial weights whose classifier rows are orthogonal to the images of the data: the limit of wide nets."""
+    """Orthogonal initial weights whose classifier rows are orthogonal to the images of the data: the limit of wide
+    nets."""
     problem = draw(ProblemSpec(kind="orthonormal", classes=2, samples_per_class=(2, 3), dimension=5, seed=3))
     ε = 0.35
     network = NetworkSpec(depth=depth, width=9, residual_scale=ε)
