@@ -9,10 +9,10 @@ by n^{1/L}. What the runs show (the summary has the numbers):
 * The within-class half of it is right: 3 × the ratio tends to 1 at every layer as the width grows, within the scatter
   of one draw of the weights. No correction in depth or n is needed.
 * The between-class half is not uniform. The first layer gives less than n^{1/L} (0.89 of it at L = 6), every later one
-  more (1.06 to 1.12), so C falls by less than predicted at first and by more from then on, by about a tenth; and this
+  more (1.06 to 1.13), so C falls by less than predicted at first and by more from then on, by about a tenth; and this
   does not go away with width. The product over the layers errs less than its factors.
 * The sign of it follows from T7: up to the imbalance of the initial weights, which is zero on average in square
-  layers, the between-class traces are moments of W_1ᵀW_1, so that their ratios cannot fall with depth; equal ratios
+  layers, the between-class traces are moments of W_1ᵀW_1, so that their ratios do not fall with depth; equal ratios
   n^{1/L} would need signal directions that are singular directions from the start, which random weights do not have.
 """
 

@@ -67,8 +67,9 @@ def _stacks(runs: Sequence[PreparedRun]) -> Iterator[list[int]]:
     groups: dict[Any, list[int]] = defaultdict(list)
     for i, run in enumerate(runs):
         exact = run.train.weights == "exact"
-        groups[run.shapes, run.device, run.train.dtype, run.train.engine, exact].append(i)
-    for (shapes, device, dtype, _, _), members in groups.items():
+        rank = run.data.scale.size  # of full weights the shapes do not tell it
+        groups[run.shapes, rank, run.device, run.train.dtype, run.train.engine, exact].append(i)
+    for (shapes, _, device, dtype, _, _), members in groups.items():
         size = sum(rows * columns for rows, columns in shapes) * (8 if dtype == "float64" else 4)
         parts = -(-len(members) // max(1, _STACKED_BYTES[device.type] // size))
         for part in range(parts):  # of equal sizes, give or take one

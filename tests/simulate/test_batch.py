@@ -92,6 +92,16 @@ def test_other_weights_coordinates_and_precisions(options):
         assert_same(found, simulate(*arguments))
 
 
+def test_inputs_of_different_ranks_in_full_coordinates():
+    runs = []
+    for seed, n in enumerate((2, 4, 3, 4)):
+        problem = draw(ProblemSpec(classes=3, samples_per_class=n, dimension=20, seed=seed))
+        network = NetworkSpec(depth=3, width=20)
+        runs.append((problem, network, TrainSpec(coordinates="full", loss_tolerance=1e-8, device="cpu", seed=seed)))
+    for arguments, found in zip(runs, simulate_batch(runs), strict=True):
+        assert_same(found, simulate(*arguments))
+
+
 def test_histories_are_those_of_the_runs_alone():
     runs = [case(seed, record=6 * seed, scale=0.2 + 0.05 * seed) for seed in range(4)]
     together = simulate_batch(runs)
