@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from statistics import median
 from typing import Annotated, Any
 
@@ -23,7 +22,7 @@ import typer
 from pnc.data import draw
 from pnc.simulate import simulate
 from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
-from sims import timing_measure
+from sims import timing_measure, timing_sweep
 
 __all__ = ["main"]
 
@@ -69,21 +68,20 @@ def _steps_per_second(run: Callable[[], Any], steps: int, device: str) -> float:
     return steps / (time.perf_counter() - start)
 
 
-def engine_rows(device: str) -> list[dict[str, Any]]:
+_SMALL = (("reduced", 4096, 16, 300), ("full", 1024, 5, 50))
+_LARGE = (("full", 4096, 16, 20),)  # drawing 4096 × 4096 rotations takes minutes on two cores
+
+
+def engine_rows(device: str, engines: Sequence[tuple[str, int, int, int]]) -> list[dict[str, Any]]:
     """Steps a second of descent, reduced and full, and the rate at which the weights are read and written."""
     problem = draw(ProblemSpec(classes=3, samples_per_class=10))
     rows = []
-    for coordinates, width, depth, steps in (
-        ("reduced", 4096, 16, 300),
-        ("full", 1024, 5, 100),
-        ("full", 4096, 16, 20),
-    ):
+    for coordinates, width, depth, steps in engines:
         network = NetworkSpec(depth=depth, width=width, residual_scale=0.3)
         train = TrainSpec(engine="descent", coordinates=coordinates, steps=steps, learning_rate=1e-3, device=device)
-        seconds = simulate(problem, network, train).seconds  # warm-up
-        seconds = min(seconds, simulate(problem, replace(network), train).seconds)
+        seconds = min(simulate(problem, network, train).seconds for _ in range(2))  # the first one warms up
         size = width if coordinates == "full" else problem.samples + problem.classes
-        # K rows backward, K columns forward, one outer product a layer; the weights are read three times, written once
+        # K rows backward, K columns forward, one outer product a layer: weights are read three times and written once
         bytes_moved = 8 * 5 * (depth - 2) * size**2
         rows.append(
             {
@@ -121,14 +119,15 @@ def main(
     name = torch.cuda.get_device_name() if device != "cpu" else f"{torch.get_num_threads()} CPU threads"
     print(f"torch {torch.__version__}, NumPy {np.__version__}, {name}\n")
     if device != "cpu":
-        rows = engine_rows(device) + engine_rows("cpu")
+        rows = engine_rows(device, _SMALL + _LARGE) + engine_rows("cpu", _SMALL)
         print(f"copy: {copy_bandwidth(device):.0f} GB/s on {device}, {copy_bandwidth('cpu'):.0f} GB/s on cpu\n")
         _markdown(rows)
         return
     _markdown(command_rows())
-    _markdown(engine_rows("cpu"))
+    _markdown(engine_rows("cpu", _SMALL))
     for threads in sorted({1, torch.get_num_threads()}):
         _markdown(timing_measure.rows(threads))
+        _markdown(timing_sweep.rows(threads))
 
 
 if __name__ == "__main__":
