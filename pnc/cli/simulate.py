@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pnc.cli.live import live_line, time_left
 from pnc.cli.options import (
     OUTPUT,
     TRAINING,
@@ -148,7 +149,8 @@ def simulate(
     from pnc.simulate import simulate as run_simulation
     from pnc.theory import bounds, predict
 
-    with _progress(shown=not quiet and sys.stderr.isatty()) as progress:
+    with live_line(shown=not quiet and sys.stderr.isatty()) as line:
+        progress = None if line is None else partial(_follow, line)
         run = run_simulation(problem, network, train, progress=progress)
     network = run.network
     comparison = compare(
@@ -271,36 +273,12 @@ def _write(
     write_run(out, comparison, record=record, weights=arrays, title=title, force=force)
 
 
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """A line on stderr that follows the training: phase, loss, time left."""
-    if not shown:
-        yield None
-        return
+def _follow(line: Callable[[str, float, str], None], progress: Progress) -> None:
+    """Phase, loss, time left; the bar counts orders of magnitude of the loss, of the sixteen that there usually are."""
     import math
 
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    with Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("starting", total=1.0, state="")
-
-        def update(progress: Progress) -> None:
-            left = "" if progress.seconds_left is None else f", about {progress.seconds_left:.0f} s left"
-            bar.update(
-                task,
-                description=f"{progress.phase}, step {progress.steps}",
-                # orders of magnitude of the loss, of the sixteen that there usually are
-                completed=min(1.0, max(0.0, -math.log10(max(progress.loss, 1e-300)) / 16)),
-                state=f"loss {progress.loss:.2e} of its start{left}",
-            )
-
-        yield update
+    line(
+        f"{progress.phase}, step {progress.steps}",
+        min(1.0, max(0.0, -math.log10(max(progress.loss, 1e-300)) / 16)),
+        f"loss {progress.loss:.2e} of its start{time_left(progress.seconds_left)}",
+    )

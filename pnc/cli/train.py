@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pnc.cli.live import live_line, time_left
 from pnc.cli.options import (
     DATA,
     NETWORK,
@@ -185,7 +186,8 @@ def train(
             load_weights(model, start_from)
         # the classifier's outputs are no features
         names = layers or list(getattr(model, "block_names", ()))[:-1] or None
-        with _progress(shown=processes.first and not quiet and sys.stderr.isatty()) as progress:
+        with live_line(shown=processes.first and not quiet and sys.stderr.isatty()) as line:
+            progress = None if line is None else partial(_follow, line)
             run = run_training(
                 model, samples, spec, test=tested, device=where, checkpoints=checkpoints, resume=resume,
                 checkpoint_seconds=checkpoint_seconds, progress=progress,
@@ -373,34 +375,11 @@ def _write(
     )
 
 
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """A line on stderr that follows the training: epoch, loss, accuracy, C of a few layers, time left."""
-    if not shown:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    with Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("starting", total=1.0, state="")
-
-        def update(progress: Progress) -> None:
-            left = "" if progress.seconds_left is None else f", about {progress.seconds_left:.0f} s left"
-            layers = "".join(f", C_{layer} {number(c, 3)}" for layer, c in progress.compression.items())
-            bar.update(
-                task,
-                description=f"epoch {progress.epoch}/{progress.epochs}",
-                completed=progress.step / progress.steps,
-                state=f"loss {number(progress.loss, 3)}, accuracy {progress.accuracy:.1%}{layers}{left}",
-            )
-
-        yield update
+def _follow(line: Callable[[str, float, str], None], progress: Progress) -> None:
+    """Epoch, loss, accuracy, C of a few layers, time left."""
+    layers = "".join(f", C_{layer} {number(c, 3)}" for layer, c in progress.compression.items())
+    line(
+        f"epoch {progress.epoch}/{progress.epochs}",
+        progress.step / progress.steps,
+        f"loss {number(progress.loss, 3)}, accuracy {progress.accuracy:.1%}{layers}{time_left(progress.seconds_left)}",
+    )
