@@ -371,3 +371,15 @@ def test_an_interrupted_run_is_shown_and_written(capsys, tmp_path, monkeypatch):
     assert ended.status == 4
     assert ended.json()["outcome"] == "INTERRUPTED"
     assert json.loads((tmp_path / "run" / "run.json").read_text())["outcome"] == "INTERRUPTED"
+
+
+def test_verify_without_its_provers_says_what_to_install(capsys, monkeypatch):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "flint" else find(name, *rest))
+    for options in ((), ("--attack", "10")):
+        ended = run(capsys, "verify", *options)
+        assert ended.status == 2
+        assert ended.err.startswith("pnc: got no module flint")
+        assert "pip install 'pnc[proofs]'" in ended.err
