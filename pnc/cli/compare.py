@@ -31,9 +31,8 @@ def compare(
     from pnc.curves import LayerCurve
     from pnc.theory import Certificate
 
-    theory = LayerCurve.from_json(read_text(predicted))
-    text = read_text(measured)
-    curve = LayerCurve.from_json(text)
+    theory, text = LayerCurve.from_json(read_text(predicted)), read_text(measured)
+    curve = LayerCurve.from_json(text)  # refuses what is not one JSON object
     intervals = loads(text).get("certificate")
     comparison = compare_curves(
         theory,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,14 @@ from pnc.data.download import Progress, PublishedFile, download
 from pnc.data.idx import read_idx
 from pnc.errors import InvalidInputError
 
-__all__ = ["Split", "download_idx_images", "find_idx_images", "published_idx_files", "read_idx_images"]
+__all__ = [
+    "Split",
+    "download_idx_images",
+    "find_idx_images",
+    "find_or_download",
+    "published_idx_files",
+    "read_idx_images",
+]
 
 Split = Literal["train", "test"]
 
@@ -30,6 +37,29 @@ def published_idx_files(base: str, checksums: Mapping[str, str]) -> tuple[Publis
         PublishedFile(name=name, urls=(base + name,), checksum=f"md5:{digest}")
         for name, digest in checksums.items()
     )
+
+
+def find_or_download(
+    find: Callable[[], tuple[Path, Path]],
+    files: Sequence[PublishedFile],
+    folder: Path,
+    *,
+    split: Split,
+    download: bool,
+    progress: Progress | None,
+) -> tuple[Path, Path]:
+    """What `find` finds; where it finds nothing and `download` is set, after fetching the files into `folder`.
+
+    Raises:
+        InvalidInputError: as `find`, and no network.
+    """
+    try:
+        return find()
+    except InvalidInputError:
+        if not download or split not in _PREFIXES:
+            raise
+        download_idx_images(files, folder, split=split, progress=progress)
+        return find()
 
 
 def find_idx_images(

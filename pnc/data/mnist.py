@@ -10,12 +10,11 @@ from jaxtyping import UInt8
 from pnc.data.download import Progress, data_folder
 from pnc.data.idx_images import (
     Split,
-    download_idx_images,
     find_idx_images,
+    find_or_download,
     published_idx_files,
     read_idx_images,
 )
-from pnc.errors import InvalidInputError
 
 __all__ = ["find_mnist", "load_mnist"]
 
@@ -70,14 +69,14 @@ def load_mnist(
         InvalidInputError: files that are not there or cannot be read, images and labels that do not fit
             together, no network.
     """
-    try:
-        files = find_mnist(data_dir, split=split)
-    except InvalidInputError:
-        if not download or split not in ("train", "test"):
-            raise
-        folder = data_folder() if data_dir is None else Path(data_dir)
-        download_idx_images(_FILES, _downloads(folder), split=split, progress=progress)
-        files = find_mnist(data_dir, split=split)
+    files = find_or_download(
+        lambda: find_mnist(data_dir, split=split),
+        _FILES,
+        _downloads(data_folder() if data_dir is None else Path(data_dir)),
+        split=split,
+        download=download,
+        progress=progress,
+    )
     return read_idx_images(files)
 
 
