@@ -46,6 +46,7 @@ _ROOMS = (
     "measure",
     "nets",
     "report",
+    "robust",
     "simulate",
     "spec",
     "sweep",

@@ -10,6 +10,9 @@ __all__ = ["Verdict"]
 class Verdict(Enum):
     """The conclusion of a comparison; the value is advice.
 
+    AGREES to ASSUMPTION_VIOLATED are about deep linear networks and their closed form; FOLLOWS and DEPARTS about the
+    shape of any network's curves; MASKED about a defence against adversarial attacks.
+
     >>> Verdict.AGREES.exit_status, Verdict.DISAGREES.exit_status, Verdict.NOT_CONVERGED.exit_status
     (0, 3, 4)
     """
@@ -24,8 +27,11 @@ class Verdict(Enum):
         "a layer is compressed below what this arithmetic resolves: use float64, a larger --epsilon or fewer layers"
     )
     ASSUMPTION_VIOLATED = "the weights do not satisfy what the statement assumes, so it says nothing about them"
+    FOLLOWS = "the layers follow the law from the layer that is named, better than the alternatives explain them"
+    DEPARTS = "the layers do not follow the law: an alternative explains them as well, or better"
+    MASKED = "the defence hides gradients instead of removing errors, so accuracy under attack means nothing here"
 
     @property
     def exit_status(self) -> int:
-        """Of the command line: 0 agrees, 3 disagrees, 4 inconclusive."""
-        return {Verdict.AGREES: 0, Verdict.DISAGREES: 3}.get(self, 4)
+        """Of the command line: 0 agrees or follows, 3 disagrees, departs or is masked, 4 inconclusive."""
+        return {"AGREES": 0, "FOLLOWS": 0, "DISAGREES": 3, "DEPARTS": 3, "MASKED": 3}.get(self.name, 4)

@@ -1,0 +1,1 @@
+"""Robustness: adversarial attacks and noise, with the checks that expose a defence that only masks gradients."""
