@@ -78,8 +78,9 @@ def measure_model(
     Returns:
         A curve whose provenance holds, a layer each: `names`, `kinds`, `shapes`, `dtype`, `dimensions`,
         `noise_floor`, `between_rank`, `class_distance_normalised_variance`, and where asked `ranks`,
-        `spectrum_error`, `nearest_centre_accuracy`, `linear_probe_accuracy`; and `skipped` (name → reason),
-        `mode`, `device`, `samples`, `classes`, `class_counts`, `split`, `processes`, `notes`.
+        `singular_values`, `singular_values_centred` and `spectrum_error` (see `curve_spectra`),
+        `nearest_centre_accuracy`, `linear_probe_accuracy`; and `skipped` (name → reason), `mode`, `device`,
+        `samples`, `classes`, `class_counts`, `split`, `processes`, `notes`.
 
     Raises:
         InvalidInputError: a pattern that matches nothing (with the nearest names), labels or batches that
@@ -362,6 +363,7 @@ class _Measurement:
                 {"uncentred": uncentred[name].ranks(), "centred": centred[name].ranks()} for name in names
             ]
             provenance["singular_values"] = [uncentred[name].values for name in names]
+            provenance["singular_values_centred"] = [centred[name].values for name in names]
             provenance["spectrum_error"] = [
                 {
                     "exact": uncentred[name].exact,

@@ -5,6 +5,7 @@ from pnc.nets.deep_linear import deep_linear
 from pnc.nets.dense import DenseBody
 from pnc.nets.hybrid import hybrid
 from pnc.nets.initial import initialise, parse_initial
+from pnc.nets.linear_tail import LinearTail
 from pnc.nets.load import load_network
 from pnc.nets.mlp import mlp
 from pnc.nets.network import Body, Network
@@ -19,6 +20,7 @@ __all__ = [
     "NETWORKS",
     "Body",
     "DenseBody",
+    "LinearTail",
     "Network",
     "ProjectionHead",
     "ResNetBody",

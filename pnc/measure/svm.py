@@ -1,0 +1,61 @@
+"""A linear support vector machine on features, through scikit-learn."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from pnc.errors import InvalidInputError
+from pnc.measure._arrays import as_matrix
+
+__all__ = ["linear_svm_accuracy"]
+
+
+def linear_svm_accuracy(
+    train: Any, train_labels: Any, test: Any, test_labels: Any, *, strength: float = 1.0, iterations: int = 20_000
+) -> float:
+    """Accuracy of scikit-learn's `LinearSVC` (one class against the rest) on test features, fitted to training ones.
+
+        min ½‖w‖² + c Σ_i max(0, 1 - t_i (w·z_i + b))²
+
+    The features are used at the scale that they are given in, since a scale of each entry's own would undo a projection
+    to principal components: give them a root mean square norm of about 1.
+
+    Args:
+        train: (N, …) features, flattened.
+        train_labels: (N,) labels.
+        test: (M, …) features.
+        test_labels: (M,) labels.
+        strength: c.
+        iterations: the most steps.
+
+    Raises:
+        InvalidInputError: scikit-learn is not installed, or the fit has not converged.
+
+    >>> linear_svm_accuracy([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1], [[0.5], [4.5]], [0, 1])
+    1.0
+    """
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.svm import LinearSVC
+    except ImportError as error:
+        raise InvalidInputError(
+            got="a linear SVM without scikit-learn",
+            expected="scikit-learn installed",
+            next_step="pip install 'pnc[probe]'",
+        ) from error
+    model = LinearSVC(C=strength, max_iter=iterations, dual="auto", random_state=0)
+    arrays = [as_matrix(features).double().cpu().numpy() for features in (train, test)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            model.fit(arrays[0], np.asarray(train_labels))
+        except ConvergenceWarning as warning:
+            raise InvalidInputError(
+                got=f"a linear SVM that has not converged in {iterations} steps",
+                expected="a converged fit",
+                next_step="scale the features to a norm of about 1, or allow more iterations or a smaller strength",
+            ) from warning
+    return float(model.score(arrays[1], np.asarray(test_labels)))
