@@ -29,7 +29,7 @@ from pnc.measure.ridge import LinearMap, fit_linear_map
 from pnc.measure.spectrum import Spectrum, StreamingSpectrum
 from pnc.measure.summary import ClassSummary, measure_linear
 from pnc.measure.svm import linear_svm_accuracy
-from pnc.measure.variance_share import curve_spectra, variance_shares
+from pnc.measure.variance_curve import curve_spectra, variance_curve
 
 __all__ = [
     "ClassMoments",
@@ -74,8 +74,8 @@ __all__ = [
     "singular_values",
     "stable_rank",
     "threshold_rank",
+    "variance_curve",
     "variance_rank",
-    "variance_shares",
 ]
 
 

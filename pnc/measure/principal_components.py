@@ -74,7 +74,7 @@ def principal_components(spectrum: StreamingSpectrum, dimensions: int) -> Princi
     """The first m principal components of features that a `StreamingSpectrum` has seen.
 
     Right singular vectors of its factor B. Exact where B is; where it is a sketch, the m directions hold at least the
-    variance that `variances` says, and `variance_shares` bounds how much the best m hold.
+    variance that `variances` says, and `variance_curve` bounds how much the best m hold.
 
     Args:
         dimensions: m, from 1 to the number of rows of B.

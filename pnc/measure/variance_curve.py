@@ -9,10 +9,10 @@ from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 from pnc.measure.spectrum import Spectrum
 
-__all__ = ["curve_spectra", "variance_shares"]
+__all__ = ["curve_spectra", "variance_curve"]
 
 
-def variance_shares(spectrum: Spectrum) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
+def variance_curve(spectrum: Spectrum) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
     """Bounds on the share of Σσ² that the largest m singular values hold, m = 1…r (theory note, U1, where centred).
 
         Σ_{i≤m} s_i² / T  ≤  Σ_{i≤m} σ_i² / Σ σ_i²  ≤  (Σ_{i≤m} s_i² + min(m · squared_error, missing)) / T
@@ -22,7 +22,7 @@ def variance_shares(spectrum: Spectrum) -> tuple[Float[np.ndarray, " r"], Float[
     Returns:
         Lower and upper bounds, dimensionless; NaN where all singular values are zero.
 
-    >>> variance_shares(Spectrum(values=np.array([3.0, 4.0])[::-1], squared_error=0, missing=0, most=2, centred=True))
+    >>> variance_curve(Spectrum(values=np.array([3.0, 4.0])[::-1], squared_error=0, missing=0, most=2, centred=True))
     (array([0.64, 1.  ]), array([0.64, 1.  ]))
     """
     held = np.cumsum(spectrum.values**2)
