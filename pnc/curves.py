@@ -22,7 +22,11 @@ __all__ = ["FIELDS", "LayerCurve", "json_ready"]
 
 FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
 
-_LAYERWISE = {"dtype", "noise_floor", "dimensions", "between_rank"}  # what a measurement notes of each layer
+_LAYERWISE = {  # what a measurement notes of each layer
+    "between_rank", "class_distance_normalised_variance", "dimensions", "dtype", "kinds", "linear_probe_accuracy",
+    "names", "nearest_centre_accuracy", "noise_floor", "ranks", "shapes", "singular_values", "singular_values_centred",
+    "spectrum_error",
+}  # fmt: skip
 
 _WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`"
 
