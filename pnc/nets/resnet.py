@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import nn
 
 from pnc.nets.activations import activation as make_activation
-from pnc.nets.checks import image_shape, nearest
+from pnc.nets.checks import at_least, image_shape, nearest
 from pnc.nets.network import Body
 
 __all__ = ["RESNET_DEPTHS", "ResNetBody"]
@@ -17,7 +17,7 @@ __all__ = ["RESNET_DEPTHS", "ResNetBody"]
 RESNET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 """Depth → number of residual blocks in each of the four stages (the paper's Table 1)."""
 
-_CHANNELS = (64, 128, 256, 512)
+_STAGES = (1, 2, 4, 8)  # widths of the stages, times that of the first
 _WIDENING = 4  # of a bottleneck block's output
 
 
@@ -65,29 +65,32 @@ class ResNetBody(Body):
     Args:
         input_shape: (channels, height, width).
         depth: 18, 34 or 50.
+        width: channels of the first stage, published 64; the others have 2, 4 and 8 times as many.
         activation: name of it.
 
     Raises:
-        InvalidInputError: another depth, an input that is not an image, an unknown activation.
+        InvalidInputError: another depth, a width below 1, an input that is not an image, an unknown activation.
 
     >>> body = ResNetBody((3, 32, 32), depth=18)
     >>> body.features, len(body.layer_names), len(body.block_names)
     (512, 17, 9)
     """
 
-    def __init__(self, input_shape: Sequence[int], *, depth: int, activation: str = "relu") -> None:
+    def __init__(
+        self, input_shape: Sequence[int], *, depth: int, width: int = 64, activation: str = "relu"
+    ) -> None:
         super().__init__()
         if depth not in RESNET_DEPTHS:
             raise nearest("depth of ResNet", str(depth), map(str, RESNET_DEPTHS))
-        before = _CHANNELS[0]
+        first = before = at_least("width", width, 1)
         self.stem = nn.Sequential()
         channels = image_shape(f"resnet-{depth}", input_shape)[0]
         self.stem.add_module("conv", nn.Conv2d(channels, before, 3, padding=1, bias=False))
         self.stem.add_module("norm", nn.BatchNorm2d(before))
         self.stem.add_module("activation", make_activation(activation))
         layer_names, block_names = ["stem.activation"], ["stem.activation"]
-        for number, (width, blocks) in enumerate(zip(_CHANNELS, RESNET_DEPTHS[depth]), 1):
-            stage = nn.Sequential()
+        for number, (times, blocks) in enumerate(zip(_STAGES, RESNET_DEPTHS[depth]), 1):
+            stage, width = nn.Sequential(), times * first
             for index in range(1, blocks + 1):
                 stride = 2 if number > 1 and index == 1 else 1
                 if depth < 50:
