@@ -73,17 +73,22 @@ def fit_linear_map(features: Any, targets: Any) -> LinearMap:
     kept = singular > max(z.shape) * unit * singular.max()  # minimum norm where directions are missing
     left, singular, right = left[:, kept], singular[kept], right[kept]
     along = left.mT @ (t - level)
+    # what is left of each sample, and of its target, without a penalty: apart from the rest, with which it would cancel
+    room = 1 - 1 / n - left.square().sum(1)
+    room = torch.where(room > n * unit, room, 0.0)
+    outside = torch.where((room > 0)[:, None], t - level - left @ along, 0.0)
     best: tuple[float, float, torch.Tensor] | None = None
     for ridge in _PENALTIES:
-        shrink = singular**2 / (singular**2 + ridge * (singular[0] ** 2 if singular.numel() else 1.0))
-        free = 1 - 1 / n - left.square() @ shrink
-        residual = t - level - left @ (shrink[:, None] * along)
-        # no freedom is left in a sample that the fit passes through whatever its target
-        missed = torch.where(free > n * unit, residual.square().sum(1) / free**2, torch.inf)
+        penalty = ridge * float(singular.max()) ** 2 if singular.numel() else 1.0
+        withheld = penalty / (singular**2 + penalty)
+        free = room + left.square() @ withheld
+        residual = outside + left @ (withheld[:, None] * along)
+        # a sample that the fit passes through whatever its target says nothing of the rest
+        missed = torch.where(free > 0, residual.square().sum(1) / free**2, torch.inf)
         error = float(missed.mean())
         # rounding decides nothing: a larger penalty has to be better by more than that
         if best is None or error < best[1] * (1 - 1e-6):
-            best = ridge, error, shrink / singular
+            best = ridge, error, (1 - withheld) / singular
     ridge, error, gain = best
     weights = along.mT @ (gain[:, None] * right)
     return LinearMap(weights=weights, bias=level - weights @ centre, ridge=ridge, left_out_error=error)

@@ -23,7 +23,7 @@ _WIDENING = (1, 2, 4, 8, 8)  # of the stages, times the width of the first
 class VGGBody(Body):
     """Five stages of 3 × 3 convolutions, each followed by 2 × 2 max-pooling; then the average of what is left.
 
-    As is usual for CIFAR, one linear classifier on 512 features (8 times the width) takes the place of the published three layers,
+    As is usual for CIFAR, one linear classifier on 512 features takes the place of the published three layers,
     which are made for 224 × 224 images. Odd sides are rounded up in pooling, so that images of any size pass.
 
     Args:

@@ -40,7 +40,8 @@ def test_planted_low_rank_activations_lose_nothing():
     for name in ("svm_accuracy", "own_accuracy", "linear_accuracy", "centre_accuracy", "centre_error"):
         assert getattr(three, name) == getattr(five, name) == getattr(found.whole, name), name
     assert two.svm_accuracy < three.svm_accuracy
-    assert found.exact and found.notes == ()
+    assert found.exact
+    assert found.notes == ()
 
 
 def test_scores_and_shares_are_those_of_other_implementations():
@@ -62,7 +63,7 @@ def test_scores_and_shares_are_those_of_other_implementations():
 
 @pytest.mark.parametrize("width", [1024, 4])
 def test_the_own_tail_sees_the_reconstruction(width):
-    """Against NumPy's SVD and the tail run by hand; with a narrow `width` from a sketch that happens to lose nothing."""
+    """Against NumPy's SVD and the tail run by hand; with a narrow `width` from a sketch that loses nothing."""
     torch.manual_seed(0)
     model = mlp(dimension=9, width=16, classes=4, depth=4)
     x, y = planted(rank=9, dimension=9, noise=0.4)
@@ -90,8 +91,11 @@ def test_more_dimensions_than_samples_and_a_sketch():
     options = {"classes": 3, "site": "layer1.0", "dimensions": [2, 10]}
     exact = measure_compressed(model, *data, **options)
     sketched = measure_compressed(model, *data, **options, width=8, sketch=20)
-    assert exact.dimension == 4 * 81 and exact.shape == (4, 9, 9)
-    assert exact.exact and not sketched.exact and "sketch" in sketched.notes[0]
+    assert exact.dimension == 4 * 81
+    assert exact.shape == (4, 9, 9)
+    assert exact.exact
+    assert not sketched.exact
+    assert "sketch" in sketched.notes[0]
     for one, other in zip(exact.kept, sketched.kept):
         assert 0.9 * one.variance < other.variance <= one.variance * (1 + 1e-12)
     # all 324 dimensions, without the detour over the span
@@ -111,7 +115,8 @@ def test_activations_that_are_too_many_are_not_held(monkeypatch):
     held = measure_compressed(model, *split(x, y), **options)
     monkeypatch.setattr("pnc.measure.site._ENTRIES", 100)
     streamed = measure_compressed(model, *split(x, y), **options)
-    assert streamed.whole.svm_accuracy is None and "too many" in streamed.notes[0]
+    assert streamed.whole.svm_accuracy is None
+    assert "too many" in streamed.notes[0]
     assert streamed.kept == held.kept
     assert streamed.whole.centre_accuracy == held.whole.centre_accuracy
     assert streamed.whole.centre_error == held.whole.centre_error
@@ -126,7 +131,8 @@ def test_what_the_tail_costs():
     assert found.network_parameters == sum(p.numel() for p in model.parameters())
     assert found.kept[0].svm_accuracy is None
     told = found.to_dict()
-    assert told["kept"][0]["factor"] == 50 and told["compression"] == pytest.approx(found.moments.compression())
+    assert told["kept"][0]["factor"] == 50
+    assert told["compression"] == pytest.approx(found.moments.compression())
 
 
 def test_the_model_is_left_as_it_was():
@@ -134,7 +140,8 @@ def test_the_model_is_left_as_it_was():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     x, y = torch.randn(30, 5).double(), torch.arange(30) % 3
     measure_compressed(model, [(x, y)], [(x, y)], classes=3, site="2", dimensions=[2])
-    assert model.training and all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
 
 
