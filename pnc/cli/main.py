@@ -14,6 +14,7 @@ import typer
 from pnc import __version__
 from pnc.cli.cite import cite
 from pnc.cli.compare import compare
+from pnc.cli.compress import compress
 from pnc.cli.measure import measure
 from pnc.cli.predict import predict
 from pnc.cli.reproduce import reproduce
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, simulate, train, sweep, reproduce, measure, compare, verify, cite):
+for command in (predict, simulate, train, sweep, reproduce, measure, compress, compare, verify, cite):
     app.command()(command)
 
 

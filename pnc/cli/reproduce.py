@@ -44,7 +44,7 @@ def reproduce(
         else:
             print_table(["name", ""], [[key, text] for key, text in found.items()])
         return
-    matches = [key for key in found if key == name or key.split("_")[0] == name]
+    matches = [key for key in found if key == name.replace("-", "_") or key.split("_")[0] == name]
     if not matches:
         near = difflib.get_close_matches(name, [*found, *(key.split("_")[0] for key in found)], n=1)
         raise InvalidInputError(

@@ -112,7 +112,7 @@ def measure_compressed(
     strength: float = 1.0,
     width: int = 1024,
     sketch: int = 128,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str, float], None] | None = None,
 ) -> CompressedSite:
     """Compress a layer's activations to m dimensions and see what is lost, for several m.
 
@@ -135,7 +135,7 @@ def measure_compressed(
         strength: of the SVM, see `linear_svm_accuracy`.
         width: the largest d whose components are exact.
         sketch: rows above it, at least.
-        progress: called with what is about to be done.
+        progress: called with what is about to be done, and the share of the steps that is.
 
     Raises:
         InvalidInputError: a site that is not there or not one, an m out of range, batches that can be read once only,
@@ -147,7 +147,7 @@ def measure_compressed(
     >>> found.kept[0].factor, found.kept[0].svm_accuracy, found.tail_parameters, found.linear_parameters
     (2.0, 1.0, 6, 6)
     """
-    say = progress or (lambda words: None)
+    say = progress or (lambda words, done: None)
     source, tested = BatchSource(train, model, again=True), BatchSource(test, model, again=True)
     first = source.first()
     if first is None or tested.first() is None:
@@ -158,7 +158,8 @@ def measure_compressed(
     reader = SiteReader(model, layer)
     wanted = _checked(dimensions, reader.dimension, layer.name)
 
-    say("principal components")
+    steps = len(wanted) + 2
+    say("principal components", 0)
     rows = max(sketch, 2 * max(wanted))
     device = torch.device("cpu") if source.device.type == "mps" else source.device  # it has no float64
     spectrum = StreamingSpectrum(dimension=reader.dimension, width=width, sketch=rows, device=device)
@@ -179,8 +180,8 @@ def measure_compressed(
     unit = components.total**0.5
     classifiers = _Classifiers(y, test_y, classes, strength if svm else None)
     kept = []
-    for m in wanted:
-        say(f"{m} dimensions")
+    for step, m in enumerate(wanted, 1):
+        say(f"{m} dimensions", step / steps)
         some = components.first(m)
         own = substituted_accuracy(
             model, layer, tested, lambda z, some=some: some.reconstruct(some.scores(z)).reshape(z.shape)
@@ -195,7 +196,7 @@ def measure_compressed(
             )
         )
 
-    say("all dimensions")
+    say("all dimensions", (steps - 1) / steps)
     notes = list(dict.fromkeys(reader.notes))
     if z is None or test_z is None:
         notes.append(
