@@ -10,6 +10,7 @@ from pnc.train.outcome import DivergedError, EpochRecord, LowRankOutcome, Measur
 from pnc.train.processes import Processes, joined_processes
 from pnc.train.run import evaluate, train
 from pnc.train.samples import Batches, Samples, as_samples
+from pnc.train.saved import SavedRun, as_split_samples, load_run
 from pnc.train.schedules import learning_rate
 from pnc.train.shares import variance_shares
 from pnc.train.sites import find_sites
@@ -28,8 +29,10 @@ __all__ = [
     "Processes",
     "Progress",
     "Samples",
+    "SavedRun",
     "TrainedRun",
     "as_samples",
+    "as_split_samples",
     "batch_bounds",
     "crop_and_flip",
     "epoch_order",
@@ -39,6 +42,7 @@ __all__ = [
     "joined_processes",
     "latest_checkpoint",
     "learning_rate",
+    "load_run",
     "load_weights",
     "read_checkpoint",
     "read_weights",
