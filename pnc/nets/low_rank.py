@@ -34,7 +34,8 @@ class LowRankLayer(nn.Module):
 
     W (m × m) of rank r, b ∈ R^m. The first vanishes when all a_i + b lie in r dimensions, the second keeps the
     activations from vanishing instead. The layer is virtual: the network goes on with a_i, not with Wᵀ(a_i + b),
-    so at inference there is nothing of it.
+    so at inference there is nothing of it. Here a_i is what the network computes, divided by `unit`: the published
+    losses have unit 1.
 
     **The best W.** With the rows z_i = a_i + b in Z (n × m), n L_c = ‖Z W - Z‖_F², and rank(Z W) ≤ r: by Eckart and
     Young it is at least Σ_{i>r} σ_i(Z)², and W = V_r V_rᵀ, V_r the first r right singular vectors of Z, attains it,
@@ -55,9 +56,10 @@ class LowRankLayer(nn.Module):
 
     Attributes:
         left, right: (m, r), zero until the first `project`.
-        shift: (m,) b, zero at first.
-        scale: mean of ‖a_i + b‖² at the last projection, squared feature norm: the unit of a gradient step on the
-            factors, whose curvature it bounds.
+        shift: (m,) b, zero at first; in units of `unit`.
+        unit: feature norm that L_n draws activations to.
+        scale: mean of ‖a_i + b‖² at the last projection: the unit of a gradient step on the factors, whose curvature
+            it bounds.
 
     Raises:
         InvalidInputError: a rank below 1, or not below the width.
@@ -82,6 +84,7 @@ class LowRankLayer(nn.Module):
         self.left = nn.Parameter(torch.zeros(width, rank, dtype=dtype))
         self.right = nn.Parameter(torch.zeros(width, rank, dtype=dtype))
         self.shift = nn.Parameter(torch.zeros(width, dtype=dtype))
+        self.register_buffer("unit", torch.ones((), dtype=dtype))
         self.register_buffer("scale", torch.ones((), dtype=dtype))
 
     @property
@@ -101,8 +104,8 @@ class LowRankLayer(nn.Module):
             activations: one sample's are flattened; of any precision.
         """
         with torch.autocast(activations.device.type, enabled=False):
-            # a copy, so that a module that works in place may overwrite what was given
-            a = activations.flatten(1).to(self.shift.dtype, copy=True)
+            # a new tensor, so that a module that works in place may overwrite what was given
+            a = activations.flatten(1).to(self.shift.dtype) / self.unit
             z = a + self.shift
             residual = (z @ self.left) @ self.right.T - z
             return residual.square().sum(1), (1 - torch.linalg.vector_norm(a, dim=1)).abs()
@@ -125,7 +128,7 @@ class LowRankLayer(nn.Module):
         Raises:
             InvalidInputError: fewer samples than r.
         """
-        z = activations.flatten(1).to(self.shift.dtype) + self.shift
+        z = activations.flatten(1).to(self.shift.dtype) / self.unit + self.shift
         basis = PROJECTIONS[method](z, self.rank, generator=generator)
         self.left.copy_(basis)
         self.right.copy_(basis)

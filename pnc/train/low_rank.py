@@ -89,8 +89,11 @@ class LowRankSites:
         self.optimiser = torch.optim.SGD(groups, lr=0.0)
         self.projections = 0
         self.projection_seconds = 0.0
-        # of the epoch, a site each: ΣL_n, ΣL_c, and the samples that the latter is over
-        self.totals = torch.zeros(len(self.sites), 3, dtype=torch.float64, device=example.device)
+        # of the epoch: ΣL_n and ΣL_c, a site each, and last the samples that they are over
+        self.totals = torch.zeros(len(self.sites) + 1, 2, dtype=torch.float64, device=example.device)
+        self.has_unit = spec.unit != "initial"
+        for site in self.sites:
+            site.layer.unit.fill_(spec.unit if self.has_unit else 1.0)
         self.history: list[dict[str, Any]] = []
         self.active = False
         modules = dict(model.named_modules())
@@ -136,7 +139,8 @@ class LowRankSites:
             norm, compression = site.losses[-1]
             if self.projections:
                 total = total + self.spec.compression_weight * compression
-            total = total + self.spec.norm_weight * norm
+            if self.has_unit:
+                total = total + self.spec.norm_weight * norm
         return total
 
     @torch.no_grad()
@@ -150,11 +154,13 @@ class LowRankSites:
         """
         spec, processes = self.spec, self.processes
         sums = torch.stack([torch.stack(site.losses).sum(0).detach().double() for site in self.sites])
-        self.totals[:, : 1 + bool(self.projections)] += processes.add(sums)[:, : 1 + bool(self.projections)]
-        if self.projections:
-            self.totals[:, 2] += size
-            if spec.learning_rate and spec.compression_weight:
-                self._descend()
+        counted = torch.tensor([self.has_unit, self.projections > 0], device=sums.device)
+        self.totals[:-1] += processes.add(sums) * counted
+        self.totals[-1] += size * counted
+        if self.projections and spec.learning_rate and spec.compression_weight:
+            self._descend()
+        if not self.has_unit:
+            self._find_unit(size)
         # only what the next projection will see is kept
         left = -step % spec.every
         if left * self.batch < spec.samples:
@@ -168,6 +174,14 @@ class LowRankSites:
                 site.kept.append(whole)
         if left == 0:
             self._project(step)
+
+    def _find_unit(self, size: int) -> None:
+        """The mean norm of this step's activations; 1 where they are all zero."""
+        for site in self.sites:
+            norms = torch.cat([torch.linalg.vector_norm(rows, dim=1) for rows in site.rows]).double()
+            mean = self.processes.add(norms.sum()) / size
+            site.layer.unit.copy_(torch.where(mean > 0, mean, 1.0))
+        self.has_unit = True
 
     def _descend(self) -> None:
         """θ ← θ - η_θ ∇_θ L_c for W's factors and b, of the loss over all processes' samples."""
@@ -199,14 +213,14 @@ class LowRankSites:
         self.projections += 1
         self.projection_seconds += time.perf_counter() - start
 
-    def close_epoch(self, epoch: int, samples: int) -> None:
-        """Record the mean of both losses over an epoch, L_c over the part of it that had a W."""
-        norm, compression, counted = self.totals.T
+    def close_epoch(self, epoch: int) -> None:
+        """Record the mean of both losses over an epoch, or over the part of it that had a unit and a W."""
+        norm, compression = (sums[:-1] / sums[-1] if sums[-1] else None for sums in self.totals.T)
         self.history.append(
             {
                 "epoch": epoch,
-                "compression_loss": (compression / counted).tolist() if counted[0] else None,
-                "norm_loss": (norm / samples).tolist(),
+                "compression_loss": None if compression is None else compression.tolist(),
+                "norm_loss": None if norm is None else norm.tolist(),
             }
         )
         self.totals.zero_()
@@ -244,6 +258,7 @@ class LowRankSites:
                 site.kept = [tensors[f"low_rank.{number}.kept"].to(self.totals.device)]
         self.projections, self.history = state["projections"], state["history"]
         self.projection_seconds = state["projection_seconds"]
+        self.has_unit = True  # the first step has been taken
         self._set_rates()
 
 

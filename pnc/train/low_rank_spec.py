@@ -24,6 +24,10 @@ class LowRankSpec:
         rank: r of W.
         every: steps from one projection of W to the next; the published number is 10. Before the first there is no W,
             and L_c is left out.
+        unit: feature norm at which activations count as 1 in both losses: a number, 1 in the published work; or
+            `initial`, their mean norm at the first step, which is made without the losses. The norm of a wide layer
+            begins far from 1 (about 70 after a ResNet's last stage), where L_c with unit weight is hundreds of times
+            the classification loss and leaves nothing to classify.
         compression_weight: of L_c in the loss.
         norm_weight: of L_n. The weights in the published work are not known; its author's post writes none.
         projection: how W is found from activations, see `pnc.nets.PROJECTIONS`.
@@ -44,6 +48,7 @@ class LowRankSpec:
     sites: tuple[str, ...]
     rank: int = 10
     every: int = 10
+    unit: float | Literal["initial"] = "initial"
     compression_weight: float = 1.0
     norm_weight: float = 1.0
     projection: Projection = "nystrom"
@@ -63,12 +68,16 @@ class LowRankSpec:
             object.__setattr__(self, name, at_least(name, getattr(self, name), 1))
         if self.projection not in get_args(Projection):
             raise nearest("projection", self.projection, get_args(Projection))
-        for name, least in (("compression_weight", 0.0), ("norm_weight", 0.0), ("learning_rate", 0.0)):
+        for name in ("compression_weight", "norm_weight", "learning_rate"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise InvalidInputError(
                     got=f"{name} = {value}", expected="a finite number, 0 or more", next_step="pass another one"
                 )
+        if self.unit != "initial" and (not isinstance(self.unit, int | float) or not 0 < self.unit < math.inf):
+            raise InvalidInputError(
+                got=f"unit = {self.unit!r}", expected="a feature norm above 0, or 'initial'", next_step="pass 1.0"
+            )
         if self.learning_rate > 0.5:
             raise InvalidInputError(
                 got=f"learning_rate = {self.learning_rate} of the low-rank layer",

@@ -124,9 +124,11 @@ class LowRankOutcome:
         spec: as given.
         sites: full names of the modules, in the order of the computation.
         widths: entries of a sample's activations at each.
+        units: feature norm that counts as 1 at each.
         before: split → site → share of the variance in r directions before training, see `variance_shares`.
         after: likewise, of the trained network.
-        history: of each epoch, L_c (`None` where there was no W yet) and L_n at each site, means over the epoch.
+        history: of each epoch, L_c and L_n at each site, means over the epoch; `None` where there was no W
+            or no unit yet.
         projections: how many times W was projected.
         projection_seconds: of all of them.
         step_seconds: of a step (forward, backward) `with` the layers and `without`, medians of a few steps of each
@@ -137,6 +139,7 @@ class LowRankOutcome:
     spec: LowRankSpec
     sites: tuple[str, ...]
     widths: tuple[int, ...]
+    units: tuple[float, ...]
     before: Mapping[str, Mapping[str, Mapping[str, float]]]
     after: Mapping[str, Mapping[str, Mapping[str, float]]]
     history: tuple[Mapping[str, Any], ...]
@@ -146,7 +149,7 @@ class LowRankOutcome:
 
     def to_dict(self) -> dict[str, Any]:
         return {**vars(self), "spec": self.spec.to_dict(), "sites": list(self.sites), "widths": list(self.widths),
-                "history": list(self.history)}  # fmt: skip
+                "units": list(self.units), "history": list(self.history)}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

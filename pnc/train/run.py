@@ -427,6 +427,7 @@ class _Training:
             spec=low_rank.spec,
             sites=tuple(site.name for site in low_rank.sites),
             widths=tuple(site.layer.width for site in low_rank.sites),
+            units=tuple(float(site.layer.unit) for site in low_rank.sites),
             before=self.shares_before,
             after=self._shares(),
             history=tuple(low_rank.history),
@@ -500,7 +501,7 @@ class _Training:
         )
         self.totals.zero_()
         if self.low_rank is not None:
-            self.low_rank.close_epoch(epoch, len(self.samples))
+            self.low_rank.close_epoch(epoch)
 
     @torch.no_grad()
     def _measure_if_due(self) -> bool:
