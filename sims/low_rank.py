@@ -1,0 +1,262 @@
+"""Low-rank representations: tables of plain networks beside ones trained with low-rank layers at one or two sites.
+
+    python -m sims.low_rank --scale smoke
+
+After Sanyal, Kanade, Torr and Dokania (arXiv:1804.07090), on real images, from three seeds: test accuracy; at each site
+the share of the variance in r directions, ranks by every definition and C_l; accuracy when the site's activations are
+compressed to m dimensions, read out by a linear SVM, by the network's own tail and by one linear map in place of the
+tail; U1 and U2 at every block after every epoch. Attacks and noise are in sims.robustness.
+
+`smoke`: a VGG-11 of an eighth of the published width on 2,000 images of Fashion-MNIST. `paper`: ResNet-18 on all of
+it, for a GPU. `full`: the same on CIFAR-10.
+
+All numbers are means over the seeds with the half-width of a 95 % interval (Student's t); differences are taken seed by
+seed, for seeds share their initial weights and their order of samples.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sims.common import Scale, command, new_figure, save
+
+__all__ = ["reproduce"]
+
+_SEEDS = 3
+_RANK = 10
+_DIMENSIONS = (2, 5, 9, 10, 20, 50)
+_BATCH = 256
+_COLOURS = {"plain": "#1f4e79", "1-LR": "#c0392b", "2-LR": "#2e7d32"}
+_RECIPES: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "data": "fashion-mnist", "train": 200, "test": 100, "network": "vgg-11-bn", "width": 16, "epochs": 15,
+        "sites": ("body.stage3", "body.stage4"), "weight": 100.0,
+    },
+    "paper": {
+        "data": "fashion-mnist", "train": None, "test": None, "network": "resnet-18", "width": 64, "epochs": 30,
+        "sites": ("body.stage3", "body.stage4"), "weight": 100.0,
+    },
+    "full": {
+        "data": "cifar-10", "train": None, "test": None, "network": "resnet-18", "width": 64, "epochs": 100,
+        "sites": ("body.stage3", "body.stage4"), "weight": 100.0,
+    },
+}  # fmt: skip
+_WATCHED = 50  # images of each class on which U1 and U2 are held against the blocks after every epoch
+
+
+def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
+    """Train all three kinds from every seed; write the tables, and the figure of what compression costs."""
+    from pnc.data import load_images
+    from pnc.simulate.device import resolve_device
+    from pnc.train import as_samples
+
+    recipe, device = _RECIPES[scale], resolve_device("auto")
+    training, test = (
+        load_images(recipe["data"], split=split, samples_per_class=recipe[split]) for split in ("train", "test")
+    )
+    samples = as_samples(training)
+    splits = {"train": samples, "test": as_samples(test, like=samples, name="the test split")}
+    first, second = recipe["sites"]
+    kinds = {"plain": (), "1-LR": (first,), "2-LR": (first, second)}
+    runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    for seed in range(_SEEDS):
+        for kind, sites in kinds.items():
+            found = _run(sites, seed, recipe, splits, training.subset(_WATCHED), device)
+            runs[kind].append(found)
+            if not quiet:
+                shares = ", ".join(f"{site} {found['share'][site]['test']:.2%}" for site in recipe["sites"])
+                print(
+                    f"{kind}, seed {seed}: test accuracy {found['test_accuracy']:.2%}; in {_RANK} directions {shares}; "
+                    f"{found['seconds']:.0f} s",
+                    file=sys.stderr,
+                )
+    out.mkdir(parents=True, exist_ok=True)
+    _write_table(out / "low_rank.csv", runs)
+    return save(out, "low_rank", _figure(runs, recipe), _summary(runs, recipe))
+
+
+def _run(
+    sites: tuple[str, ...], seed: int, recipe: dict[str, Any], splits: dict[str, Any], watched: Any, device: Any
+) -> dict[str, Any]:
+    """One network: trained, measured at every block, compressed at both sites."""
+    from pnc.compare import variance_floors
+    from pnc.measure import curve_spectra, measure_compressed, measure_model, variance_curve
+    from pnc.nets import build
+    from pnc.train import LowRankSpec, NetTrainSpec, as_samples, evaluate, train
+
+    samples = splits["train"]
+    model = build(
+        recipe["network"], input_shape=samples.input_shape, classes=samples.classes, width=recipe["width"], seed=seed
+    )
+    blocks = list(model.block_names)[:-1]
+    some = as_samples(watched, like=samples).to(device).batches(_BATCH)
+
+    def watch(network: Any, batches: Any, split: str) -> Any:
+        return measure_model(
+            network, some, classes=samples.classes, layers=blocks, spectra=True, width=256, sketch=32, split=split
+        )
+
+    run = train(
+        model, samples,
+        NetTrainSpec(
+            loss="cross-entropy", epochs=recipe["epochs"], learning_rate=2e-3, batch_size=64, measure_every=1, seed=seed
+        ),
+        low_rank=LowRankSpec(sites=sites, rank=_RANK, compression_weight=recipe["weight"]) if sites else None,
+        device=device, measure=watch,
+    )  # fmt: skip
+    batches = {split: data.to(device).batches(_BATCH) for split, data in splits.items()}
+    curves = {
+        split: measure_model(model, data, classes=samples.classes, layers=list(recipe["sites"]), spectra=True)
+        for split, data in batches.items()
+    }
+    floors = [floor for m in run.measurements for floor in variance_floors(m.curve)]
+    place = {name: i for i, name in enumerate(curves["test"].provenance["names"])}
+    spectra = {split: curve_spectra(curve) for split, curve in curves.items()}
+    return {
+        "seed": seed,
+        "seconds": run.seconds,
+        "train_accuracy": evaluate(model, batches["train"], run.spec)[1],
+        "test_accuracy": evaluate(model, batches["test"], run.spec)[1],
+        "share": {
+            site: {split: float(variance_curve(found[place[site]])[0][_RANK - 1]) for split, found in spectra.items()}
+            for site in recipe["sites"]
+        },
+        "curve": {site: variance_curve(spectra["test"][place[site]])[0] for site in recipe["sites"]},
+        "compression": {site: float(curves["train"].compression[place[site]]) for site in recipe["sites"]},
+        "ranks": {site: curves["test"].provenance["ranks"][place[site]] for site in recipe["sites"]},
+        "site": {
+            site: measure_compressed(
+                model, batches["train"], batches["test"], classes=samples.classes, site=site, dimensions=_DIMENSIONS
+            )
+            for site in recipe["sites"]
+        },
+        "floors": [sum(floor.holds for floor in floors), len(floors)],
+        "share_slack": min(floor.share_slack for floor in floors),
+        "stable_rank_slack": min(floor.stable_rank_slack for floor in floors),
+    }  # fmt: skip
+
+
+def _over_seeds(values: Any) -> list[float]:
+    """Mean and half-width of the 95 % interval."""
+    from scipy.stats import t
+
+    values = np.asarray(values, dtype=np.float64)
+    return [float(values.mean()), float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)]
+
+
+def _summary(runs: dict[str, list[dict[str, Any]]], recipe: dict[str, Any]) -> dict[str, Any]:
+    def each(pick: Any) -> dict[str, list[float]]:
+        return {kind: _over_seeds([pick(run) for run in found]) for kind, found in runs.items()}
+
+    def kept(run: dict[str, Any], site: str) -> Any:
+        return run["site"][site].kept[_DIMENSIONS.index(_RANK)]
+
+    summary: dict[str, Any] = {
+        "test_accuracy": each(lambda run: run["test_accuracy"]),
+        "test_accuracy_less_plain": {
+            kind: _over_seeds(
+                [one["test_accuracy"] - other["test_accuracy"] for one, other in zip(found, runs["plain"])]
+            )
+            for kind, found in runs.items()
+            if kind != "plain"
+        },
+    }
+    for site in recipe["sites"]:
+        compressed = runs["plain"][0]["site"][site]
+        summary[site] = {
+            "dimension": compressed.dimension,
+            "factor": compressed.dimension / _RANK,
+            "compression": each(lambda run, site=site: run["compression"][site]),
+            **{
+                f"{split}_variance_in_{_RANK}": each(lambda run, site=site, split=split: run["share"][site][split])
+                for split in ("train", "test")
+            },
+            "ranks": {
+                name: each(lambda run, site=site, name=name: np.mean(run["ranks"][site]["centred"][name]))
+                for name in _definitions(runs)
+            },
+            **{
+                f"{field}_in_{_RANK}": each(lambda run, site=site, field=field: getattr(kept(run, site), field))
+                for field in ("svm_accuracy", "own_accuracy", "linear_accuracy")
+            },
+            **{
+                f"{field}_lost_in_{_RANK}": each(
+                    lambda run, site=site, field=field: getattr(run["site"][site].whole, field)
+                    - getattr(kept(run, site), field)
+                )
+                for field in ("svm_accuracy", "own_accuracy")
+            },
+            "linear_tail_less_own": each(
+                lambda run, site=site: run["site"][site].whole.linear_accuracy - run["test_accuracy"]
+            ),
+            "tail_parameters": compressed.tail_parameters,
+            "linear_tail_parameters": compressed.linear_parameters,
+        }
+    every = [run for found in runs.values() for run in found]
+    summary["u1_u2_hold"] = f"{sum(run['floors'][0] for run in every)} of {sum(run['floors'][1] for run in every)}"
+    summary["least_slack"] = {
+        "share": min(run["share_slack"] for run in every),
+        "stable_rank": min(run["stable_rank_slack"] for run in every),
+    }
+    return summary
+
+
+def _definitions(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Names of the definitions of rank."""
+    first = next(iter(runs["plain"][0]["ranks"].values()))
+    return list(first["centred"])
+
+
+def _write_table(path: Path, runs: dict[str, list[dict[str, Any]]]) -> None:
+    """One row a kind, seed, site and number of dimensions."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        names = ["dimensions", "factor", "variance", "svm_accuracy", "own_accuracy", "linear_accuracy",
+                 "centre_accuracy", "centre_error"]  # fmt: skip
+        writer.writerow(["kind", "seed", "test_accuracy", "site", "compression", *names])
+        for kind, found in runs.items():
+            for run in found:
+                for site, one in run["site"].items():
+                    for kept in (*one.kept, one.whole):
+                        values = [getattr(kept, name) for name in names]
+                        writer.writerow(
+                            [kind, run["seed"], run["test_accuracy"], site, run["compression"][site], *values]
+                        )
+
+
+def _figure(runs: dict[str, list[dict[str, Any]]], recipe: dict[str, Any]) -> Any:
+    """At the first site: variance ratios, and what a linear SVM and the network's own tail make of m dimensions."""
+    from pnc.report.spectra import draw_accuracies
+
+    site = recipe["sites"][0]
+    figure, panels = new_figure(4)
+    panels[0].set_title(f"{site}, test images: share of the variance", fontsize=9)
+    for kind, found in runs.items():
+        colour = _COLOURS[kind]
+        curves = np.array([run["curve"][site][:100] for run in found])
+        m = np.arange(1, curves.shape[1] + 1)
+        panels[0].fill_between(m, curves.min(0), curves.max(0), color=colour, alpha=0.2, lw=0)
+        panels[0].plot(m, curves.mean(0), color=colour, lw=1.3, label=kind)
+        for panel, field in zip(panels[1:], ("svm_accuracy", "own_accuracy", "linear_accuracy")):
+            draw_accuracies(panel, [run["site"][site] for run in found], field, colour=colour, label=kind)
+    for panel, title in zip(
+        panels[1:], ("linear SVM on m dimensions", "own tail on m dimensions", "one linear map of m dimensions")
+    ):
+        panel.set_title(title, fontsize=9)
+    panels[0].axvline(_RANK, color="0.6", lw=0.8, ls=":")
+    panels[0].set_xscale("log")
+    panels[0].set_xlabel("directions $m$", fontsize=8)
+    panels[0].set_ylim(0, 1.02)
+    panels[0].grid(alpha=0.25, lw=0.6)
+    panels[1].set_ylabel("test accuracy (dashed: all dimensions)", fontsize=8)
+    panels[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+if __name__ == "__main__":
+    sys.exit(command(reproduce, "low_rank"))
