@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -436,7 +437,7 @@ class _Training:
             step_seconds=self._step_seconds() if self.processes.world == 1 else None,
         )
 
-    def _step_seconds(self, repeats: int = 3) -> dict[str, float]:
+    def _step_seconds(self) -> dict[str, float]:
         """Seconds of a step with the layers and without: forward and backward, the network left as it is."""
         low_rank, forward = self.low_rank, self.forward
         kept = {name: value.clone() for name, value in self.model.named_buffers()}  # batch norm's running statistics
@@ -444,7 +445,9 @@ class _Training:
         seconds: dict[str, list[float]] = {"with": [], "without": []}
         self.forward = self.model
         self.model.train()
-        for _ in range(repeats + 1):  # in turn: what slows the machine slows both; the first warms up
+        begun = time.perf_counter()
+        while len(seconds["without"]) < 4 or time.perf_counter() - begun < 0.2:  # more of them where they are short
+            # in turn: what slows the machine slows both
             for name, chosen in (("with", low_rank), ("without", None)):
                 self.low_rank = chosen
                 self._synchronise()
@@ -456,7 +459,7 @@ class _Training:
         self.optimiser.zero_grad(set_to_none=True)
         for name, value in self.model.named_buffers():
             value.copy_(kept[name])
-        found = {name: sorted(values[1:])[len(values[1:]) // 2] for name, values in seconds.items()}
+        found = {name: median(values[1:]) for name, values in seconds.items()}  # the first one warms up
         projecting = low_rank.projection_seconds / max(low_rank.projections, 1) / low_rank.spec.every
         return {**found, "projecting": projecting, "overhead": (found["with"] + projecting) / found["without"] - 1}
 
