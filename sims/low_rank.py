@@ -69,7 +69,7 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
             found = _run(sites, seed, recipe, splits, training.subset(_WATCHED), device)
             runs[kind].append(found)
             if not quiet:
-                shares = ", ".join(f"{site} {found['share'][site]['test']:.2%}" for site in recipe["sites"])
+                shares = ", ".join(f"{site} {found['share'][site]['test', 'centred']:.2%}" for site in recipe["sites"])
                 print(
                     f"{kind}, seed {seed}: test accuracy {found['test_accuracy']:.2%}; in {_RANK} directions {shares}; "
                     f"{found['seconds']:.0f} s",
@@ -116,17 +116,22 @@ def _run(
     }
     floors = [floor for m in run.measurements for floor in variance_floors(m.curve)]
     place = {name: i for i, name in enumerate(curves["test"].provenance["names"])}
-    spectra = {split: curve_spectra(curve) for split, curve in curves.items()}
+    kinds = {"centred": True, "uncentred": False}
+    shares = {
+        (split, kind): [variance_curve(spectrum)[0] for spectrum in curve_spectra(curve, centred=centred)]
+        for split, curve in curves.items()
+        for kind, centred in kinds.items()
+    }
     return {
         "seed": seed,
         "seconds": run.seconds,
         "train_accuracy": evaluate(model, batches["train"], run.spec)[1],
         "test_accuracy": evaluate(model, batches["test"], run.spec)[1],
         "share": {
-            site: {split: float(variance_curve(found[place[site]])[0][_RANK - 1]) for split, found in spectra.items()}
+            site: {key: float(found[place[site]][_RANK - 1]) for key, found in shares.items()}
             for site in recipe["sites"]
         },
-        "curve": {site: variance_curve(spectra["test"][place[site]])[0] for site in recipe["sites"]},
+        "curve": {site: shares["test", "centred"][place[site]] for site in recipe["sites"]},
         "compression": {site: float(curves["train"].compression[place[site]]) for site in recipe["sites"]},
         "ranks": {site: curves["test"].provenance["ranks"][place[site]] for site in recipe["sites"]},
         "site": {
@@ -173,8 +178,11 @@ def _summary(runs: dict[str, list[dict[str, Any]]], recipe: dict[str, Any]) -> d
             "factor": compressed.dimension / _RANK,
             "compression": each(lambda run, site=site: run["compression"][site]),
             **{
-                f"{split}_variance_in_{_RANK}": each(lambda run, site=site, split=split: run["share"][site][split])
+                f"{split}_variance_in_{_RANK}_{kind}": each(
+                    lambda run, site=site, key=(split, kind): run["share"][site][key]
+                )
                 for split in ("train", "test")
+                for kind in ("centred", "uncentred")
             },
             "ranks": {
                 name: each(lambda run, site=site, name=name: np.mean(run["ranks"][site]["centred"][name]))

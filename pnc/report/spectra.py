@@ -135,6 +135,6 @@ def draw_centre_error(panel: Axes, site: CompressedSite, *, colour: str, label: 
     if bound < 1:
         panel.plot([site.classes - 1, max(m)], [bound, bound], "--", color=colour, lw=1.2, label=f"{label}, U4")
     panel.set_xscale("log")
-    panel.set_yscale("log")
+    panel.set_ylim(bottom=0)
     panel.set_xlabel("dimensions $m$ kept", fontsize=8)
     panel.grid(alpha=0.25, lw=0.6)
