@@ -35,15 +35,15 @@ _COLOURS = {"plain": "#1f4e79", "1-LR": "#c0392b", "2-LR": "#2e7d32"}
 _RECIPES: dict[str, dict[str, Any]] = {
     "smoke": {
         "data": "fashion-mnist", "train": 200, "test": 100, "network": "vgg-11-bn", "width": 16, "epochs": 15,
-        "sites": ("body.stage3", "body.stage4"), "weight": 100.0,
+        "sites": ("body.stage5", "body.stage4"), "weight": 20.0,
     },
     "paper": {
         "data": "fashion-mnist", "train": None, "test": None, "network": "resnet-18", "width": 64, "epochs": 30,
-        "sites": ("body.stage3", "body.stage4"), "weight": 100.0,
+        "sites": ("body.stage4", "body.stage3"), "weight": 20.0,
     },
     "full": {
         "data": "cifar-10", "train": None, "test": None, "network": "resnet-18", "width": 64, "epochs": 100,
-        "sites": ("body.stage3", "body.stage4"), "weight": 100.0,
+        "sites": ("body.stage4", "body.stage3"), "weight": 20.0,
     },
 }  # fmt: skip
 _WATCHED = 50  # images of each class on which U1 and U2 are held against the blocks after every epoch
@@ -61,8 +61,7 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     )
     samples = as_samples(training)
     splits = {"train": samples, "test": as_samples(test, like=samples, name="the test split")}
-    first, second = recipe["sites"]
-    kinds = {"plain": (), "1-LR": (first,), "2-LR": (first, second)}
+    kinds = {"plain": (), "1-LR": recipe["sites"][:1], "2-LR": recipe["sites"]}
     runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for seed in range(_SEEDS):
         for kind, sites in kinds.items():
@@ -76,8 +75,10 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
                     file=sys.stderr,
                 )
     out.mkdir(parents=True, exist_ok=True)
-    _write_table(out / "low_rank.csv", runs)
-    return save(out, "low_rank", _figure(runs, recipe), _summary(runs, recipe))
+    _write_csv(out / "low_rank.csv", runs)
+    summary = _summary(runs, recipe)
+    (out / "low_rank.md").write_text(_table(summary, recipe), encoding="utf-8")
+    return save(out, "low_rank", _figure(runs, recipe), summary)
 
 
 def _run(
@@ -220,7 +221,7 @@ def _definitions(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
     return list(first["centred"])
 
 
-def _write_table(path: Path, runs: dict[str, list[dict[str, Any]]]) -> None:
+def _write_csv(path: Path, runs: dict[str, list[dict[str, Any]]]) -> None:
     """One row a kind, seed, site and number of dimensions."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -237,11 +238,36 @@ def _write_table(path: Path, runs: dict[str, list[dict[str, Any]]]) -> None:
                         )
 
 
+_PER_CENT = ("accuracy", "variance_in", "lost", "less")
+
+
+def _table(summary: dict[str, Any], recipe: dict[str, Any]) -> str:
+    """The summary as a Markdown table: one row a quantity, one column a kind, mean ± half-width."""
+
+    def cells(name: str, values: dict[str, list[float]]) -> list[str]:
+        share = any(word in name for word in _PER_CENT)
+        shown = "{:.2%} ± {:.2%}" if share else "{:.3g} ± {:.2g}"
+        return [shown.format(*values[kind]) if kind in values else "" for kind in _COLOURS]
+
+    rows = [["", *_COLOURS], ["---"] * (1 + len(_COLOURS))]
+    rows += [[name, *cells(name, summary[name])] for name in ("test_accuracy", "test_accuracy_less_plain")]
+    for site in recipe["sites"]:
+        found = summary[site]
+        rows.append(
+            [f"**{site}**, d = {found['dimension']}, a tail of {found['tail_parameters']} parameters against "
+             f"{found['linear_tail_parameters']}", "", "", ""]
+        )  # fmt: skip
+        for name, values in {**found, **found["ranks"]}.items():
+            if isinstance(values, dict) and "plain" in values:
+                rows.append([name, *cells(name, values)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows) + f"\nU1 and U2 hold: {summary['u1_u2_hold']}\n"
+
+
 def _figure(runs: dict[str, list[dict[str, Any]]], recipe: dict[str, Any]) -> Any:
-    """At the first site: variance ratios, and what a linear SVM and the network's own tail make of m dimensions."""
+    """At the earlier site: variance ratios, and what a linear SVM and the network's own tail make of m dimensions."""
     from pnc.report.spectra import draw_accuracies
 
-    site = recipe["sites"][0]
+    site = recipe["sites"][-1]
     figure, panels = new_figure(4)
     panels[0].set_title(f"{site}, test images: share of the variance", fontsize=9)
     for kind, found in runs.items():
