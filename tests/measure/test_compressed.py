@@ -9,6 +9,8 @@ from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.measure import linear_svm_accuracy, measure_compressed
+from pnc.measure.compressed import _span
+from pnc.measure.site import site_of, tail_parameters
 from tests.measure.nets import Residual, mlp
 
 
@@ -65,20 +67,24 @@ def test_scores_and_shares_are_those_of_other_implementations():
 def test_the_own_tail_sees_the_reconstruction(width):
     """Against NumPy's SVD and the tail run by hand; with a narrow `width` from a sketch that loses nothing."""
     torch.manual_seed(0)
-    model = mlp(dimension=9, width=16, classes=4, depth=4)
-    x, y = planted(rank=9, dimension=9, noise=0.4)
-    found = measure_compressed(model, *split(x, y), classes=4, site="2", dimensions=[2, 6], width=width, sketch=128)
-    model.eval()
+    model = mlp(dimension=9, width=16, classes=4, depth=4).eval()
+    x, y = planted(rank=9, dimension=9, noise=0.4, samples=200)
     with torch.no_grad():
+        model[-1].bias -= model(x).mean(0)
+        y[1::2] = model(x[1::2]).argmax(1)  # labels of which every direction decides some
         front, tail = model[:3], model[3:]
         z, test_z = (front(part).numpy() for part in (x[::2], x[1::2]))
         mean = z.mean(0)
         right = np.linalg.svd(z - mean)[2]
-        for kept in found.kept:
-            v = right[: kept.dimensions]
-            outputs = tail(torch.from_numpy(mean + (test_z - mean) @ v.T @ v))
-            assert kept.own_accuracy == pytest.approx((outputs.argmax(1) == y[1::2]).double().mean().item())
-        assert found.whole.own_accuracy == pytest.approx((model(x[1::2]).argmax(1) == y[1::2]).double().mean().item())
+        by_hand = []
+        for m in (1, 2, 3, 5, 8):
+            outputs = tail(torch.from_numpy(mean + (test_z - mean) @ right[:m].T @ right[:m]))
+            by_hand.append((outputs.argmax(1) == y[1::2]).double().mean().item())
+    options = {"classes": 4, "site": "2", "dimensions": [1, 2, 3, 5, 8], "width": width, "sketch": 128}
+    found = measure_compressed(model, *split(x, y), **options)
+    assert [kept.own_accuracy for kept in found.kept] == pytest.approx(by_hand)
+    assert len(set(by_hand)) == 5
+    assert found.whole.own_accuracy == 1
 
 
 def test_more_dimensions_than_samples_and_a_sketch():
@@ -108,6 +114,16 @@ def test_more_dimensions_than_samples_and_a_sketch():
     assert exact.whole.centre_accuracy == pytest.approx(np.mean(nearest == y[40:].numpy()))
 
 
+def test_the_span_of_the_samples_keeps_inner_products():
+    rng = np.random.default_rng(0)
+    z, test_z = rng.standard_normal((10, 40)), rng.standard_normal((6, 40))
+    mean = z.mean(0)
+    inside, tested = _span(*(torch.from_numpy(part) for part in (z, test_z, mean)))
+    assert inside.shape == (10, 9)  # centring takes one direction
+    for part, other in ((z, inside), (test_z, tested)):
+        np.testing.assert_allclose(other @ inside.mT, (part - mean) @ (z - mean).T, atol=1e-12)
+
+
 def test_activations_that_are_too_many_are_not_held(monkeypatch):
     x, y = planted(rank=5, noise=0.2)
     model = nn.Sequential(nn.Identity(), nn.Linear(12, 4)).double()
@@ -133,6 +149,13 @@ def test_what_the_tail_costs():
     told = found.to_dict()
     assert told["kept"][0]["factor"] == 50
     assert told["compression"] == pytest.approx(found.moments.compression())
+
+
+def test_weights_that_are_used_before_the_site_too_are_not_the_tail_s():
+    shared = nn.Linear(4, 4)
+    model = nn.Sequential(shared, nn.ReLU(), shared, nn.Linear(4, 3))
+    x = torch.zeros(2, 4)
+    assert tail_parameters(model, x, site_of(model, x, "1")) == 15
 
 
 def test_the_model_is_left_as_it_was():

@@ -56,6 +56,13 @@ def test_it_is_the_linear_map_of_the_table(dimensions):
     expected = found.whole if dimensions is None else found.kept[0]
     assert (short(x[60:]).argmax(1) == y[60:]).double().mean().item() == pytest.approx(expected.linear_accuracy)
     assert sum(p.numel() for p in short.linear.parameters()) == found.linear_parameters
+    with torch.no_grad():
+        z = model.eval()[:3](x).numpy()
+        scores = z - z[:60].mean(0)
+        if dimensions is not None:
+            scores = scores @ np.linalg.svd(scores[:60])[2][:dimensions].T
+        outputs = fit_linear_map(scores[:60], np.eye(3)[y[:60]])(scores[60:])
+        np.testing.assert_allclose(short(x[60:]), outputs, atol=1e-9)
 
 
 def test_a_convolution_s_activations():

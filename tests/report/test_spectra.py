@@ -1,5 +1,7 @@
 """Figures of spectra: what is drawn is what was measured; U4 on random features."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -52,7 +54,10 @@ def test_u4_says_nothing_of_a_sketch_without_a_measurement_of_it():
     sketched = compressed(x, y, [1, 2], width=4, sketch=4)
     assert not sketched.exact
     assert projected_error_bound(sketched) == 1.0
-    assert projected_error_bound(compressed(x, y, [1, 3], width=4, sketch=4)) < 1
+    measured = compressed(x, y, [1, 3], width=4, sketch=4)
+    assert projected_error_bound(measured) < 1
+    lossy = tuple(replace(kept, variance=0.5) for kept in measured.kept)
+    assert projected_error_bound(replace(measured, kept=lossy)) == 1.0
 
 
 def test_variance_curves_and_floors_are_drawn():
