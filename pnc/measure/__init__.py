@@ -19,6 +19,7 @@ from pnc.measure.compression import compression
 from pnc.measure.discrimination import discrimination
 from pnc.measure.features import measure_features
 from pnc.measure.fuzziness import FuzzinessPass
+from pnc.measure.given import GivenBatches, GivenLayers
 from pnc.measure.model import measure_model, measure_splits
 from pnc.measure.moments import ClassMoments
 from pnc.measure.neural_collapse import NeuralCollapse, measure_neural_collapse
@@ -43,6 +44,8 @@ __all__ = [
     "ClassWeights",
     "CompressionMetric",
     "FuzzinessPass",
+    "GivenBatches",
+    "GivenLayers",
     "Layer",
     "LayerList",
     "LinearProbe",

@@ -78,7 +78,7 @@ class BatchSource:
         if type(value) in (tuple, list):
             return type(value)(self._placed(item) for item in value)
         if isinstance(value, np.ndarray):
-            value = torch.from_numpy(value)
+            value = _tensor(value)
         if not torch.is_tensor(value):
             return value
         if value.is_floating_point() and self._dtype is not None and value.dtype != self._dtype:
@@ -101,6 +101,15 @@ def _parts(batch: Any) -> tuple[Any, Any]:
         expected="(inputs, labels), or a mapping with labels",
         next_step="let the loader yield pairs",
     )
+
+
+def _tensor(values: Any) -> torch.Tensor:
+    """A tensor; of an array that may not be written to, or that torch cannot look at in place, a copy."""
+    if torch.is_tensor(values):
+        return values
+    array = np.asarray(values)
+    usable = array.flags.writeable and all(stride >= 0 for stride in array.strides)
+    return torch.from_numpy(array if usable else array.copy())
 
 
 def count_classes(batches: Iterable[Any]) -> int:
@@ -129,8 +138,10 @@ def count_classes(batches: Iterable[Any]) -> int:
 
 
 def _largest_label(labels: Any) -> int:
-    y = labels if torch.is_tensor(labels) else torch.as_tensor(np.asarray(labels))
-    if y.is_floating_point() or y.ndim != 1 or not y.numel():
+    y = _tensor(labels)
+    if y.ndim == 1 and not y.numel():
+        return -1
+    if y.is_floating_point() or y.ndim != 1:
         raise InvalidInputError(
             got=f"labels of shape {tuple(y.shape)} and dtype {y.dtype}".replace("torch.", ""),
             expected="one whole number a sample",
@@ -156,7 +167,7 @@ class SomeOfEachClass:
         for inputs, labels in self._source:
             if not bool((left > 0).any()):
                 return
-            y = torch.as_tensor(labels).cpu()
+            y = _tensor(labels).cpu()
             member = y[:, None] == torch.arange(left.numel())
             wanted = member & (member.cumsum(0) <= left)
             left -= wanted.sum(0)
@@ -211,8 +222,7 @@ def run_pass(
             size = batch_size(inputs)
             if not size:
                 continue
-            if not torch.is_tensor(labels):
-                labels = torch.as_tensor(np.asarray(labels))
+            labels = _tensor(labels)
             if tuple(labels.shape) != (size,):
                 raise InvalidInputError(
                     got=f"labels of shape {tuple(labels.shape)} for a batch of {size} samples",

@@ -9,7 +9,7 @@ from pnc.train.outcome import DivergedError, EpochRecord, Measurement, Progress,
 from pnc.train.processes import Processes, joined_processes
 from pnc.train.run import evaluate, train
 from pnc.train.samples import Batches, Samples, as_samples
-from pnc.train.saved import SavedRun, as_split_samples, load_run
+from pnc.train.saved import SavedRun, as_split_samples, data_record, load_run
 from pnc.train.schedules import learning_rate
 from pnc.train.spec import NetTrainSpec
 from pnc.train.weights import fit_weights, load_weights, read_weights
@@ -30,6 +30,7 @@ __all__ = [
     "as_split_samples",
     "batch_bounds",
     "crop_and_flip",
+    "data_record",
     "epoch_order",
     "evaluate",
     "fit_weights",
