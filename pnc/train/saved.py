@@ -88,13 +88,12 @@ class SavedRun:
             InvalidInputError: as `as_samples`; pixels where the network was trained on other numbers, or the reverse.
         """
         pixels = self.record["data"].get("pixels")
-        mean, scale = (None, None) if pixels is None else map(torch.tensor, (pixels["mean"], pixels["scale"]))
+        kept = {} if pixels is None else {key: torch.tensor(pixels[key], dtype=torch.float64) for key in pixels}
         like = Samples(
             x=torch.empty((1, *self.input_shape)),
             y=torch.zeros(1, dtype=torch.int64),
             classes=self.classes,
-            mean=None if mean is None else mean.double(),
-            scale=None if scale is None else scale.double(),
+            **kept,
         )
         samples = as_samples(data, like=like, name=name)
         if (samples.x.dtype == torch.uint8) != (pixels is not None):
