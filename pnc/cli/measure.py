@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -440,7 +441,7 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
     for note in provenance["notes"]:
         print(f"note: {note}")
     layers = curve.layers.tolist()
-    floor = provenance["noise_floor"]
+    floor, fuzziness = provenance["noise_floor"], curve.separation_fuzziness.tolist()
     columns = {
         "layer": [str(l) for l in layers],
         "name": provenance.get("names"),
@@ -453,7 +454,7 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
         "± D": _numbers(provenance.get("discrimination_error"), 2),
         "tr Σ_W": [number(v) for v in curve.within_scatter],
         "tr Σ_B": [number(v) for v in curve.between_scatter],
-        "fuzziness": [number(v) for v in curve.separation_fuzziness],
+        "fuzziness": None if all(map(math.isnan, fuzziness)) else _numbers(fuzziness, 4),
         "CDNV": _numbers(provenance.get("class_distance_normalised_variance"), 4),
         "rank": _ranks(provenance.get("ranks")),
         "centre": _shares(provenance.get("nearest_centre_accuracy")),
@@ -461,6 +462,9 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
     }
     shown = {name: values for name, values in columns.items() if values is not None}
     print_table(list(shown), zip(*shown.values(), strict=True))
+    if "compression_error" in provenance:
+        looked_at = provenance.get("error_samples", provenance["samples"])
+        print(f"±: standard error from sampling the data, to first order, from {looked_at} samples")
     for name, reason in provenance.get("skipped", {}).items():
         print(f"skipped {name}: {reason}")
     if collapsed is not None:

@@ -264,7 +264,9 @@ class _Measurement:
             if rows is None:
                 return
             if cached is None or cached[0] is not labels:  # sorted once for all layers
-                y = BatchLabels.of(labels, samples=labels.shape[0], classes=self.classes, device=self.device)
+                y = BatchLabels.of(
+                    labels, samples=labels.shape[0], classes=self.classes, device=self.device, first_sample=first
+                )
                 cached = labels, y
             dimension = rows.shape[1]
             if name not in running:

@@ -59,6 +59,23 @@ class Words(nn.Module):
 '''
 
 
+GREEDY = '''
+import torch
+from torch import nn
+
+
+class Greedy(nn.Linear):
+    def forward(self, x):
+        if len(x) > 20:
+            raise torch.OutOfMemoryError("out of memory. Tried to allocate")
+        return super().forward(x)
+
+
+def greedy(input_shape, classes):
+    return nn.Sequential(nn.Linear(input_shape[0], 6), nn.ReLU(), Greedy(6, classes))
+'''
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A trained network and its data."""
@@ -283,6 +300,23 @@ def test_a_run_does_not_take_other_kinds_of_data(capsys, tmp_path, trained):
     np.savez(tmp_path / "few.npz", X=clusters(30)[0], y=y % 2)
     line = refused(capsys, "measure", trained, "--data", tmp_path / "few.npz")
     assert "no sample in class 2" in says_what_to_do(line)
+
+
+@pytest.mark.parametrize("command", ["train", "measure"])
+def test_a_network_larger_than_the_memory(capsys, tmp_path, command):
+    x, y = clusters(12, dimension=1)
+    np.savez(tmp_path / "line.npz", X=x, y=y)
+    options = ("--data", tmp_path / "line.npz", "--width", 10**7)  # 400 TB are more than any machine can address
+    assert "larger than the memory" in says_what_to_do(refused(capsys, command, "mlp", *options))
+
+
+def test_a_batch_larger_than_the_memory_is_halved(capsys, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "greedy_networks.py").write_text(GREEDY)
+    ended = run(capsys, "measure", "greedy_networks.py:greedy", "--data", folder / "train.npz", "--device", "cpu")
+    assert ended.status == 0, ended
+    assert "note: out of memory: batches were halved to at most 15 samples" in ended.out
+    assert "train: 60 samples" in ended.out
 
 
 def test_weights_of_another_shape_are_listed(capsys, trained, folder):
