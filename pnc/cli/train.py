@@ -27,11 +27,17 @@ from pnc.cli.options import (
     NETWORK,
     OUTPUT,
     TRAINING,
+    ActivationOption,
+    BatchNormOption,
     DataDirOption,
     DownloadOption,
+    HiddenDepthOption,
+    HiddenWidthOption,
     JsonOption,
     LabelColumnOption,
     LabelledOption,
+    NonlinearOption,
+    ProjectionOption,
     SeedOption,
     SubsetOption,
     TestDataOption,
@@ -63,22 +69,12 @@ def train(
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
     vocabulary: VocabularyOption = None,
-    width: Annotated[int | None, typer.Option("--width", help="Hidden width.", rich_help_panel=NETWORK)] = None,
-    depth: Annotated[
-        int | None, typer.Option("--depth", help="L, weight matrices of an MLP.", rich_help_panel=NETWORK)
-    ] = None,
-    nonlinear: Annotated[
-        int | None, typer.Option("--nonlinear", help="Nonlinear layers of a hybrid.", rich_help_panel=NETWORK)
-    ] = None,
-    activation: Annotated[
-        str | None, typer.Option("--activation", help="relu, gelu, tanh, …", rich_help_panel=NETWORK)
-    ] = None,
-    batch_norm: Annotated[
-        bool | None, typer.Option("--batch-norm/--no-batch-norm", help="Of an MLP.", rich_help_panel=NETWORK)
-    ] = None,
-    projection: Annotated[
-        int, typer.Option("--projection", help="Layers of a projection head.", rich_help_panel=NETWORK)
-    ] = 0,
+    width: HiddenWidthOption = None,
+    depth: HiddenDepthOption = None,
+    nonlinear: NonlinearOption = None,
+    activation: ActivationOption = None,
+    batch_norm: BatchNormOption = None,
+    projection: ProjectionOption = 0,
     initial: Annotated[
         str, typer.Option("--initial", help="default, he, orthogonal(0.1).", rich_help_panel=NETWORK)
     ] = "default",

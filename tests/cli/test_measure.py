@@ -13,6 +13,7 @@ from torch import nn
 
 from pnc.curves import FIELDS
 from pnc.data import load_splits
+from pnc.data.fashion_mnist import FASHION_MNIST_FOLDER
 from pnc.measure import measure_model
 from pnc.nets import build
 from pnc.train import as_split_samples, load_weights
@@ -179,6 +180,21 @@ def test_features_have_standard_errors_too(capsys, folder):
     assert "± C" in run(capsys, "measure", folder / "features.npz").out
 
 
+@pytest.mark.skipif(not FASHION_MNIST_FOLDER.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
+def test_pixels_as_the_weights_had_them(capsys):
+    options = ("--data", "fashion-mnist", "--samples-per-class", 4, "--split", "train", "--device", "cpu", "--quick")
+    shape = ("mlp", *SHAPE, "--no-batch-norm")
+    found = [
+        run(capsys, "measure", *shape, *options, "--json", *more).json()["between_scatter"][0]
+        for more in ((), ("--pixel-mean", 0, "--pixel-scale", 0.5), ("--pixel-scale", 0.25))
+    ]
+    # layer 0 is the images: a scatter goes with the inverse square of the scale, and does not know the mean
+    assert found[2] == pytest.approx(4 * found[1], rel=1e-5)
+    assert found[0] != pytest.approx(found[1], rel=0.1)
+    for wrong in (("--pixel-scale", 0), ("--pixel-mean", "a"), ("--pixel-mean", "1,2"), ("--pixel-scale", "nan")):
+        assert wrong[0] in says_what_to_do(refused(capsys, "measure", *shape, *options, *wrong))
+
+
 TEXTS = [(f"{word} {filler}", word) for word in ("wheat", "ship", "trade") for filler in ("one", "two", "six", "ten")]
 
 
@@ -277,6 +293,7 @@ BAD = {
     "code": (("mlp", "--weights", "code.pt", "--data"), "more than tensors (it asks for posix.system)"),
     "bare pickle": (("mlp", "--weights", "code.pkl", "--data"), "more than tensors"),
     "encoder of numbers": (("transformers:x", "--data"), "expected a .csv"),
+    "pixels of numbers": (("mlp", "--pixel-mean", 0.5, "--data"), "data that are no pixels"),
     "weights of an encoder": (("transformers:x", "--weights", "w.pt", "--data"), "--weights with transformers:x"),
 }
 
