@@ -26,6 +26,7 @@ FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", 
 _LAYERWISE = {
     "between_rank",
     "class_distance_normalised_variance",
+    "compression_bias",
     "compression_error",
     "dimensions",
     "discrimination_error",

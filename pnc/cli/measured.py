@@ -101,6 +101,8 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
     if "compression_error" in provenance:
         looked_at = provenance.get("error_samples", provenance["samples"])
         print(f"±: standard error from sampling the data, to first order, from {looked_at} samples")
+        for line in _bias(curve):
+            print(line)
     for name, reason in provenance.get("skipped", {}).items():
         print(f"skipped {name}: {reason}")
     if collapsed is not None:
@@ -110,6 +112,21 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
             f"NC3 {number(collapsed['self_duality'])}, NC4 {number(collapsed['disagreement'])}; "
             f"accuracy {collapsed['accuracy']:.2%}, of the nearest centre {collapsed['nearest_centre_accuracy']:.2%}"
         )
+
+
+def _bias(curve: LayerCurve) -> list[str]:
+    """A line where so few samples move C by more than a quarter of its standard error."""
+    pairs = [
+        (bias, bias / c)
+        for bias, error, c in zip(
+            curve.provenance["compression_bias"], curve.provenance["compression_error"], curve.compression, strict=True
+        )
+        if c > 0 and abs(bias) > error / 4
+    ]
+    if not pairs:
+        return []
+    most = max((share for _, share in pairs), key=abs)
+    return [f"note: C of so few samples is low by up to {-most:.1%} on average (compression_bias in --json)"]
 
 
 def _numbers(values: list[float | None] | None, digits: int) -> list[str] | None:

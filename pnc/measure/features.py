@@ -19,7 +19,7 @@ from pnc.measure.sampling_error import SamplingErrorPass
 
 __all__ = ["measure_features"]
 
-_ERRORS = ("compression_error", "discrimination_error")
+_ERRORS = ("compression_error", "compression_bias", "discrimination_error")
 _BATCH_BYTES = 2**26  # of features at a time: enough for long runs of each class, little beside the features
 
 
@@ -45,7 +45,8 @@ def measure_features(
         y: (N,) labels 0…K-1; gaps are closed with a note.
         classes: K where it is stated; every class must then have a sample.
         fuzziness: whether to make the second pass, for tr(Σ_W Σ_B⁺).
-        uncertainty: standard errors of C_l and D_l from sampling, in that pass too (see `SamplingErrorPass`).
+        uncertainty: standard errors of C_l and D_l, and the bias of C_l, from sampling, in that pass too (see
+            `SamplingErrorPass`).
         batch: rows at a time; by default 64 MiB of them.
         device: where to work; by default where each layer's features are.
         dtypes: layer index → name of the dtype that features were computed in, where it is not the array's
@@ -53,8 +54,8 @@ def measure_features(
 
     Returns:
         A curve whose provenance holds, a layer each: `dtype`, `dimensions`, `noise_floor`, `between_rank`
-        (directions between class means; null without the second pass), `compression_error` and
-        `discrimination_error` where asked; and `device`, `samples`, `classes`,
+        (directions between class means; null without the second pass), `compression_error`,
+        `compression_bias` and `discrimination_error` where asked; and `device`, `samples`, `classes`,
         `class_counts`, `notes`.
 
     Raises:
@@ -194,6 +195,7 @@ def _measure_layer(
         "dimension": dimension,
         "between_rank": None if second is None else second.rank,
         "compression_error": None if errors is None else errors.compression(),
+        "compression_bias": None if errors is None else errors.compression_bias(),
         "discrimination_error": None if errors is None else errors.discrimination(),
         "noise_floor": noise_floor(
             dtype=dtype,

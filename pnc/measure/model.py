@@ -71,9 +71,9 @@ def measure_model(
             probe, on the samples that they were fitted to.
         spectra: singular values and ranks, exact for d_l ≤ `width`; O(d_l²) memory there and O(sketch · d_l)
             above.
-        uncertainty: standard errors of C_l and D_l from sampling (see `SamplingErrorPass`): from all samples where
-            there is a second pass, otherwise from the first 512/K of each class, 8 at least. Batches that can be
-            read once only have none, which a note says.
+        uncertainty: standard errors of C_l and D_l, and the bias of C_l, from sampling (see `SamplingErrorPass`):
+            from all samples where there is a second pass, otherwise from the first 512/K of each class, 8 at least.
+            Batches that can be read once only have none, which a note says.
         width: the largest d_l whose spectrum is exact.
         sketch: rows of the sketch above it.
         reduce: from a layer's (N, …) output to (N, …) features; the mean over positions, for instance.
@@ -85,7 +85,7 @@ def measure_model(
         A curve whose provenance holds, a layer each: `names`, `kinds`, `shapes`, `dtype`, `dimensions`,
         `noise_floor`, `between_rank`, `class_distance_normalised_variance`, and where asked `ranks`,
         `spectrum_error`, `nearest_centre_accuracy`, `linear_probe_accuracy`, `compression_error`,
-        `discrimination_error`; and `skipped` (name → reason),
+        `compression_bias`, `discrimination_error`; and `skipped` (name → reason),
         `mode`, `device`, `samples`, `classes`, `class_counts`, `split`, `processes`, `notes`.
 
     Raises:
@@ -432,6 +432,7 @@ class _Measurement:
             self.errors[name].with_totals(own.new_tensor(totals).reshape(own.shape))
         return {
             "compression_error": [self.errors[name].compression() for name in names],
+            "compression_bias": [self.errors[name].compression_bias() for name in names],
             "discrimination_error": [self.errors[name].discrimination() for name in names],
             "error_samples": self.errors[names[0]].samples,
         }

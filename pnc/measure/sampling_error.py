@@ -24,10 +24,9 @@ class SamplingErrorPass:
         δD = -(û_b - c û_a)·δμ_a/‖μ_a‖ - (û_a - c û_b)·δμ_b/‖μ_b‖,   c = cos(μ_a, μ_b) = û_a·û_b
 
     with (a, b) the pair of classes whose cosine is the largest. Both are sums of means over the samples of a class, so
-    that their variances are Σ_k p_k² Var_k(φ)/n_k and Σ_{k∈{a,b}} Var_k(h_k·t)/n_k. First order in 1/n: the spread is
-    right, the bias of order K/N is not corrected, and where another pair of classes comes as near as (a, b), D is
-    below its limit by more than this says. On the samples that a network was trained on they tell the scatter at this
-    network, not what training on other samples would give.
+    that their variances are Σ_k p_k² Var_k(φ)/n_k and Σ_{k∈{a,b}} Var_k(h_k·t)/n_k. To first order in 1/n; where
+    another pair of classes comes as near as (a, b), D errs to one side by more than this says. On the samples that a
+    network was trained on they tell the scatter at this network, not what training on other samples would give.
 
     Variances within a class can be estimated from some of its samples: O(K d) numbers are kept, and no d × d matrix.
     Mergeable.
@@ -123,6 +122,18 @@ class SamplingErrorPass:
         """Standard error of C; NaN where C is, or where a class has fewer than two samples."""
         variance = (self._shares.square() * self._variances(0) / self._counts).sum()
         return float(variance.sqrt() / self._between) if self._ratio == self._ratio else float("nan")
+
+    def compression_bias(self) -> float:
+        """By how much C of so few samples differs from C of very many on average: below 0, of order K/N relative.
+
+        With s_k = Σ_{i∈k} ‖t_i‖²/(n_k - 1), tr Σ_W of very many is Σ_k p_k s_k, and tr Σ_B is what is measured less
+        Σ_k p_k (1 - p_k) s_k/n_k, the scatter of the means. NaN where C is, where a class has one sample, or where no
+        tr Σ_B is left.
+        """
+        spread = self._moments.squares / (self._counts - 1)
+        within = float((self._shares * spread).sum())
+        between = self._between - float((self._shares * (1 - self._shares) * spread / self._counts).sum())
+        return self._ratio - within / between if between > 0 else float("nan")
 
     def discrimination(self) -> float:
         """Standard error of D; NaN where D is, or where one of the two classes has fewer than two samples."""

@@ -51,6 +51,22 @@ def test_they_are_the_scatter_over_data_sets():
     assert np.all(np.abs(squared.mean(0) / truth - 1) <= 3 * noise + 2 / min(sizes))
 
 
+def test_few_samples_move_compression_by_its_bias():
+    repeats, sizes, many = 1500, (6, 9, 12), 400  # the same shares of classes
+    drawn = [draw(seed, sizes) for seed in range(repeats)]
+    values = np.array([scatter(*data)[0] for data in drawn])
+    limit = scatter(*draw(0, tuple(many * size for size in sizes)))[0]
+    found = []
+    for x, y in drawn:
+        moments = ClassMoments(classes=3, dimension=DIMENSION).update(x, y)
+        found.append(SamplingErrorPass(moments).compression_bias())
+    truth, bias = values.mean() - limit, np.mean(found)
+    assert truth < -4 * values.std() / np.sqrt(repeats)  # there is something to find
+    # three standard errors, and what is of second order: the bias times C's relative scatter and 1/n
+    left = abs(truth) * (values.std() / limit + 1 / min(sizes))
+    assert abs(bias - truth) <= 3 * np.hypot(values.std(), np.std(found)) / np.sqrt(repeats) + left
+
+
 def test_they_are_those_of_the_jackknife():
     x, y = draw(0, (200, 300, 250))
     found = standard_errors(x, y)
@@ -106,6 +122,8 @@ def test_what_is_undefined_has_no_standard_error():
     assert zero.compression() > 0
     single = ClassMoments(classes=2, dimension=2).update(x[1:], y[1:])
     assert np.isnan(SamplingErrorPass(single).update(x[1:], y[1:]).compression())
+    assert np.isnan(SamplingErrorPass(single).compression_bias())
+    assert np.isnan(SamplingErrorPass(same).compression_bias())
     with pytest.raises(InvalidInputError, match="no sample"):
         SamplingErrorPass(ClassMoments(classes=2, dimension=2).update(x[:2], y[:2]))
     with pytest.raises(InvalidInputError, match="dimension 3"):
