@@ -177,7 +177,15 @@ def _images(
     if splits[1] is None:
         _refuse(name, "a test split", test_samples_per_class=sizes["test_samples_per_class"])
         return train, None
-    return train, load_images(name, split="test", samples_per_class=sizes["test_samples_per_class"], **options)
+    test = load_images(name, split="test", samples_per_class=sizes["test_samples_per_class"], **options)
+    if test.class_names != train.class_names:
+        odd = sorted(set(train.class_names) ^ set(test.class_names))
+        raise InvalidInputError(
+            got=f"classes in one split of {name} alone: {', '.join(odd[:6])}{', …' if len(odd) > 6 else ''}",
+            expected="the same class folders under train and test",
+            next_step="add the missing folders, or take the others away",
+        )
+    return train, test
 
 
 def _refuse(data: str, belongs: str, **options: Any) -> None:

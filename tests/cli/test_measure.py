@@ -26,7 +26,7 @@ from tests.train.cases import clusters
 SHAPE = ("--width", 12, "--depth", 4)
 TRAIN = ("--epochs", 8, "--batch-size", 20, "--learning-rate", 0.02, "--device", "cpu", "--accuracy-limit", 0)
 
-MODULE = '''
+MODULE = """
 import torch
 from torch import nn
 
@@ -57,10 +57,10 @@ class Words(nn.Module):
     def forward(self, x):
         self.word(x)
         return x
-'''
+"""
 
 
-GREEDY = '''
+GREEDY = """
 import torch
 from torch import nn
 
@@ -74,7 +74,7 @@ class Greedy(nn.Linear):
 
 def greedy(input_shape, classes):
     return nn.Sequential(nn.Linear(input_shape[0], 6), nn.ReLU(), Greedy(6, classes))
-'''
+"""
 
 
 @pytest.fixture(scope="module")

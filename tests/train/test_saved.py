@@ -20,12 +20,12 @@ from tests.train.cases import clusters
 from tests.train.test_command import SMALL, pnc
 
 FEW_TESTED = ("--test-samples-per-class", "2")
-MODULE = '''
+MODULE = """
 from torch import nn
 
 def small(input_shape, classes):
     return nn.Sequential(nn.Linear(input_shape[0], 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, classes))
-'''
+"""
 
 
 @pytest.fixture
