@@ -31,6 +31,8 @@ _LAYERWISE = {
     "dimensions",
     "discrimination_error",
     "dtype",
+    "held_out_linear_probe_accuracy",
+    "held_out_nearest_centre_accuracy",
     "kinds",
     "linear_probe_accuracy",
     "names",

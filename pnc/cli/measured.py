@@ -93,8 +93,8 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
         "fuzziness": None if all(map(math.isnan, fuzziness)) else _numbers(fuzziness, 4),
         "CDNV": _numbers(provenance.get("class_distance_normalised_variance"), 4),
         "rank": _ranks(provenance.get("ranks")),
-        "centre": _shares(provenance.get("nearest_centre_accuracy")),
-        "probe": _shares(provenance.get("linear_probe_accuracy")),
+        "centre": _accuracies(provenance, "nearest_centre_accuracy"),
+        "probe": _accuracies(provenance, "linear_probe_accuracy"),
     }
     shown = {name: values for name, values in columns.items() if values is not None}
     print_table(list(shown), zip(*shown.values(), strict=True))
@@ -133,7 +133,9 @@ def _numbers(values: list[float | None] | None, digits: int) -> list[str] | None
     return None if values is None else [number(float("nan") if v is None else v, digits) for v in values]
 
 
-def _shares(values: list[float] | None) -> list[str] | None:
+def _accuracies(provenance: Mapping[str, Any], name: str) -> list[str] | None:
+    """Of a probe, on the samples that it was fitted to or on those of another split."""
+    values = provenance.get(name, provenance.get(f"held_out_{name}"))
     return None if values is None else [f"{v:.2%}" for v in values]
 
 

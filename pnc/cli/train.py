@@ -344,8 +344,9 @@ def _print(
             "fuzziness": [number(v) for v in curve.separation_fuzziness.tolist()],
         }
         for title, key in (("centre", "nearest_centre_accuracy"), ("probe", "linear_probe_accuracy")):
-            if provenance.get(key):
-                columns[title] = [f"{v:.2%}" for v in provenance[key]]
+            accuracies = provenance.get(key) or provenance.get(f"held_out_{key}")
+            if accuracies:
+                columns[title] = [f"{v:.2%}" for v in accuracies]
         print_table(list(columns), zip(*columns.values(), strict=True))
         laws = _laws(curve)
         print(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))

@@ -134,7 +134,8 @@ def measure_splits(
 ) -> dict[str | None, LayerCurve]:
     """`measure_model` of every split, each by itself; probes are fitted to the first and tried on all.
 
-    So that the accuracies of the first are of the samples that the probes saw, and those of the others are not.
+    The accuracies of the first split are of the samples that the probes saw (U3 and U4 of the theory note are about
+    these); those of the others are called `held_out_nearest_centre_accuracy` and `held_out_linear_probe_accuracy`.
 
     Args:
         model: torch module.
@@ -145,8 +146,10 @@ def measure_splits(
     >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2))
     >>> x, y = torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])
     >>> curves = measure_splits(net, {"train": [(x, y)], "test": [(x + 1.5, y)]}, classes=2, probes=True)
-    >>> [curve.provenance["nearest_centre_accuracy"][0] for curve in curves.values()]
-    [1.0, 0.75]
+    >>> curves["train"].provenance["nearest_centre_accuracy"][0]
+    1.0
+    >>> curves["test"].provenance["held_out_nearest_centre_accuracy"][0]
+    0.75
     """
     curves: dict[str | None, LayerCurve] = {}
     fitted: dict[str, dict[str, LinearProbe]] = {}
@@ -167,8 +170,6 @@ def measure_splits(
                 measurement.second_look()
             fitted = fitted or measurement.probes
             curves[split] = measurement.curve(split)
-            if probes and len(splits) > 1:
-                curves[split].provenance["probes_fitted_to"] = next(iter(splits))
     return curves
 
 
@@ -399,7 +400,7 @@ class _Measurement:
             )
 
     def _fitting(self, name: str, fitted: Mapping[str, dict[str, LinearProbe]]) -> dict[str, LinearProbe]:
-        """The probes of the layer that were fitted to another split."""
+        """The probes of the layer that were fitted to another split, under names that say so."""
         found = fitted.get(name)
         if found is None or any(probe.origin.numel() != self.moments[name].dimension for probe in found.values()):
             raise InvalidInputError(
@@ -407,7 +408,7 @@ class _Measurement:
                 expected="the same layers in every split",
                 next_step="leave the probes out, or choose other layers",
             )
-        return found
+        return {f"held_out_{kind}": probe for kind, probe in found.items()}
 
     def _update_errors(self, name: str, output: Any, labels: torch.Tensor, first: int) -> None:
         rows = self._rows(name, output, labels.shape[0]) if name in self.errors else None
