@@ -22,11 +22,28 @@ __all__ = ["FIELDS", "LayerCurve", "json_ready"]
 
 FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
 
-_LAYERWISE = {  # what a measurement notes of each layer
-    "between_rank", "class_distance_normalised_variance", "dimensions", "dtype", "kinds", "linear_probe_accuracy",
-    "names", "nearest_centre_accuracy", "noise_floor", "ranks", "shapes", "singular_values", "singular_values_centred",
+# what a measurement notes of each layer
+_LAYERWISE = {
+    "between_rank",
+    "class_distance_normalised_variance",
+    "compression_bias",
+    "compression_error",
+    "dimensions",
+    "discrimination_error",
+    "dtype",
+    "held_out_linear_probe_accuracy",
+    "held_out_nearest_centre_accuracy",
+    "kinds",
+    "linear_probe_accuracy",
+    "names",
+    "nearest_centre_accuracy",
+    "noise_floor",
+    "ranks",
+    "shapes",
+    "singular_values",
+    "singular_values_centred",
     "spectrum_error",
-}  # fmt: skip
+}
 
 _WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`"
 
