@@ -172,9 +172,12 @@ def measure_compressed(
     z, y = reader.read(source, add)
     components = _components(spectrum, wanted, layer.name)
     test_z, test_y = reader.read(tested)
-    scores = reader.map(source, components.scores) if z is None else components.scores(z.to(device)).cpu()
-    test_scores = (
-        reader.map(tested, components.scores) if test_z is None else components.scores(test_z.to(device)).cpu()
+    # in another pass a loader may shuffle otherwise: labels always come with what they are the labels of
+    scores, y = reader.map(source, components.scores) if z is None else (components.scores(z.to(device)).cpu(), y)
+    test_scores, test_y = (
+        reader.map(tested, components.scores)
+        if test_z is None
+        else (components.scores(test_z.to(device)).cpu(), test_y)
     )
 
     unit = components.total**0.5

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.capture import evaluating
-from pnc.measure.principal_components import principal_components
+from pnc.measure._arrays import as_labels
+from pnc.measure.capture import Layer, evaluating
+from pnc.measure.principal_components import PrincipalComponents, principal_components
 from pnc.measure.ridge import fit_linear_map
-from pnc.measure.site import SiteReader, site_of
+from pnc.measure.site import MOST_ENTRIES, SiteReader, site_of
 from pnc.measure.spectrum import StreamingSpectrum
 from pnc.measure.stream import BatchSource
 from pnc.measure.substitute import substituted
@@ -76,15 +77,8 @@ def fit_linear_tail(
             next_step="choose another site",
         )
     reader = SiteReader(model, layer)
-    if dimensions is None:
-        z, y = reader.read(source)
-        if z is None:
-            raise InvalidInputError(
-                got=f"{len(y)} × {reader.dimension} activations, too many to hold at once",
-                expected="activations of 2²⁸ entries at most",
-                next_step="fit the tail to some principal components: give dimensions",
-            )
-    else:
+    components = None
+    if dimensions is not None:
         if not 1 <= dimensions < reader.dimension:
             raise InvalidInputError(
                 got=f"{dimensions} dimensions of {layer.name}, which has {reader.dimension}",
@@ -92,23 +86,17 @@ def fit_linear_tail(
                 next_step="ask for fewer, or leave dimensions out",
             )
         spectrum = StreamingSpectrum(dimension=reader.dimension, width=width, sketch=max(sketch, 2 * dimensions))
-        labels: list[torch.Tensor] = []
-
-        def add(z: torch.Tensor, y: torch.Tensor, first_sample: int) -> None:
-            spectrum.update(z)
-            labels.append(y.cpu())
-
-        reader.each(source, add)
-        components, y = principal_components(spectrum, dimensions), torch.cat(labels)
-        z = reader.map(source, lambda z: components.scores(z.cpu()))
+        reader.each(source, lambda z, y, first_sample: spectrum.update(z))
+        components = principal_components(spectrum, dimensions)
+    z, y, outputs = _activations(model, source, layer, components)
     if target == "labels":
-        targets = nn.functional.one_hot(y.long(), classes).to(torch.float64)
+        known = as_labels(y, samples=len(y), classes=classes, device="cpu")
+        targets = nn.functional.one_hot(known, classes).to(torch.float64)
     else:
-        with evaluating(model), substituted(model, layer, lambda z: z) as run:
-            targets = torch.cat([run(inputs).cpu() for inputs, _ in source])
+        targets = outputs
     fitted = fit_linear_map(z, targets)
     weights, bias = fitted.weights, fitted.bias
-    if dimensions is not None:
+    if components is not None:
         weights = weights @ components.directions
         bias = bias - weights @ components.mean
     parameter = next(model.parameters())
@@ -117,3 +105,28 @@ def fit_linear_tail(
         linear.weight.copy_(weights)
         linear.bias.copy_(bias)
     return LinearTail(model, site=layer.module, linear=linear, call=layer.call)
+
+
+def _activations(
+    model: nn.Module, source: BatchSource, layer: Layer, components: PrincipalComponents | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Activations of a layer or their scores, labels and outputs, all of one pass: a loader may shuffle."""
+    found: list[torch.Tensor] = []
+    entries = 0
+
+    def keep(z: torch.Tensor) -> torch.Tensor:
+        nonlocal entries
+        entries += z.numel()
+        if components is None and entries > MOST_ENTRIES:
+            raise InvalidInputError(
+                got=f"more than {MOST_ENTRIES} activations of {layer.name}, too many to hold at once",
+                expected="fewer samples, or some of the principal components",
+                next_step="give dimensions",
+            )
+        rows = z.flatten(1).to("cpu", copy=True)
+        found.append(rows if components is None else components.scores(rows))
+        return z
+
+    with evaluating(model), substituted(model, layer, keep) as run:
+        pairs = [(torch.as_tensor(labels).cpu(), run(inputs).cpu()) for inputs, labels in source]
+    return torch.cat(found), torch.cat([y for y, _ in pairs]), torch.cat([outputs for _, outputs in pairs])

@@ -12,9 +12,10 @@ from pnc.errors import InvalidInputError
 from pnc.measure.capture import Layer, evaluating, layer_output, list_layers, tapped
 from pnc.measure.stream import BatchSource, run_pass
 
-__all__ = ["SiteReader", "site_of", "tail_parameters"]
+__all__ = ["MOST_ENTRIES", "SiteReader", "site_of", "tail_parameters"]
 
-_ENTRIES = 2**28  # of a split's features at once, as they are: 1 GiB of float32
+MOST_ENTRIES = 2**28
+"""Of a split's activations that are held at once: 1 GiB of float32."""
 
 Take = Callable[[torch.Tensor, torch.Tensor, int], None]
 
@@ -107,7 +108,7 @@ class SiteReader:
                 take(z, y, first)
             labels.append(y.cpu())
             entries += z.numel()
-            if entries > _ENTRIES:
+            if entries > MOST_ENTRIES:
                 kept = None
             if kept is not None:
                 kept.append(z.to("cpu", copy=True))
@@ -115,8 +116,16 @@ class SiteReader:
         self.each(source, keep)
         return None if kept is None else torch.cat(kept), torch.cat(labels)
 
-    def map(self, source: BatchSource, function: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """`function` of the activations, batch by batch, on the CPU."""
+    def map(
+        self, source: BatchSource, function: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`function` of the activations, batch by batch, on the CPU, and the labels of the same pass."""
         found: list[torch.Tensor] = []
-        self.each(source, lambda z, y, first: found.append(function(z).cpu()))
-        return torch.cat(found)
+        labels: list[torch.Tensor] = []
+
+        def take(z: torch.Tensor, y: torch.Tensor, first: int) -> None:
+            found.append(function(z).cpu())
+            labels.append(y.cpu())
+
+        self.each(source, take)
+        return torch.cat(found), torch.cat(labels)

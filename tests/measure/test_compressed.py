@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from pnc.errors import InvalidInputError
 from pnc.measure import linear_svm_accuracy, measure_compressed
@@ -129,11 +130,15 @@ def test_activations_that_are_too_many_are_not_held(monkeypatch):
     model = nn.Sequential(nn.Identity(), nn.Linear(12, 4)).double()
     options = {"classes": 4, "site": "0", "dimensions": [3, 5]}
     held = measure_compressed(model, *split(x, y), **options)
-    monkeypatch.setattr("pnc.measure.site._ENTRIES", 100)
+    monkeypatch.setattr("pnc.measure.site.MOST_ENTRIES", 100)
     streamed = measure_compressed(model, *split(x, y), **options)
     assert streamed.whole.svm_accuracy is None
     assert "too many" in streamed.notes[0]
     assert streamed.kept == held.kept
+    shuffled = [DataLoader(TensorDataset(x[i::2], y[i::2]), 9, shuffle=True) for i in (0, 1)]
+    for one, other in zip(measure_compressed(model, *shuffled, **options).kept, held.kept):
+        assert one.linear_accuracy == other.linear_accuracy
+        assert one.svm_accuracy == other.svm_accuracy
     assert streamed.whole.centre_accuracy == held.whole.centre_accuracy
     assert streamed.whole.centre_error == held.whole.centre_error
 

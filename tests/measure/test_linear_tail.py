@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from pnc.errors import InvalidInputError
 from pnc.measure import fit_linear_map, fit_linear_tail, measure_compressed
@@ -37,6 +38,17 @@ def test_a_linear_tail_is_reproduced_exactly():
         product = tail[1].weight @ tail[0].weight
         assert (short.linear.weight - product).abs().max() < tolerance
     assert short.kept_parameters(new) == sum(p.numel() for p in front.parameters()) + 3 * 9
+
+
+@pytest.mark.parametrize("dimensions", [None, 4])
+@pytest.mark.parametrize("target", ["labels", "outputs"])
+def test_a_loader_may_shuffle(target, dimensions):
+    x, y = data()
+    model = mlp()
+    loader = DataLoader(TensorDataset(x, y), 7, shuffle=True)
+    options = {"classes": 3, "site": "2", "dimensions": dimensions, "target": target}
+    found, expected = (fit_linear_tail(model, batches, **options) for batches in (loader, [(x, y)]))
+    assert (found(x) - expected(x)).abs().max() < 1e-8
 
 
 def test_a_tail_that_bends_is_not():
@@ -142,12 +154,21 @@ def test_of_a_built_network():
         ({"target": "label"}, "labels or outputs"),
         ({"dimensions": 6}, "6 dimensions of 2, which has 6"),
         ({"site": "22"}, "matches no module"),
+        ({"classes": 2}, "label 2"),
     ],
 )
 def test_bad_input(options, match):
     x, y = data()
     with pytest.raises(InvalidInputError, match=match):
         fit_linear_tail(mlp(), [(x, y)], **({"classes": 3, "site": "2"} | options))
+
+
+def test_activations_that_are_too_many(monkeypatch):
+    monkeypatch.setattr("pnc.measure.linear_tail.MOST_ENTRIES", 100)
+    x, y = data()
+    with pytest.raises(InvalidInputError, match="too many to hold"):
+        fit_linear_tail(mlp(), [(x, y)], classes=3, site="2")
+    assert fit_linear_tail(mlp(), [(x, y)], classes=3, site="2", dimensions=2).linear.in_features == 6
 
 
 def test_bad_parts():
