@@ -151,7 +151,7 @@ def _deep_linear(panel: Any) -> dict[str, Any]:
     panel.set_yscale("log")
     panel.set_xlabel("direction", fontsize=8)
     panel.set_title("eigenvalues of $Z_l^T Z_l$: T1 (lines), gradient flow (circles)", fontsize=9)
-    panel.legend(frameon=False, fontsize=7)
+    panel.legend(frameon=False, fontsize=7, loc="upper right", ncols=3)
     panel.grid(alpha=0.25, lw=0.6)
     return found
 

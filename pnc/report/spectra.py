@@ -53,7 +53,7 @@ def variance_figure(
         )
     rows = math.ceil(len(names[0]) / columns)
     wide = min(columns, len(names[0]))
-    figure = Figure(figsize=(3.1 * wide, 3.0 * rows), layout="constrained")
+    figure = Figure(figsize=(3.1 * wide, 2.8 * rows + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, wide, squeeze=False, sharey=True).ravel()
     for colour, (label, curve) in zip(_COLOURS, curves.items()):
@@ -82,7 +82,8 @@ def variance_figure(
     for panel in panels[len(names[0]) :]:
         panel.set_axis_off()
     panels[0].set_ylabel("share of the variance", fontsize=8)
-    panels[0].legend(frameon=False, fontsize=7)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8)
     if title:
         figure.suptitle(title, fontsize=9)
     return figure
