@@ -87,6 +87,7 @@ class LowRankSites:
         for site in self.sites:
             groups += [{"params": [site.layer.left, site.layer.right]}, {"params": [site.layer.shift]}]
         self.optimiser = torch.optim.SGD(groups, lr=0.0)
+        self.pieces = 0  # of the batch that have passed
         self.projections = 0
         self.projection_seconds = 0.0
         # of the epoch: ΣL_n and ΣL_c, a site each, and last the samples that they are over
@@ -110,6 +111,7 @@ class LowRankSites:
     # -- a step
 
     def begin_step(self) -> None:
+        self.pieces = 0
         self.optimiser.zero_grad(set_to_none=True)
         for site in self.sites:
             site.losses.clear()
@@ -133,7 +135,19 @@ class LowRankSites:
         site.rows.append(output.detach().flatten(1).to(site.layer.shift.dtype, copy=True))
 
     def loss(self) -> torch.Tensor:
-        """Weights times L_c and L_n, summed over sites and over the samples of the piece that has just passed."""
+        """Weights times L_c and L_n, summed over sites and over the samples of the piece that has just passed.
+
+        Raises:
+            InvalidInputError: a module that training, unlike evaluation, does not call once.
+        """
+        self.pieces += 1
+        for site in self.sites:
+            if len(site.losses) != self.pieces:
+                raise InvalidInputError(
+                    got=f"site {site.name}, a module that is not called once in a forward pass of the training",
+                    expected="one call for each",
+                    next_step="choose another site",
+                )
         total = torch.zeros((), dtype=self.sites[0].layer.shift.dtype, device=self.totals.device)
         for site in self.sites:
             norm, compression = site.losses[-1]

@@ -15,7 +15,7 @@ from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.measure import measure_model
-from pnc.nets import build
+from pnc.nets import LowRankLayer, build
 from pnc.train import (
     Checkpoint,
     DivergedError,
@@ -160,6 +160,20 @@ def test_resumed_bit_for_bit(stop: int, projection: str, tmp_path: Path) -> None
         assert getattr(run.low_rank, name) == getattr(reference.low_rank, name), name
 
 
+def test_projections_see_the_latest_activations_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 15, a projection every 3 steps from 40 samples: all of the last two batches, 10 rows of the first."""
+    seen, given = [], []
+    monkeypatch.setattr(LowRankLayer, "project", lambda self, rows, **options: given.append(rows.clone()))
+    model = network(dropout=0.5)
+    model[3].register_forward_hook(
+        lambda module, inputs, output: seen.append(output.detach().clone()) if module.training else None
+    )
+    train(model, clusters(), spec(epochs=2), low_rank=LowRankSpec(sites="3", rank=2, every=3, samples=40))
+    assert len(given) == 2
+    for number, rows in enumerate(given):
+        torch.testing.assert_close(rows, torch.cat(seen[3 * number : 3 * number + 3])[-40:], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("norm", [0.0, 3.0])
 def test_the_initial_unit_is_the_mean_norm_of_the_first_step(norm: float) -> None:
     """And that step is made without the losses: as long as there is no other, the training is the plain one."""
@@ -283,16 +297,18 @@ def test_a_diverged_layer_is_not_written(tmp_path: Path) -> None:
 
 
 class Twice(nn.Module):
-    """A module that is called twice, one that is never, one that gives a pair, one with the classes first."""
+    """Modules that are called twice, never, or in evaluation alone; that give a pair, or samples last."""
 
     def __init__(self) -> None:
         super().__init__()
         self.relu, self.unused, self.pair = nn.ReLU(), nn.Linear(2, 2), Pair()
-        self.turned, self.flat = Turned(), nn.Flatten()
+        self.turned, self.flat, self.sometimes = Turned(), nn.Flatten(), nn.Identity()
         self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.relu(self.first(self.relu(self.flat(x))))
+        if not self.training:
+            self.sometimes(x)
         self.turned(x)
         return self.second(self.pair(x)[0])
 
@@ -313,6 +329,7 @@ class Turned(nn.Module):
         ({"sites": "frist"}, r"site 'frist', which the network has not; .*did you mean 'first'"),
         ({"sites": "relu"}, "called more than once"),
         ({"sites": "unused", "rank": 1}, "does not call"),
+        ({"sites": "sometimes", "rank": 1}, "not called once in a forward pass of the training"),
         ({"sites": "pair"}, "gives a tuple"),
         ({"sites": "turned"}, r"gives shape \(8, 2\)"),
         ({"sites": "first", "rank": 8}, "rank = 8 for activations of width 8 at site first; expected a rank below 8"),
