@@ -50,7 +50,8 @@ def by_hand(
         w = torch.from_numpy(left @ right.T)
         loss = (model[5:](hidden) - one_hot).square().sum(1).mean()
         if step > layer.every:
-            loss = loss + compression * (z @ w - z).square().sum(1).mean()
+            growing = min(1.0, step / (layer.ramp * chosen.epochs)) if layer.ramp else 1.0
+            loss = loss + compression * growing * (z @ w - z).square().sum(1).mean()
         loss = loss + norm * (1 - hidden.norm(dim=1)).abs().mean()
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():
@@ -72,12 +73,12 @@ def by_hand(
     return model, left @ right.T, b
 
 
-@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.3, 0.0), (0.0, 2.0)])
-def test_a_training_is_that_of_a_plain_loop_with_a_dense_w(weights: tuple[float, float], tmp_path: Path) -> None:
-    compression, norm = weights
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 0.0), (0.3, 0.0, 0.0), (0.0, 2.0, 0.0), (2.0, 1.0, 0.7)])
+def test_a_training_is_that_of_a_plain_loop_with_a_dense_w(weights: tuple[float, ...], tmp_path: Path) -> None:
+    compression, norm, ramp = weights
     layer = LowRankSpec(
         sites="4", rank=2, every=3, unit=1.0, compression_weight=compression, norm_weight=norm, projection="svd",
-        samples=60,
+        samples=60, ramp=ramp,
     )  # fmt: skip
     chosen = spec(optimiser="sgd", learning_rate=0.02, schedule="constant", batch_size=None, epochs=11,
                   precision="float64")  # fmt: skip
@@ -251,9 +252,16 @@ def test_compiled_it_is_the_same_training(monkeypatch: pytest.MonkeyPatch) -> No
     torch.testing.assert_close(compiled[1].weight, plain[1].weight, rtol=1e-9, atol=1e-11)
 
 
-def test_measuring_on_the_way_sees_the_plain_network() -> None:
+def test_measuring_on_the_way_sees_the_plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = network(), network()
     train(one, clusters(), spec(), low_rank=LAYER)
+    forward = LowRankLayer.forward
+
+    def training_alone(layer: LowRankLayer, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        assert other.training
+        return forward(layer, rows)
+
+    monkeypatch.setattr(LowRankLayer, "forward", training_alone)
     run = train(other, clusters(), spec(measure_every=1), low_rank=LAYER)
     assert same_weights(one, other)
     assert len(run.measurements) == 5
@@ -373,7 +381,8 @@ def test_sites_by_name_end_and_pattern() -> None:
         ({"projection": "nystroem"}, "did you mean nystrom"),
         ({"compression_weight": -1.0}, "compression_weight = -1"),
         ({"norm_weight": float("nan")}, "norm_weight = nan"),
-        ({"learning_rate": 0.7}, "may diverge"),
+        ({"learning_rate": 0.7}, "learning_rate = 0.7 of a low-rank layer; expected 0 to 0.5"),
+        ({"ramp": 1.5}, "ramp = 1.5 of a low-rank layer; expected 0 to 1"),
         ({"unit": 0.0}, "unit = 0.0"),
         ({"unit": "first"}, "unit = 'first'"),
         ({"samples": 5}, "samples = 5 for rank 10"),
