@@ -198,6 +198,17 @@ def test_projection_heads(layers):
         assert torch.allclose(narrow(x), z @ narrow.head.weight.T, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["vgg-19-bn", "resnet-18", "resnet-50"])
+def test_a_width_scales_every_stage(name):
+    """Half the width: every convolution between stages has a quarter of its weights, the classifier's inputs half."""
+    wide, narrow = (build(name, input_shape=(1, 8, 8), classes=3, width=width) for width in (8, 4))
+    for one, other in zip(wide.modules(), narrow.modules(), strict=True):
+        if isinstance(one, nn.Conv2d):
+            assert one.weight.numel() == other.weight.numel() * (2 if one.in_channels == 1 else 4)
+    assert wide.head.in_features == 2 * narrow.head.in_features
+    assert build(name, input_shape=(1, 8, 8), classes=3).head.in_features == 8 * wide.head.in_features
+
+
 @pytest.mark.parametrize(
     ("name", "options", "match"),
     [
