@@ -107,9 +107,7 @@ def draw_accuracies(
     whole = [getattr(site.whole, field) for site in sites]
     if all(value is not None for value in whole):
         panel.axhline(float(np.mean(whole)), color=colour, lw=0.9, ls="--")
-    panel.set_xscale("log")
-    panel.set_xlabel("dimensions $m$ kept", fontsize=8)
-    panel.grid(alpha=0.25, lw=0.6)
+    _dimensions_on(panel, m)
 
 
 def projected_error_bound(site: CompressedSite) -> float:
@@ -135,7 +133,16 @@ def draw_centre_error(panel: Axes, site: CompressedSite, *, colour: str, label: 
     bound = projected_error_bound(site)
     if bound < 1:
         panel.plot([site.classes - 1, max(m)], [bound, bound], "--", color=colour, lw=1.2, label=f"{label}, U4")
-    panel.set_xscale("log")
     panel.set_ylim(bottom=0)
+    _dimensions_on(panel, m)
+
+
+def _dimensions_on(panel: Axes, dimensions: Sequence[int]) -> None:
+    """A logarithmic axis with numbers that were measured at: those that begin with 1, 2 or 5."""
+    panel.set_xscale("log")
+    shown = [m for m in dimensions if str(m)[0] in "125" and not int(str(m)[1:] or 0)]
+    panel.set_xticks(shown, [str(m) for m in shown])
+    panel.minorticks_off()
     panel.set_xlabel("dimensions $m$ kept", fontsize=8)
+    panel.tick_params(labelsize=8)
     panel.grid(alpha=0.25, lw=0.6)
