@@ -13,7 +13,7 @@ from pnc.nets.initial import seeded
 from pnc.robust.auto_attack import AUTO_ATTACK, art_auto_attack
 from pnc.robust.bim import BIM
 from pnc.robust.clean import predicted_classes
-from pnc.robust.inputs import class_labels, pixel_images
+from pnc.robust.inputs import class_labels, finite_images, pixel_images
 from pnc.robust.libraries import load_foolbox
 from pnc.robust.pixel_model import PixelModel
 from pnc.robust.registry import attack_named
@@ -74,7 +74,7 @@ def run_attack(
                 some = rows[start : start + batch_size]
                 x = images[some].to(model.device)
                 aims = labels[some] if targets is None else targets[some]
-                moved = _perturb(model, x, aims, some, spec, restart, classes).cpu()
+                moved = finite_images(_perturb(model, x, aims, some, spec, restart, classes), x).cpu()
                 found = predicted_classes(model, moved, batch_size=batch_size)
                 # a later try that fails does not undo what it began from
                 kept = _at_aim(found, labels[some], None if targets is None else targets[some]) | (restart == 0)
@@ -141,9 +141,7 @@ def _perturb(
     aims = torch.from_numpy(aims).to(x.device)
     criterion = foolbox.TargetedMisclassification(aims) if spec.targeted else foolbox.Misclassification(aims)
     library_model = foolbox.PyTorchModel(model, bounds=(0, 1), device=x.device)
-    moved = _library_attack(spec, starts).run(library_model, x, criterion, epsilon=spec.radius).detach()
-    finite = torch.isfinite(moved.flatten(1)).all(1)
-    return torch.where(finite.reshape(-1, *(1,) * (x.ndim - 1)), moved, x)
+    return _library_attack(spec, starts).run(library_model, x, criterion, epsilon=spec.radius).detach()
 
 
 def _library_attack(spec: AttackSpec, starts: torch.Tensor | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,14 +63,20 @@ def art_auto_attack(
     attack = attacks.AutoAttack(
         estimator=estimator, norm=norm, eps=spec.radius, eps_step=2 * spec.radius, batch_size=len(x)
     )
+    if x.ndim != 4:  # Square changes squares of an image
+        attack.attacks = [one for one in attack.attacks if not isinstance(one, attacks.SquareAttack)]
     for one in attack.attacks:
         one.verbose = False
-        if hasattr(one, "loss_type"):
+        if isinstance(one, attacks.SquareAttack):
+            one.nb_restarts = 1  # as published; the toolbox tries five times
+        elif hasattr(one, "loss_type"):
             one.max_iter = spec.steps
     before = np.random.get_state()  # noqa: NPY002 - the toolbox knows no other generator
     np.random.seed(spec.seed)  # noqa: NPY002
     try:
-        moved = attack.generate(x.float().cpu().numpy(), labels)
+        with warnings.catch_warnings():  # it divides by norms that may be 0
+            warnings.simplefilter("ignore")
+            moved = attack.generate(x.float().cpu().numpy(), labels)
     finally:
         np.random.set_state(before)  # noqa: NPY002
     return torch.from_numpy(moved).to(x)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from pnc.curves import json_ready
 from pnc.nets.initial import seeded
 from pnc.robust.clean import predicted_classes
-from pnc.robust.inputs import pixel_images
+from pnc.robust.inputs import finite_images, pixel_images
 from pnc.robust.libraries import load_foolbox
 from pnc.robust.pixel_model import PixelModel
 
@@ -111,8 +111,7 @@ def deepfool(
             )
             library_model = foolbox.PyTorchModel(model, bounds=(0, 1), device=x.device)
             perturbed = attack.run(library_model, x, foolbox.Misclassification(given)).detach()
-            finite = torch.isfinite(perturbed.flatten(1)).all(1)
-            perturbed = torch.where(finite.reshape(-1, *(1,) * (x.ndim - 1)), perturbed, x).cpu()
+            perturbed = finite_images(perturbed, x).cpu()
             moved.append(perturbed)
             found.append(predicted_classes(model, perturbed, batch_size=batch_size) != given.cpu().numpy())
     perturbed = torch.cat(moved)

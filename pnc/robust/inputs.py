@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["class_labels", "pixel_images"]
+__all__ = ["class_labels", "finite_images", "pixel_images"]
 
 
 def pixel_images(images: Any, *, dtype: torch.dtype = torch.float32) -> Float[torch.Tensor, "N ..."]:
@@ -45,6 +45,18 @@ def pixel_images(images: Any, *, dtype: torch.dtype = torch.float32) -> Float[to
             next_step="rescale the data, and hand the standardisation to PixelModel as mean and scale",
         )
     return images.to(dtype)
+
+
+def finite_images(
+    moved: Float[torch.Tensor, "n ..."], images: Float[torch.Tensor, "n ..."]
+) -> Float[torch.Tensor, "n ..."]:
+    """The images that an attack gives, and the original where it gives none (NaN, from a loss that overflows).
+
+    >>> finite_images(torch.tensor([[torch.nan], [0.5]]), torch.zeros(2, 1)).tolist()
+    [[0.0], [0.5]]
+    """
+    finite = torch.isfinite(moved.flatten(1)).all(1)
+    return torch.where(finite.reshape(-1, *(1,) * (images.ndim - 1)), moved, images)
 
 
 def class_labels(labels: Any, *, samples: int, classes: int) -> Int[np.ndarray, " N"]:
