@@ -8,7 +8,7 @@ from pnc.robust.auto_attack import AUTO_ATTACK
 from pnc.robust.bench import Bench
 from pnc.robust.bim import BIM
 from pnc.robust.checks import CHECKS, Check, Checks, check_masking
-from pnc.robust.clean import clean_accuracy, predicted_classes
+from pnc.robust.clean import clean_accuracy, predicted_classes, predicted_logits
 from pnc.robust.deepfool import DeepFoolResult, deepfool
 from pnc.robust.evaluate import Robustness, evaluate_robustness
 from pnc.robust.fgsm import FGSM
@@ -45,6 +45,7 @@ __all__ = [
     "evaluate_robustness",
     "pixel_noise",
     "predicted_classes",
+    "predicted_logits",
     "random_starts",
     "replaced_pixels",
     "run_attack",

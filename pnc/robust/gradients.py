@@ -35,7 +35,8 @@ def gradient_wins(bench: Bench, *, radius: float, norm: str, directions: int) ->
             else:
                 lengths = torch.linalg.vector_norm(direction.flatten(1), dim=1).clamp_min(1e-300)
                 step = direction / lengths.reshape(-1, *(1,) * (x.ndim - 1))
-            with torch.no_grad():
+            # a network with random numbers is asked under the same ones: it is the direction that is to decide
+            with torch.no_grad(), seeded(bench.seed + first):
                 return margins(bench.model((x + radius * step.to(x)).clamp(0, 1)), y)
 
         # in float64: the square of a gradient of a saturated network underflows in float32
