@@ -76,9 +76,7 @@ def run_attack(
                 aims = labels[some] if targets is None else targets[some]
                 moved = finite_images(_perturb(model, x, aims, some, spec, restart, classes), x).cpu()
                 found = predicted_classes(model, moved, batch_size=batch_size)
-                # a later try that fails does not undo what it began from
-                kept = _at_aim(found, labels[some], None if targets is None else targets[some]) | (restart == 0)
-                perturbed[some[kept]], after[some[kept]] = moved[kept], found[kept]
+                perturbed[some], after[some] = moved, found
     order = float("inf") if spec.norm == "linf" else 2
     distance = torch.linalg.vector_norm((perturbed - images).flatten(1), ord=order, dim=1)
     return AttackResult(
