@@ -29,15 +29,10 @@ def gradient_wins(bench: Bench, *, radius: float, norm: str, directions: int) ->
     wins = []
     for first, x, y, gradient in _each(bench):
 
-        def margin_after(direction: torch.Tensor, x: torch.Tensor = x, y: torch.Tensor = y) -> torch.Tensor:
-            if norm == "linf":
-                step = direction.sign()
-            else:
-                lengths = torch.linalg.vector_norm(direction.flatten(1), dim=1).clamp_min(1e-300)
-                step = direction / lengths.reshape(-1, *(1,) * (x.ndim - 1))
+        def margin_after(direction: torch.Tensor, first: int = first, x: torch.Tensor = x, y: torch.Tensor = y):
             # a network with random numbers is asked under the same ones: it is the direction that is to decide
             with torch.no_grad(), seeded(bench.seed + first):
-                return margins(bench.model((x + radius * step.to(x)).clamp(0, 1)), y)
+                return margins(bench.model((x + radius * _unit(direction, norm).to(x)).clamp(0, 1)), y)
 
         # in float64: the square of a gradient of a saturated network underflows in float32
         along = margin_after(gradient.double().nan_to_num(0.0, 0.0, 0.0))
@@ -50,6 +45,14 @@ def gradient_wins(bench: Bench, *, radius: float, norm: str, directions: int) ->
             best = torch.minimum(best, margin_after(torch.from_numpy(np.stack(drawn)).to(x.device)))
         wins.append((along < best).cpu().numpy())
     return np.concatenate(wins)
+
+
+def _unit(direction: torch.Tensor, norm: str) -> torch.Tensor:
+    """Of length 1 in the norm; 0 stays 0."""
+    if norm == "linf":
+        return direction.sign()
+    lengths = torch.linalg.vector_norm(direction.flatten(1), dim=1).clamp_min(1e-300)
+    return direction / lengths.reshape(-1, *(1,) * (direction.ndim - 1))
 
 
 def _each(bench: Bench):
