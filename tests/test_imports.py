@@ -34,6 +34,7 @@ def command(*arguments: str) -> str:
         command("--version"),
         command("--help"),
         command("simulate", "--help"),
+        command("robustness", "--help"),
         command("predict", "--depth", "4", "--json"),
         command("predict", "--depth", "1"),
     ],

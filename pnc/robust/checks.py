@@ -129,9 +129,12 @@ def check_masking(
     lower bound of the violation is above `tolerance`: a difference of a few per cent between two honest attacks says
     nothing, and one of chance less. The confidence is shared out among all comparisons (Bonferroni).
 
-    Attacks are PGD with one random start, untargeted, cross-entropy, except where the check says otherwise; each is
-    compared at every radius. Gradients and surface are looked at where the network is right; surface at the smallest
-    radius. `unbounded` is radius 1 for ℓ∞ and √d for ℓ2, where every image is within reach, with the most steps.
+    Attacks are PGD with one random start, untargeted, cross-entropy, with the most steps, except where the check says
+    otherwise; each is compared at every radius, of a single one at its half too. Gradients and surface are looked at
+    where the network is right; surface at the smallest radius. `unbounded` is radius 1 for ℓ∞ and √d for ℓ2, where
+    every image is within reach. Images that the source gets wrong by itself are tried as they are.
+
+    Where a network draws random numbers, those of the CPU's generator are seeded.
 
     Args:
         bench: network and images.
