@@ -70,6 +70,7 @@ def test_a_plain_network_is_attacked_and_passes(files, capsys):
     assert "DeepFool: ρ" in ended.out
     assert "not asked: images made for another network" in ended.out
     assert "FAILS" not in ended.out
+    assert "no check fails" in ended.out
 
 
 def test_a_masked_network_exits_with_3_and_says_why(files, capsys):
