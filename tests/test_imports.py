@@ -35,6 +35,8 @@ def command(*arguments: str) -> str:
         command("--help"),
         command("simulate", "--help"),
         command("robustness", "--help"),
+        command("train", "--help"),
+        command("measure", "--help"),
         command("predict", "--depth", "4", "--json"),
         command("predict", "--depth", "1"),
     ],

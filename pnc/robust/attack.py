@@ -21,7 +21,7 @@ from pnc.robust.result import AttackResult
 from pnc.robust.spec import AttackSpec
 from pnc.robust.starts import random_starts, random_targets
 
-__all__ = ["run_attack"]
+__all__ = ["margins", "run_attack"]
 
 
 def run_attack(
