@@ -17,6 +17,7 @@ from pnc.cli.compare import compare
 from pnc.cli.measure import measure
 from pnc.cli.predict import predict
 from pnc.cli.reproduce import reproduce
+from pnc.cli.robustness import robustness
 from pnc.cli.simulate import simulate
 from pnc.cli.sweep import sweep
 from pnc.cli.train import train
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, simulate, train, sweep, reproduce, measure, compare, verify, cite):
+for command in (predict, simulate, train, sweep, reproduce, measure, compare, robustness, verify, cite):
     app.command()(command)
 
 
