@@ -34,7 +34,7 @@ _TOO_LARGE = (
 
 app = typer.Typer(
     help="Theory of what each layer of a deep network does to its classes, held against experiment.",
-    epilog="Exit status: 0 agrees, 2 bad input, 3 disagrees, 4 inconclusive.",
+    epilog="Exit status: 0 fine, agrees or follows; 2 bad input; 3 disagrees, departs or masked; 4 inconclusive.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
