@@ -22,7 +22,12 @@ __all__ = ["FIELDS", "LayerCurve", "json_ready"]
 
 FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
 
-_LAYERWISE = {"dtype", "noise_floor", "dimensions", "between_rank"}  # what a measurement notes of each layer
+_LAYERWISE = {  # what a measurement notes of each layer
+    *("names", "kinds", "shapes", "dtype", "noise_floor", "dimensions", "between_rank"),
+    *("class_distance_normalised_variance", "ranks", "leading_variance", "singular_values", "spectrum_error"),
+    *("nearest_centre_accuracy", "linear_probe_accuracy", "projected_centre_accuracy"),
+    *("smallest_separation", "projected_separation", "smallest_mean_square", "mean_square", "largest_mean_square"),
+}
 
 _WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`"
 

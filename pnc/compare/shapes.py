@@ -1,0 +1,114 @@
+"""Shapes that a curve over the layers may have, each fitted by least squares: the law's and its alternatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = [
+    "approach_squares",
+    "bend_squares",
+    "broken_line",
+    "constant_squares",
+    "flat_from_squares",
+    "floor_squares",
+    "line",
+]
+
+_LOG_RATES = (math.log(0.02), math.log(6.0))  # per layer: from a straight line over 20 layers to a step between two
+_COARSE, _FINE, _ROUNDS = 41, 9, 12  # points an axis of the first grid and of each of the finer ones
+
+
+def _solve(columns: Float[np.ndarray, "n p"], y: Float[np.ndarray, " n"]) -> tuple[np.ndarray, float]:
+    """Coefficients and residual sum of squares."""
+    coefficients = np.linalg.lstsq(columns, y, rcond=None)[0]
+    residual = y - columns @ coefficients
+    return coefficients, float(residual @ residual)
+
+
+def line(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> tuple[np.ndarray, float]:
+    """y = a + b (x - x_1): (a, b) and the residual sum of squares.
+
+    >>> line(np.array([1.0, 2, 3]), np.array([3.0, 2, 1]))[0].round(9).tolist()
+    [3.0, -1.0]
+    """
+    return _solve(np.column_stack([np.ones_like(x), x - x[0]]), y)
+
+
+def broken_line(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], onset: float) -> tuple[np.ndarray, float]:
+    """y = a + b (x - s) from the onset s on and a + b' (x - s) before it: (a, b, b') and the residual sum of squares.
+
+    The two meet at s. Where one point alone lies before s, b' passes through it, so it is left out of the fit.
+
+    >>> x, y = np.arange(5.0), np.array([0.0, 0.0, 0.0, -1.0, -2.0])
+    >>> (broken_line(x, y, 2.0)[0].round(9) + 0).tolist()
+    [0.0, -1.0, 0.0]
+    """
+    return _solve(np.column_stack([np.ones_like(x), np.maximum(x - onset, 0), np.minimum(x - onset, 0)]), y)
+
+
+def constant_squares(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
+    """Residual sum of squares of y = a: nothing happens."""
+    return float(((y - y.mean()) ** 2).sum())
+
+
+def flat_from_squares(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], onset: float) -> float:
+    """Residual sum of squares of y = a from the onset s on, a + b' (x - s) before it: nothing happens in the phase."""
+    return _solve(np.column_stack([np.ones_like(x), np.minimum(x - onset, 0)]), y)[1]
+
+
+def bend_squares(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
+    """Residual sum of squares of y = a + b x + c x²: the rate changes steadily."""
+    t = x - x.mean()
+    return _solve(np.column_stack([np.ones_like(t), t, t**2]), y)[1]
+
+
+def _lowest(score: Callable[..., np.ndarray], *ranges: tuple[float, float]) -> float:
+    """The least value of a function of one or two numbers: the best of a grid, then of finer grids around it."""
+    low, high = np.array(ranges).T
+    for points in (_COARSE, *[_FINE] * _ROUNDS):
+        axes = np.linspace(low, high, points).T
+        grid = [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
+        values = score(*grid)
+        at = np.array([axis[int(np.argmin(values))] for axis in grid])
+        step = (high - low) / (points - 1)
+        low, high = np.maximum(low, at - step), np.minimum(high, at + step)
+    return float(values.min())
+
+
+def approach_squares(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
+    """Residual sum of squares of y = a + b e^{-c x}, c > 0: one exponential approach to a limit.
+
+    >>> x = np.arange(7.0)
+    >>> approach_squares(x, 0.9 - 0.7 * np.exp(-0.5 * x)) < 1e-9
+    True
+    """
+
+    def squares(log_rate: np.ndarray) -> np.ndarray:
+        e = np.exp(-np.exp(log_rate)[:, None] * (x - x[0]))
+        e -= e.mean(axis=1, keepdims=True)
+        t = y - y.mean()
+        return ((t - e * ((e @ t) / np.sum(e**2, axis=1))[:, None]) ** 2).sum(axis=1)
+
+    return _lowest(squares, _LOG_RATES)
+
+
+def floor_squares(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
+    """Residual sum of squares of y = log(c + A e^{-b x}), b, A, c > 0: geometric down to a floor.
+
+    Given b and the layer at which the exponential meets the floor, y - log(1 + e^{-b (x - meeting)}) is a constant.
+
+    >>> x = np.arange(7.0)
+    >>> floor_squares(x, np.log(0.05 + 0.9 * 0.3**x)) < 1e-9
+    True
+    """
+    span = x[-1] - x[0]
+
+    def squares(log_rate: np.ndarray, meeting: np.ndarray) -> np.ndarray:
+        z = y - np.logaddexp(0, -np.exp(log_rate)[:, None] * (x - meeting[:, None]))
+        return ((z - z.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+
+    return _lowest(squares, _LOG_RATES, (x[0] - span, x[-1] + span))
