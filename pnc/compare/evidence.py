@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from pnc.compare.criterion import DECISIVE, corrected_criterion, verdict_between
-from pnc.compare.phase import Phase, find_phase, noise_squares
-from pnc.compare.shapes import approach_squares, bend_squares, constant_squares, flat_from_squares, floor_squares
+from pnc.compare.phase import Phase, find_phase, noise_squares, onset_price
+from pnc.compare.shapes import approach, bend, constant, flat_from, floor, squares
 from pnc.compare.verdict import Verdict
 from pnc.curves import json_ready
 
-__all__ = ["PHASE_LAYERS", "Alternative", "LawEvidence", "weigh_law"]
+__all__ = ["PHASE_LAYERS", "Alternative", "LawEvidence", "alternative_fit", "weigh_law"]
 
 PHASE_LAYERS = 4
 """Layers that a phase must have for a verdict."""
@@ -77,31 +78,42 @@ class LawEvidence:
         )
 
 
+def alternative_fit(
+    name: str, layers: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], *, onset: int
+) -> Float[np.ndarray, " n"]:
+    """The best fit of an alternative to one curve, at its layers.
+
+    Args:
+        name: as in `Alternative`.
+        layers: (n,) that were fitted.
+        values: (n,) log C_l or D_l.
+        onset: of the phase, for a constant phase.
+
+    >>> alternative_fit("constant", np.arange(3.0), np.array([1.0, 2.0, 3.0]), onset=0).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    shapes = {"constant": constant, "constant phase": partial(flat_from, onset), "bend": bend}
+    return {**shapes, "floor": floor, "approach": approach}[name](layers, values)
+
+
 def _alternatives(
     law: str, layers: np.ndarray, values: np.ndarray, phase: Phase, criterion: float
 ) -> tuple[Alternative, ...]:
     curves, n = values.shape
-    floor = noise_squares(values)
     broken = phase.layers < n
-    price = 2 * math.log(n - 3) if broken else 0.0  # the constant phase begins where the search put it
-
-    def judged(name: str, squares: Sequence[float], own: int, price: float = 0.0) -> Alternative:
-        value = price + corrected_criterion(max(sum(squares), floor), points=curves * n, parameters=curves * own + 1)
+    names = ["constant", *(["constant phase"] if broken else []), "bend", "floor" if law == "geometric" else "approach"]
+    found = []
+    for name in names:
+        misfit = sum(squares(y, alternative_fit(name, layers, y, onset=phase.onset)) for y in values)
+        own = {"constant": 1, "constant phase": 2}.get(name, 3)
+        # a constant phase begins where the search put it
+        value = onset_price(n) if name == "constant phase" else 0.0
+        value += corrected_criterion(max(misfit, noise_squares(values)), points=curves * n, parameters=curves * own + 1)
         difference, verdict = math.nan, Verdict.UNDECIDED
         if math.isfinite(value) and math.isfinite(criterion):
             difference = value - criterion
             verdict = verdict_between(criterion, value, further_parameters=own - (3 if broken else 2))
-        return Alternative(name=name, criterion=value, difference=difference, verdict=verdict)
-
-    found = [judged("constant", [constant_squares(layers, y) for y in values], 1)]
-    if broken:
-        squares = [flat_from_squares(layers, y, phase.onset) for y in values]
-        found.append(judged("constant phase", squares, 2, price))
-    found.append(judged("bend", [bend_squares(layers, y) for y in values], 3))
-    if law == "geometric":
-        found.append(judged("floor", [floor_squares(layers, y) for y in values], 3))
-    else:
-        found.append(judged("approach", [approach_squares(layers, y) for y in values], 3))
+        found.append(Alternative(name=name, criterion=value, difference=difference, verdict=verdict))
     return tuple(found)
 
 

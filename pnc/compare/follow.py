@@ -144,6 +144,7 @@ def follow(
     first_layer: int = 1,
     separability_share: float = 0.95,
     converged: bool | None = None,
+    notes: Sequence[str] = (),
 ) -> Following:
     """Judge whether the layers of any network follow the laws of compression and discrimination.
 
@@ -165,6 +166,7 @@ def follow(
         first_layer: fitted from there on: 1, since the input is the data's, not the network's. He & Su's law keeps it.
         separability_share: of the last layer's accuracy at which classes count as separable.
         converged: whether training had; by default what the provenance says.
+        notes: further ones, to be reported beside the result's own.
 
     Raises:
         InvalidInputError: a confidence outside (0, 1), a first layer beyond the last, sizes that make no sense.
@@ -188,7 +190,7 @@ def follow(
         )
     if converged is None:
         converged = curve.provenance.get("converged")
-    notes = []
+    notes = list(notes)
     laws = {}
     for law in ("geometric", "linear"):
         layers, values, left_out = law_values(curve, law, first_layer=first_layer)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from pnc.compare.criterion import corrected_criterion
 from pnc.compare.shapes import broken_line, line
 
-__all__ = ["LEAST_LAYERS", "Phase", "find_phase", "noise_squares", "student_interval"]
+__all__ = ["LEAST_LAYERS", "Phase", "find_phase", "noise_squares", "onset_price", "student_interval"]
 
 LEAST_LAYERS = 3
 """Of a phase that is looked for: two have a rate and no misfit."""
@@ -36,7 +36,7 @@ class Phase:
         slope_lower: end of its interval, the uncertainty of the onset included; of several curves Student's over them.
         slope_upper: the other end.
         slopes: one a curve, in the phase from the common onset.
-        start: height of the line at the onset; of several curves the mean.
+        starts: height of each curve's line at the onset.
         layers: how many there are in the phase.
         r_squared: share of the variance in the phase that the line explains; NaN where there is none.
         misfit: largest distance of the phase's layers from the line, with its sign.
@@ -52,7 +52,7 @@ class Phase:
     slope_lower: float
     slope_upper: float
     slopes: tuple[float, ...]
-    start: float
+    starts: tuple[float, ...]
     layers: int
     r_squared: float
     misfit: float
@@ -115,6 +115,11 @@ def _shortest(weights: np.ndarray, confidence: float) -> tuple[int, int]:
     return min(runs, key=lambda run: (run[1] - run[0], sums[run[0]] - sums[run[1] + 1]))
 
 
+def onset_price(layers: int) -> float:
+    """2 log m, what an onset adds to the criterion, m being the number of places where it may be."""
+    return 2 * math.log(layers - LEAST_LAYERS)
+
+
 def find_phase(
     layers: Float[np.ndarray, " n"], values: Float[np.ndarray, "curves n"], *, confidence: float
 ) -> tuple[Phase, float]:
@@ -146,7 +151,7 @@ def find_phase(
         parts = [line(layers, y) if start == 0 else broken_line(layers, y, layers[start]) for y in values]
         own = 2 if start == 0 else 3
         squares = sum(part[1] for part in parts)
-        price = 0.0 if start == 0 else 2 * math.log(len(breaks))
+        price = 0.0 if start == 0 else onset_price(n)
         criteria.append(
             corrected_criterion(max(squares, floor), points=curves * n, parameters=curves * own + 1) + price
         )
@@ -181,7 +186,7 @@ def find_phase(
         slope_lower=slope_lower,
         slope_upper=slope_upper,
         slopes=tuple(slopes.tolist()),
-        start=float(found[:, 0].mean()),
+        starts=tuple(found[:, 0].tolist()),
         layers=int(n - best),
         r_squared=1 - float((residual**2).sum()) / total if total > 0 else math.nan,
         misfit=float(misfit),

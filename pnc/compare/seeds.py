@@ -14,7 +14,7 @@ from pnc.compare.follow import Following, combined_verdict, exhausted, follow, l
 from pnc.compare.phase import student_interval
 from pnc.compare.residual_scale import effective_residual_scale
 from pnc.compare.verdict import Verdict
-from pnc.curves import LayerCurve, json_ready
+from pnc.curves import FIELDS, LayerCurve, json_ready
 from pnc.errors import InvalidInputError
 
 __all__ = ["FollowingSeeds", "SeedInterval", "follow_seeds"]
@@ -60,14 +60,33 @@ class FollowingSeeds:
     notes: tuple[str, ...]
 
     @property
+    def mean_curve(self) -> LayerCurve:
+        """Means over the runs; of C, scatters and fuzziness geometric."""
+        curves = [run.curve for run in self.runs]
+
+        def mean(name: str) -> np.ndarray:
+            values = np.array([getattr(curve, name) for curve in curves])
+            if name == "discrimination":
+                return values.mean(axis=0)
+            with np.errstate(divide="ignore"):
+                return np.exp(np.log(values).mean(axis=0))
+
+        return LayerCurve(
+            layers=curves[0].layers,
+            provenance={"source": "mean over seeds", "seeds": len(curves)},
+            **{name: mean(name) for name in FIELDS},
+        )
+
+    @property
     def advice(self) -> str:
         """One line: the verdict's advice and what led to it."""
         return "; ".join([self.verdict.value, *self.reasons])
 
     def to_dict(self) -> dict[str, Any]:
-        """The runs, the table and the verdict, ready for JSON."""
+        """The mean curve's fields, the runs, the table and the verdict, ready for JSON."""
         return json_ready(
             {
+                **self.mean_curve.to_dict(),
                 "runs": [run.to_dict() for run in self.runs],
                 "geometric": self.geometric.to_dict(),
                 "linear": None if self.linear is None else self.linear.to_dict(),
@@ -113,6 +132,7 @@ def follow_seeds(
     first_layer: int = 1,
     separability_share: float = 0.95,
     converged: Sequence[bool | None] | None = None,
+    notes: Sequence[str] = (),
 ) -> FollowingSeeds:
     """Judge several trainings of one network together; arguments as for `follow`.
 
@@ -122,6 +142,7 @@ def follow_seeds(
     Args:
         curves: two or more, with the same layers.
         converged: one for each curve.
+        notes: further ones, to be reported beside the result's own.
 
     Raises:
         InvalidInputError: fewer than two curves, curves of different layers, or as `follow`.
@@ -189,7 +210,7 @@ def follow_seeds(
             math.tanh,
         ),
     }
-    notes = list(dict.fromkeys(note for run in runs for note in run.notes))
+    notes = dict.fromkeys([*notes, *(note for run in runs for note in run.notes)])
     return FollowingSeeds(
         runs=runs,
         geometric=geometric,
