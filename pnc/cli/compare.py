@@ -99,7 +99,8 @@ def compare(
     if out is not None:
         from pnc.report.following import write_following
 
-        write_following(out, found, names=names, force=force)
+        title = ", ".join(Path(name).name for name in names)
+        write_following(out, found, names=names, title=title, force=force)
     if json:
         print_json({**found.to_dict(), "names": names})
     else:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 __all__ = ["approach", "bend", "broken_line", "constant", "flat_from", "floor", "line", "squares"]
 
 _LOG_RATES = (math.log(0.02), math.log(6.0))  # per layer: from a straight line over 20 layers to a step between two
-_COARSE, _FINE, _ROUNDS = 41, 9, 12  # points an axis of the first grid and of each of the finer ones
+_COARSE, _FINE, _ROUNDS = 41, 9, 14  # points an axis of the first grid and of each of the finer ones
 
 
 def _solve(columns: Float[np.ndarray, "n p"], y: Float[np.ndarray, " n"]) -> tuple[np.ndarray, float]:
@@ -72,7 +72,7 @@ def _lowest(score: Callable[..., np.ndarray], *ranges: tuple[float, float]) -> n
         grid = [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
         best = int(np.argmin(score(*grid)))
         at = np.array([axis[best] for axis in grid])
-        step = (high - low) / (points - 1)
+        step = 2 * (high - low) / (points - 1)  # two cells to each side: valleys run askew
         low, high = np.maximum(low, at - step), np.minimum(high, at + step)
     return at
 
