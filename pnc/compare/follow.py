@@ -134,6 +134,16 @@ def _traces(curve: LayerCurve) -> dict[str, TraceShape | None]:
     return found
 
 
+def _class_sizes(curve: LayerCurve) -> Sequence[float] | None:
+    """As far as the curve says: each class's, or N/K."""
+    known = curve.provenance
+    if known.get("class_counts"):
+        return known["class_counts"]
+    if known.get("samples") and known.get("classes"):
+        return [known["samples"] / known["classes"]]
+    return None
+
+
 def follow(
     curve: LayerCurve,
     *,
@@ -221,7 +231,7 @@ def follow(
     if converged is None:
         notes.append("whether training had converged is not known")
 
-    sizes = samples_per_class if samples_per_class is not None else curve.provenance.get("class_counts")
+    sizes = samples_per_class if samples_per_class is not None else _class_sizes(curve)
     scale = None
     if geometric.phase is not None and sizes is not None:
         if depth is None:

@@ -38,7 +38,8 @@ class Phase:
         slopes: one a curve, in the phase from the common onset.
         starts: height of each curve's line at the onset.
         layers: how many there are in the phase.
-        r_squared: share of the variance in the phase that the line explains; NaN where there is none.
+        r_squared: share of the variance in the phase that the line explains; NaN where there is none, below 0 where the
+            layers before it, whose line it has to meet, pull it away.
         misfit: largest distance of the phase's layers from the line, with its sign.
         misfit_layer: where.
         confidence: of the intervals.

@@ -163,9 +163,7 @@ def _law_section(evidence: LawEvidence | None, title: str) -> str:
     criteria += [[a.name, a.criterion, a.difference, a.verdict.name] for a in evidence.alternatives]
     return (
         text
-        + _table(
-            ["description", "AICc", "less the law's", "verdict"], [["law", evidence.criterion, 0.0, ""], *alternatives]
-        )
+        + _table(["description", "AICc", "less the law's", "verdict"], criteria)
         + "<p>Probability that the phase begins at a layer:</p>\n"
         + _table(["layer", "probability"], onsets)
     )

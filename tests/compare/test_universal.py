@@ -9,7 +9,11 @@ from torch import nn
 
 from pnc.compare import Verdict, check_universal, follow
 from pnc.curves import LayerCurve
+from pnc.data import Problem
 from pnc.measure import measure_model
+from pnc.nets import build
+from pnc.train import NetTrainSpec, as_samples, train
+from tests.train.cases import clusters
 
 STATEMENTS = {"U1", "U2", "U3", "U3 from C and D", "U4"}
 
@@ -132,3 +136,17 @@ def test_what_was_not_measured_is_said():
     assert found.checks == {}
     assert set(found.not_computed) == STATEMENTS
     assert "no spectra" in found.not_computed["U1"]
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
+def test_they_hold_for_a_trained_network(loss):
+    x, y = clusters(90)
+    model = build("mlp", input_shape=(8,), classes=3, width=24, depth=5, batch_norm=True, seed=0)
+    spec = NetTrainSpec(loss=loss, epochs=15, batch_size=30, learning_rate=0.01, seed=0)
+    trained = train(model, as_samples(Problem(X=x, y=y)), spec).model
+    batch = torch.from_numpy(x).to(torch.float32), torch.from_numpy(y)
+    curve = measure_model(trained, [batch], classes=3, probes=True, spectra=True)
+    found = check_universal(curve)
+    assert found.violations == ()
+    assert set(found.checks) == STATEMENTS
+    assert all(check.slack >= 0 for checks in found.checks.values() for check in checks)
