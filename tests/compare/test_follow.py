@@ -96,6 +96,18 @@ def test_with_too_few_layers_nothing_is_said(layers, curves, decides):
         assert "too few to tell a line from a bend" in evidence.reasons[0]
 
 
+def test_a_richer_alternative_that_is_no_better_does_not_count():
+    """A bend whose criterion is above the line's, if by less than 2, leaves the law standing."""
+    rng, l, seen = np.random.default_rng(0), np.arange(1.0, 13), 0
+    for _ in range(60):
+        evidence = weigh_law("geometric", l, -0.5 * l + 0.1 * rng.standard_normal((1, 12)), confidence=0.95)
+        bend = next(a for a in evidence.alternatives if a.name == "bend")
+        if evidence.phase.onset == 1 and 0 < bend.difference < 2:
+            assert bend.verdict is Verdict.FOLLOWS
+            seen += 1
+    assert seen > 0
+
+
 def test_a_short_phase_is_undecided():
     l = np.arange(1.0, 10)
     values = -2.0 * np.maximum(l - 7, 0)[None] + 0.02 * np.random.default_rng(0).standard_normal((1, 9))
@@ -204,6 +216,7 @@ def test_seeds_are_judged_together():
     # ε_eff of each seed is that of its ratio
     scales = [math.sqrt(ratio * 100 ** (1 / 9)) for ratio in row.values]
     assert found.table["residual_scale"].values == pytest.approx(scales)
+    assert found.table["residual_scale"].mean == pytest.approx(float(np.exp(np.mean(np.log(scales)))), rel=1e-12)
     assert found.to_dict()["layers"] == LAW.tolist()
 
 

@@ -107,3 +107,18 @@ def test_a_misfit_is_named_with_its_layer():
     phase, _ = find_phase(L, values, confidence=0.95)
     assert phase.misfit_layer == 6
     assert 0.15 < phase.misfit < 0.3
+
+
+def test_where_the_onset_is_certain_the_interval_is_that_of_the_hinge():
+    stats = pytest.importorskip("scipy.stats")
+    y = planted(5, before=0.2, after=-1.0, noise=0.03, rng=np.random.default_rng(4))[0]
+    phase, _ = find_phase(L, y[None], confidence=0.95)
+    assert phase.onset_weights[5] > 1 - 1e-6
+    columns = np.column_stack([np.ones(9), np.maximum(L - 5, 0), np.minimum(L - 5, 0)])
+    inverse = np.linalg.inv(columns.T @ columns)
+    coefficients = inverse @ columns.T @ y
+    error = math.sqrt(np.sum((y - columns @ coefficients) ** 2) / 6 * inverse[1, 1])
+    reach = error * stats.t.ppf(0.975, 6)
+    assert (phase.slope_lower, phase.slope_upper) == pytest.approx(
+        (coefficients[1] - reach, coefficients[1] + reach), rel=1e-4
+    )
