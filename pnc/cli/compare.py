@@ -35,7 +35,7 @@ def compare(
             help="`predicted.json measured.json`, the one of `pnc predict`, the other of `pnc measure` or "
             "`pnc simulate`; or one or more measured: run folders of `pnc train`, JSON of `pnc train` or "
             "`pnc measure`. Several measured ones are seeds of one network. - is stdin.",
-            metavar="CURVE…",
+            metavar="CURVES",
         ),
     ],
     compression_limit: CompressionLimitOption = 0.10,
@@ -63,16 +63,24 @@ def compare(
     force: Annotated[bool, typer.Option("--force", help="Replace what is at --out.", rich_help_panel=OUTPUT)] = False,
     json: JsonOption = False,
 ) -> None:
-    """Hold a measured curve against a predicted one, or trained networks against the laws, and give a verdict.
+    """Hold a measured curve against a predicted one, or trained networks
+    against the laws, and give a verdict.
 
-    FOLLOWS: from a layer on, at least 4 layers long and to the last, log C_l falls along a straight line and D_l moves
-    towards 1 along one, and the corrected Akaike criterion (AICc) prefers this to a constant, to a constant from that
-    layer on, to a steady bend, and to a single exponential (C with a floor, D with a limit): the richer of two
-    descriptions must be lower by 2. DEPARTS: one of these is preferred for C or for D, or the sign is wrong. UNDECIDED:
-    too close to call, or too few layers: 7 behind the input for one network, 6 for two seeds or more, 5 for six.
+    FOLLOWS: from a layer on, for at least 4 layers and to the last, log C_l
+    falls along a straight line and D_l moves towards 1 along one, and the
+    corrected Akaike criterion (AICc) prefers this to a constant, to a constant
+    from that layer on, to a steady bend, and to a single exponential (C with a
+    floor, D with a limit). The richer of two descriptions must be lower by 2.
+
+    DEPARTS: one of these is preferred for C or for D, or the sign is wrong.
+
+    UNDECIDED: too close to call, or too few layers. One network needs 7 behind
+    the input, two seeds or more need 6, six or more need 5.
+
     DISAGREES: U1-U4, which hold for every network, do not: a number is wrong.
 
-    Exit status: 0 agrees or follows, 2 bad input, 3 disagrees or departs, 4 inconclusive.
+    Exit status: 0 agrees or follows, 2 bad input, 3 disagrees or departs,
+    4 inconclusive.
     """
     limits = limits_of(compression_limit, discrimination_limit)
     if curves.count("-") > 1:
@@ -83,6 +91,12 @@ def compare(
         )
     texts = [None if name != "-" and Path(name).is_dir() else read_text(name) for name in curves]
     if len(curves) == 2 and not _all_measured(texts):
+        if out is not None or split != "train" or any(x is not None for x in (depth, samples_per_class, label_scale)):
+            raise InvalidInputError(
+                got="a predicted curve with an option of runs",
+                expected="--out, --split, --depth, --samples-per-class and --label-scale with measured curves alone",
+                next_step="leave it out",
+            )
         status = _against_theory(curves, texts, limits, json=json)
         raise typer.Exit(status)
     runs = _read(curves, texts, split)
@@ -94,7 +108,7 @@ def compare(
         runs, depth=depth, label_scale=label_scale, samples_per_class=class_sizes(samples_per_class),
         first_layer=from_layer, confidence=confidence,
     )  # fmt: skip
-    shout(found)
+    shout(run.universal for run in getattr(found, "runs", (found,)))
     names = [run.name for run in runs]
     if out is not None:
         from pnc.report.following import write_following

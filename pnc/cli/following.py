@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pnc.cli.output import number, print_table, span
 
 if TYPE_CHECKING:
-    from pnc.compare import Following, FollowingSeeds, LawEvidence
+    from pnc.compare import Following, FollowingSeeds, LawEvidence, UniversalChecks
 
 __all__ = ["law_lines", "print_following", "print_following_seeds", "shout"]
 
@@ -22,11 +23,10 @@ _ROWS = {
 }
 
 
-def shout(found: Following | FollowingSeeds) -> None:
-    """A violated theorem, on stderr, whatever else is printed."""
-    runs = getattr(found, "runs", None) or (found,)
-    for run in runs:
-        for violation in run.universal.violations:
+def shout(checks: Iterable[UniversalChecks]) -> None:
+    """Every violated theorem, on stderr, whatever else is printed."""
+    for check in checks:
+        for violation in check.violations:
             print(
                 f"pnc: BUG: {violation}. It holds for the features of every network: pnc has measured wrongly, or the "
                 "file was changed. Please report it with the file.",

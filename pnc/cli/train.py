@@ -139,6 +139,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a network, measure C_l and D_l of every layer on both splits, fit both laws."""
+    from pnc.compare import check_universal
     from pnc.data import load_splits
     from pnc.nets import build
     from pnc.report import check_folder
@@ -211,7 +212,7 @@ def train(
         }  # fmt: skip
         _write(out, run, curves, record, title=f"{network} on {source['name']}", force=force)
         shutil.rmtree(checkpoints, ignore_errors=True)
-    shout(following)
+    shout(check_universal(curve) for curve in curves.values())
     if json:
         print_json(result)
     else:

@@ -180,6 +180,7 @@ def weigh_law(
     elif lost:
         verdict = Verdict.DEPARTS
         reasons += [_says(a, symbol, phase) for a in sorted(lost, key=lambda a: a.difference)]
+        reasons.append(f"the law misses {symbol} most at layer {phase.misfit_layer}, by {phase.misfit:+.2g}")
     elif not towards > 0:
         verdict = Verdict.DEPARTS
         reasons.append(f"{symbol} {'rises' if law == 'geometric' else 'moves away from 1'} from layer {phase.onset} on")

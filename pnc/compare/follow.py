@@ -192,7 +192,7 @@ def follow(
         raise InvalidInputError(
             got=f"confidence = {confidence}", expected="a share in (0, 1)", next_step="pass for instance 0.95"
         )
-    if first_layer > curve.layers[-1]:
+    if first_layer > max(1, curve.layers[-1]):
         raise InvalidInputError(
             got=f"first layer {first_layer} of layers {curve.layers.tolist()}",
             expected="one of them",
@@ -236,7 +236,9 @@ def follow(
     if geometric.phase is not None and sizes is not None:
         if depth is None:
             depth = int(curve.layers[-1]) + 1
-            notes.append(f"L = {depth} weight matrices: one classifier after layer {depth - 1}")
+            notes.append(
+                f"L is taken as {depth}, the measured layers and a classifier; state it where a block has several"
+            )
         phase = geometric.phase
         scale = effective_residual_scale(
             phase.slope, phase.slope_lower, phase.slope_upper,

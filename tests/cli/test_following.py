@@ -179,3 +179,13 @@ def test_runs_that_are_no_seeds_are_refused(capsys, folder):
     ended = run(capsys, "compare", folder("a"), folder("b", depth=7))
     assert ended.status == 2
     assert "seeds of one network" in ended.err
+
+
+def test_options_of_runs_do_nothing_beside_a_prediction_and_are_refused(capsys, tmp_path):
+    (tmp_path / "m.json").write_text(json.dumps(record()))
+    theory = predict(draw(ProblemSpec(classes=2, samples_per_class=9)), NetworkSpec(depth=9)).to_json()
+    (tmp_path / "p.json").write_text(theory)
+    for option in (("--out", tmp_path / "x"), ("--depth", 5), ("--split", "test")):
+        ended = run(capsys, "compare", tmp_path / "p.json", tmp_path / "m.json", *option)
+        assert ended.status == 2
+        assert "option of runs" in ended.err
