@@ -107,9 +107,7 @@ def print_following(found: Following, names: list[str]) -> None:
             f"{span(law.pearson_lower, law.pearson_upper)}, ratio {number(law.ratio)} "
             f"{span(law.ratio_lower, law.ratio_upper)}"
         )
-    kept = [
-        name for name in found.universal.checks if not any(v.startswith(f"{name} ") for v in found.universal.violations)
-    ]
+    kept = [name for name, checks in found.universal.checks.items() if all(check.slack >= 0 for check in checks)]
     if kept:
         print(f"hold at every layer where they say something: {', '.join(kept)}")
     for name, why in found.universal.not_computed.items():

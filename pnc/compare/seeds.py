@@ -175,12 +175,13 @@ def follow_seeds(
     parts = [part for part in (geometric, linear) if part is not None]
     verdict = combined_verdict([part.verdict for part in parts])
     reasons = [reason for part in parts for reason in part.reasons]
-    for stronger in (Verdict.DISAGREES, Verdict.NOT_CONVERGED):
-        affected = [i for i, run in enumerate(runs) if run.verdict is stronger]
-        if affected:
-            verdict = stronger
-            reasons = [f"run {i + 1}: {runs[i].reasons[0]}" for i in affected if runs[i].reasons][:3]
-            break
+    wrong = [reason for run in runs if run.verdict is Verdict.DISAGREES for reason in run.reasons]
+    unfinished = [i + 1 for i, run in enumerate(runs) if run.verdict is Verdict.NOT_CONVERGED]
+    if wrong:
+        verdict, reasons = Verdict.DISAGREES, wrong
+    elif unfinished:
+        verdict = Verdict.NOT_CONVERGED
+        reasons.insert(0, f"of runs {', '.join(map(str, unfinished))}")
 
     slopes = {name: () if part is None or part.phase is None else part.phase.slopes for name, part in
               (("geometric", geometric), ("linear", linear))}  # fmt: skip
