@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pnc.compare import Following, FollowingSeeds, LawEvidence, alternative_fit
+from pnc.compare import BoundCheck, Following, FollowingSeeds, LawEvidence, Verdict, alternative_fit
 from pnc.report.page import PAGE_STYLE, PLAIN_SVG
 from pnc.report.run_folder import new_folder, software_versions
 
@@ -159,13 +159,34 @@ def _law_section(evidence: LawEvidence | None, title: str) -> str:
     if phase is None:
         return text
     onsets = [[str(layer), weight] for layer, weight in phase.onset_weights.items()]
+    better = {Verdict.FOLLOWS: "the law", Verdict.DEPARTS: "this", Verdict.UNDECIDED: "open"}
     criteria = [["law", evidence.criterion, 0.0, ""]]
-    criteria += [[a.name, a.criterion, a.difference, a.verdict.name] for a in evidence.alternatives]
+    criteria += [[a.name, a.criterion, a.difference, better[a.verdict]] for a in evidence.alternatives]
     return (
         text
-        + _table(["description", "AICc", "less the law's", "verdict"], criteria)
+        + _table(["description", "AICc", "less the law's", "better is"], criteria)
         + "<p>Probability that the phase begins at a layer:</p>\n"
         + _table(["layer", "probability"], onsets)
+    )
+
+
+def _universal_section(found: Following | FollowingSeeds) -> str:
+    """Of each statement: how often it was checked, and how near it came to failing."""
+    checks: dict[str, list[BoundCheck]] = {}
+    why: dict[str, str] = {}
+    for run in getattr(found, "runs", None) or (found,):
+        why |= run.universal.not_computed
+        for name, some in run.universal.checks.items():
+            checks.setdefault(name, []).extend(some)
+    rows = []
+    for name, some in sorted(checks.items()):
+        least = min(some, key=lambda check: check.slack)
+        rows.append([name, str(len(some)), least.slack, str(least.layer), least.value, least.bound])
+    missing = "".join(f"<li>{name}: {html.escape(text)}</li>" for name, text in why.items() if name not in checks)
+    return (
+        "<h2>U1–U4: true of every network</h2>\n"
+        + (_table(["statement", "checks", "least slack", "at layer", "measured", "bound"], rows) if rows else "")
+        + f"<ul>{missing}</ul>\n"
     )
 
 
@@ -213,7 +234,7 @@ def following_page(found: Following | FollowingSeeds, figure: Figure, *, title: 
 <ul>{reasons}</ul>
 {svg}
 {over_seeds}{_law_section(found.geometric, "Geometric law of C")}{_law_section(found.linear, "Linear law of D")}
-<h2>Layers</h2>
+{_universal_section(found)}<h2>Layers</h2>
 {layers}<h2>Notes</h2>
 <ul>{notes}</ul>
 <h2>What was compared</h2>
