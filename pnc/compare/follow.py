@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from pnc.compare.equi_separation import EquiSeparation, equi_separation
 from pnc.compare.evidence import LawEvidence, weigh_law
 from pnc.compare.limits import Limits
+from pnc.compare.noted import noted_counts, noted_numbers
 from pnc.compare.residual_scale import EffectiveScale, effective_residual_scale
 from pnc.compare.separability import Separability, separability_onset
 from pnc.compare.trace_shape import TraceShape, trace_shape
@@ -59,7 +60,7 @@ class Following:
     @property
     def advice(self) -> str:
         """One line: the verdict's advice and what led to it."""
-        return "; ".join([self.verdict.value, *self.reasons])
+        return advice_on(self.verdict, self.reasons)
 
     def findings(self) -> dict[str, Any]:
         """Everything but the curve, ready for JSON."""
@@ -86,6 +87,12 @@ class Following:
     def to_dict(self) -> dict[str, Any]:
         """The curve's fields and the findings."""
         return {**self.curve.to_dict(), **self.findings()}
+
+
+def advice_on(verdict: Verdict, reasons: Sequence[str]) -> str:
+    """One line; no assumption is to blame where U1–U4 fail, which have none."""
+    lead = "a number contradicts a theorem" if verdict is Verdict.DISAGREES else verdict.value
+    return "; ".join([lead, *reasons])
 
 
 def above_noise(curve: LayerCurve, share: float) -> Bool[np.ndarray, " n"]:
@@ -122,9 +129,8 @@ def exhausted(curve: LayerCurve, *, first_layer: int) -> bool:
 
 
 def _traces(curve: LayerCurve) -> dict[str, TraceShape | None]:
-    floor = curve.provenance.get("noise_floor")
     with np.errstate(divide="ignore", invalid="ignore"):
-        noise = np.array([0.0 if f is None else f for f in floor]) if floor is not None else np.zeros(len(curve))
+        noise = np.array([0.0 if floor is None else floor for floor in noted_numbers(curve, "noise_floor")])
         relative = {"within_scatter": np.sqrt(noise / curve.compression), "between_scatter": np.sqrt(noise)}
     found = {}
     for name, η in relative.items():
@@ -132,16 +138,6 @@ def _traces(curve: LayerCurve) -> dict[str, TraceShape | None]:
         traces = getattr(curve, name)
         found[name] = trace_shape(curve.layers, traces, rounding=rounding) if math.isfinite(rounding) else None
     return found
-
-
-def _class_sizes(curve: LayerCurve) -> Sequence[float] | None:
-    """As far as the curve says: each class's, or N/K."""
-    known = curve.provenance
-    if known.get("class_counts"):
-        return known["class_counts"]
-    if known.get("samples") and known.get("classes"):
-        return [known["samples"] / known["classes"]]
-    return None
 
 
 def follow(
@@ -231,7 +227,7 @@ def follow(
     if converged is None:
         notes.append("whether training had converged is not known")
 
-    sizes = samples_per_class if samples_per_class is not None else _class_sizes(curve)
+    sizes = samples_per_class if samples_per_class is not None else noted_counts(curve)
     scale = None
     if geometric.phase is not None and sizes is not None:
         if depth is None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pnc.compare.evidence import LawEvidence, weigh_law
-from pnc.compare.follow import Following, combined_verdict, exhausted, follow, law_values
+from pnc.compare.follow import Following, advice_on, combined_verdict, exhausted, follow, law_values
 from pnc.compare.phase import student_interval
 from pnc.compare.residual_scale import effective_residual_scale
 from pnc.compare.verdict import Verdict
@@ -80,7 +80,7 @@ class FollowingSeeds:
     @property
     def advice(self) -> str:
         """One line: the verdict's advice and what led to it."""
-        return "; ".join([self.verdict.value, *self.reasons])
+        return advice_on(self.verdict, self.reasons)
 
     def to_dict(self) -> dict[str, Any]:
         """The mean curve's fields, the runs, the table and the verdict, ready for JSON."""

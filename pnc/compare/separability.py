@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pnc.compare.noted import noted_numbers
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 
@@ -52,8 +53,8 @@ def separability_onset(curve: LayerCurve, *, share: float = 0.95) -> Separabilit
         )
 
     def first(name: str) -> int | None:
-        values = curve.provenance.get(name)
-        if not isinstance(values, list | tuple) or len(values) != len(curve) or None in values:
+        values = noted_numbers(curve, name)
+        if None in values:
             return None
         return int(curve.layers[int(np.argmax(np.array(values) >= share * values[-1]))])
 

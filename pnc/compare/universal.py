@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pnc.compare.noted import noted_numbers, noted_pairs, noted_stable_ranks
 from pnc.curves import LayerCurve, json_ready
 from pnc.theory import nearest_centre_error_bound, stable_rank_bound, variance_share_bound
 
@@ -82,6 +83,9 @@ def check_universal(curve: LayerCurve) -> UniversalChecks:
     Args:
         curve: of `measure_model`, with `probes` for U3 and `spectra` for U1 and U2, both for U4.
 
+    Raises:
+        InvalidInputError: a provenance that no measurement has written.
+
     >>> curve = LayerCurve(layers=[1], compression=[0.5], discrimination=[1.0], within_scatter=[0.5],
     ...                    between_scatter=[1.0], provenance={"classes": 3, "samples": 30, "dimensions": [4],
     ...                    "ranks": [{"centred": {"stable_rank": 3.5}}], "leading_variance": [[0.7, 0.7]]})
@@ -95,26 +99,19 @@ def check_universal(curve: LayerCurve) -> UniversalChecks:
     if not (isinstance(classes, int) and isinstance(samples, int)):
         return UniversalChecks(checks={}, not_computed=dict.fromkeys(checks, "the curve was not measured on features"))
 
-    def column(name: str) -> list[Any]:
-        values = known.get(name)
-        return values if isinstance(values, list | tuple) and len(values) == len(curve) else [None] * len(curve)
-
     def add(name: str, i: int, value: float, bound: float, slack: float) -> None:
         checks[name].append(BoundCheck(layer=layers[i], value=value, bound=bound, slack=slack))
 
-    for i, (leading, rank, dimension) in enumerate(
-        zip(column("leading_variance"), column("ranks"), column("dimensions"), strict=True)
-    ):
+    spectra = noted_pairs(curve, "leading_variance"), noted_stable_ranks(curve), noted_numbers(curve, "dimensions")
+    for i, (leading, least, dimension) in enumerate(zip(*spectra, strict=True)):
         C = float(curve.compression[i])
         γ = (samples + (dimension or 0)) * _UNIT
         if not math.isfinite(C):
             continue
-        if leading is not None and leading[1] is not None:
+        if leading is not None:
             bound = float(variance_share_bound(C))
             add("U1", i, leading[1], bound, leading[1] - bound + 4 * γ)
-        stable = None if rank is None else rank["centred"]["stable_rank"]
-        if stable is not None:
-            least = float(stable[0] if isinstance(stable, list | tuple) else stable)
+        if least is not None:
             bound = float(stable_rank_bound(C, classes))
             add("U2", i, least, bound, bound * (1 + 4 * γ) - least)
 
@@ -122,9 +119,9 @@ def check_universal(curve: LayerCurve) -> UniversalChecks:
         "smallest_separation", "projected_separation", "smallest_mean_square", "mean_square", "largest_mean_square",
         "nearest_centre_accuracy", "projected_centre_accuracy", "dimensions",
     )  # fmt: skip
-    for i, row in enumerate(zip(*(column(name) for name in geometry), strict=True)):
+    for i, row in enumerate(zip(*(noted_numbers(curve, name) for name in geometry), strict=True)):
         separation, bracket, smallest, mean, largest, centre, projected, dimension = row
-        if separation is None or largest is None:
+        if separation is None or largest is None or min(separation, largest) < 0:
             continue
         γ = (samples + (dimension or 0)) * _UNIT
         within = float(curve.within_scatter[i]) * (1 + γ)

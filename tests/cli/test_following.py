@@ -189,3 +189,23 @@ def test_options_of_runs_do_nothing_beside_a_prediction_and_are_refused(capsys, 
         ended = run(capsys, "compare", tmp_path / "p.json", tmp_path / "m.json", *option)
         assert ended.status == 2
         assert "option of runs" in ended.err
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {"nearest_centre_accuracy": ["x"] * 9},
+        {"leading_variance": ["x"] * 9},
+        {"ranks": [{}] * 9},
+        {"class_counts": "many"},
+        {"class_counts": ["x", "y"]},
+        {"noise_floor": ["x"] * 9},
+        {"smallest_separation": [[1]] * 9},
+        {"samples": "x", "class_counts": None},
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_a_provenance_that_no_measurement_wrote_is_one_line(capsys, folder, provenance):
+    ended = run(capsys, "compare", folder("a", **provenance))
+    assert ended.status == 2
+    assert ended.err.count("\n") == 1
