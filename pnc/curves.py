@@ -22,11 +22,34 @@ __all__ = ["FIELDS", "LayerCurve", "json_ready"]
 
 FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
 
-_LAYERWISE = {  # what a measurement notes of each layer
-    *("names", "kinds", "shapes", "dtype", "noise_floor", "dimensions", "between_rank"),
-    *("class_distance_normalised_variance", "ranks", "leading_variance", "singular_values", "spectrum_error"),
-    *("nearest_centre_accuracy", "linear_probe_accuracy", "projected_centre_accuracy"),
-    *("smallest_separation", "projected_separation", "smallest_mean_square", "mean_square", "largest_mean_square"),
+# what a measurement notes of each layer
+_LAYERWISE = {
+    "between_rank",
+    "class_distance_normalised_variance",
+    "compression_bias",
+    "compression_error",
+    "dimensions",
+    "discrimination_error",
+    "dtype",
+    "held_out_linear_probe_accuracy",
+    "held_out_nearest_centre_accuracy",
+    "held_out_projected_centre_accuracy",
+    "kinds",
+    "largest_mean_square",
+    "leading_variance",
+    "linear_probe_accuracy",
+    "mean_square",
+    "names",
+    "nearest_centre_accuracy",
+    "noise_floor",
+    "projected_centre_accuracy",
+    "projected_separation",
+    "ranks",
+    "shapes",
+    "singular_values",
+    "smallest_mean_square",
+    "smallest_separation",
+    "spectrum_error",
 }
 
 _WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`"
