@@ -16,6 +16,7 @@ from pnc.cli.live import live_line, time_left
 from pnc.cli.low_rank import (
     LowRankEveryOption,
     LowRankProjectionOption,
+    LowRankRampOption,
     LowRankSiteOption,
     LowRankUnitOption,
     LowRankWeightOption,
@@ -118,6 +119,7 @@ def train(
     low_rank_site: LowRankSiteOption = None,
     rank: RankOption = None,
     low_rank_weight: LowRankWeightOption = None,
+    low_rank_ramp: LowRankRampOption = None,
     norm_weight: NormWeightOption = None,
     low_rank_unit: LowRankUnitOption = None,
     low_rank_every: LowRankEveryOption = None,
@@ -168,8 +170,8 @@ def train(
         channels_last=channels_last, compile=compile, measure_every=measure_every or None, seed=seed,
     )  # fmt: skip
     low_rank = low_rank_spec(
-        low_rank_site, rank=rank, compression_weight=low_rank_weight, norm_weight=norm_weight, unit=low_rank_unit,
-        every=low_rank_every, projection=low_rank_projection,
+        low_rank_site, rank=rank, compression_weight=low_rank_weight, ramp=low_rank_ramp, norm_weight=norm_weight,
+        unit=low_rank_unit, every=low_rank_every, projection=low_rank_projection,
     )  # fmt: skip
     where = resolve_device(device)
     checkpoints = None
