@@ -1,4 +1,4 @@
-"""The literature that statements and steps cite, and BibTeX for it."""
+"""The literature that statements, proof steps and commands cite, and BibTeX for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["CITED_BY", "ENTRIES", "STATEMENTS", "bibtex"]
+__all__ = ["CITED_BY", "ENTRIES", "STATEMENTS", "USED_BY", "bibtex"]
 
 STATEMENTS = (
     *(f"T{i}" for i in range(1, 10)),
@@ -205,6 +205,71 @@ ENTRIES: dict[str, str] = {
   pages   = {e103},
   year    = {2017}
 }""",
+    "he2016deep": """@inproceedings{he2016deep,
+  author    = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
+  title     = {Deep residual learning for image recognition},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
+  pages     = {770--778},
+  year      = {2016}
+}""",
+    "simonyan2015very": """@inproceedings{simonyan2015very,
+  author    = {Simonyan, Karen and Zisserman, Andrew},
+  title     = {Very deep convolutional networks for large-scale image recognition},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2015}
+}""",
+    "papyan2020prevalence": """@article{papyan2020prevalence,
+  author  = {Papyan, Vardan and Han, X. Y. and Donoho, David L.},
+  title   = {Prevalence of neural collapse during the terminal phase of deep learning training},
+  journal = {Proceedings of the National Academy of Sciences},
+  volume  = {117},
+  number  = {40},
+  pages   = {24652--24663},
+  year    = {2020}
+}""",
+    "rauber2020foolbox": """@article{rauber2020foolbox,
+  author  = {Rauber, Jonas and Zimmermann, Roland and Bethge, Matthias and Brendel, Wieland},
+  title   = {Foolbox Native: Fast adversarial attacks to benchmark the robustness of machine learning models in
+             {PyTorch}, {TensorFlow}, and {JAX}},
+  journal = {Journal of Open Source Software},
+  volume  = {5},
+  number  = {53},
+  pages   = {2607},
+  year    = {2020}
+}""",
+    "goodfellow2015explaining": """@inproceedings{goodfellow2015explaining,
+  author    = {Goodfellow, Ian J. and Shlens, Jonathon and Szegedy, Christian},
+  title     = {Explaining and harnessing adversarial examples},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2015}
+}""",
+    "madry2018towards": """@inproceedings{madry2018towards,
+  author    = {Madry, Aleksander and Makelov, Aleksandar and Schmidt, Ludwig and Tsipras, Dimitris and Vladu, Adrian},
+  title     = {Towards deep learning models resistant to adversarial attacks},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2018}
+}""",
+    "moosavi2016deepfool": """@inproceedings{moosavi2016deepfool,
+  author    = {Moosavi-Dezfooli, Seyed-Mohsen and Fawzi, Alhussein and Frossard, Pascal},
+  title     = {{DeepFool}: A simple and accurate method to fool deep neural networks},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
+  pages     = {2574--2582},
+  year      = {2016}
+}""",
+    "athalye2018obfuscated": """@inproceedings{athalye2018obfuscated,
+  author    = {Athalye, Anish and Carlini, Nicholas and Wagner, David},
+  title     = {Obfuscated gradients give a false sense of security: Circumventing defenses to adversarial examples},
+  booktitle = {International Conference on Machine Learning},
+  pages     = {274--283},
+  year      = {2018}
+}""",
+    "carlini2019evaluating": """@article{carlini2019evaluating,
+  author  = {Carlini, Nicholas and Athalye, Anish and Papernot, Nicolas and Brendel, Wieland and Rauber, Jonas and
+             Tsipras, Dimitris and Goodfellow, Ian and Madry, Aleksander and Kurakin, Alexey},
+  title   = {On evaluating adversarial robustness},
+  journal = {arXiv preprint arXiv:1902.06705},
+  year    = {2019}
+}""",
 }
 
 CITED_BY: dict[str, tuple[str, ...]] = {
@@ -227,24 +292,52 @@ CITED_BY: dict[str, tuple[str, ...]] = {
 }
 """Keys of every statement: the work it comes from or speaks of, then what its proof steps cite."""
 
+USED_BY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "predict": (("T1", "T2", "T3", "T4", "T5", "T6"), ()),
+    "simulate": ((*(f"T{i}" for i in range(1, 10)), "Y1", "Y2", "Y3"), ()),
+    "sweep": ((*(f"T{i}" for i in range(1, 10)), "Y1", "Y2", "Y3"), ()),
+    "train": ((), ("simonyan2015very", "he2016deep", "sanyal2018robustness")),
+    "measure": (("T4",), ("chan1979updating", "papyan2020prevalence")),
+    "compare": (("T2", "T6", "T7", "U1", "U2", "U3", "U4"), ("he2023law",)),
+    "compress": (("U1", "U4"), ("sanyal2018robustness",)),
+    "robustness": (
+        (),
+        (
+            "sanyal2018robustness",
+            "rauber2020foolbox",
+            "goodfellow2015explaining",
+            "madry2018towards",
+            "moosavi2016deepfool",
+            "athalye2018obfuscated",
+            "carlini2019evaluating",
+        ),
+    ),
+}
+"""Command → the statements that it applies, and keys of what else it rests on."""
 
-def bibtex(statements: Iterable[str]) -> str:
-    """BibTeX of everything that the given statements cite, without repeats, in the order of the statements.
+
+def bibtex(names: Iterable[str]) -> str:
+    """BibTeX of everything that the given statements and commands cite, without repeats, in their order.
 
     Args:
-        statements: numbers such as `"T5"`.
+        names: statements such as `"T5"`, or commands such as `"robustness"`.
 
     Raises:
-        InvalidInputError: an unknown number.
+        InvalidInputError: neither a statement nor a command.
 
     >>> print(bibtex(["Y2"]).splitlines()[0])
     @article{wang2025layerwise,
     """
-    keys: dict[str, None] = {}
-    for name in statements:
-        if name not in STATEMENTS:
-            raise InvalidInputError(
-                got=f"statement {name!r}", expected=f"one of {', '.join(STATEMENTS)}", next_step="pass for instance T5"
-            )
-        keys |= dict.fromkeys(("wang2025layerwise", *CITED_BY[name]))
+    keys: dict[str, None] = {"wang2025layerwise": None}
+    for name in names:
+        statements, further = USED_BY.get(name, ((name.upper(),), ()))
+        for statement in statements:
+            if statement not in CITED_BY:
+                raise InvalidInputError(
+                    got=f"{name!r}",
+                    expected=f"a statement ({', '.join(STATEMENTS)}) or a command ({', '.join(USED_BY)})",
+                    next_step="pass for instance T5 or simulate",
+                )
+            keys |= dict.fromkeys(CITED_BY[statement])
+        keys |= dict.fromkeys(further)
     return "\n\n".join(ENTRIES[key] for key in keys)

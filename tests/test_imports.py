@@ -34,6 +34,7 @@ def command(*arguments: str) -> str:
         command("--version"),
         command("--help"),
         command("simulate", "--help"),
+        command("robustness", "--help"),
         command("train", "--help"),
         command("measure", "--help"),
         command("predict", "--depth", "4", "--json"),

@@ -18,6 +18,7 @@ from pnc.cli.compress import compress
 from pnc.cli.measure import measure
 from pnc.cli.predict import predict
 from pnc.cli.reproduce import reproduce
+from pnc.cli.robustness import robustness
 from pnc.cli.simulate import simulate
 from pnc.cli.sweep import sweep
 from pnc.cli.train import train
@@ -34,13 +35,13 @@ _TOO_LARGE = (
 
 app = typer.Typer(
     help="Theory of what each layer of a deep network does to its classes, held against experiment.",
-    epilog="Exit status: 0 agrees, 2 bad input, 3 disagrees, 4 inconclusive.",
+    epilog="Exit status: 0 fine, agrees or follows; 2 bad input; 3 disagrees, departs or masked; 4 inconclusive.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, simulate, train, sweep, reproduce, measure, compress, compare, verify, cite):
+for command in (predict, simulate, train, sweep, reproduce, measure, compress, compare, robustness, verify, cite):
     app.command()(command)
 
 

@@ -1,0 +1,82 @@
+"""AutoAttack: four attacks, two of them gradient descent that chooses its steps, one without gradients."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from pnc.errors import InvalidInputError
+from pnc.robust.attack_kind import AttackKind
+from pnc.robust.libraries import load_art
+
+if TYPE_CHECKING:
+    from pnc.robust.pixel_model import PixelModel
+    from pnc.robust.spec import AttackSpec
+
+__all__ = ["AUTO_ATTACK", "art_auto_attack"]
+
+AUTO_ATTACK = AttackKind(name="auto", title="AutoAttack of the Adversarial Robustness Toolbox, where it is installed")
+"""APGD with cross-entropy and with the difference-of-logits ratio (5 restarts of `steps`), DeepFool, Square.
+
+Croce, Hein, *Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks*, ICML
+2020 (arXiv:2003.01690). The toolbox's version has DeepFool in the place of FAB. It draws its random numbers a batch at
+a time: unlike those of the other attacks, they depend on the batch size.
+"""
+
+
+def art_auto_attack(
+    model: PixelModel,
+    x: Float[torch.Tensor, "n ..."],
+    labels: Int[np.ndarray, " n"],
+    spec: AttackSpec,
+    *,
+    classes: int,
+) -> Float[torch.Tensor, "n ..."]:
+    """x' of one batch.
+
+    Raises:
+        InvalidInputError: the toolbox is not installed; a targeted attack, the margin loss or restarts, of which it has
+            its own.
+    """
+    if spec.targeted or spec.loss != "cross-entropy":
+        raise InvalidInputError(
+            got="AutoAttack with targets or with another loss",
+            expected="an untargeted attack with its own losses",
+            next_step="leave out --targeted, or use pgd",
+        )
+    attacks = load_art()
+    from art.estimators.classification import PyTorchClassifier
+
+    estimator = PyTorchClassifier(
+        model,
+        loss=torch.nn.CrossEntropyLoss(),
+        input_shape=tuple(x.shape[1:]),
+        nb_classes=classes,
+        clip_values=(0.0, 1.0),
+        device_type="cpu" if x.device.type == "cpu" else "gpu",
+    )
+    norm = np.inf if spec.norm == "linf" else 2
+    attack = attacks.AutoAttack(
+        estimator=estimator, norm=norm, eps=spec.radius, eps_step=2 * spec.radius, batch_size=len(x)
+    )
+    if x.ndim != 4:  # Square changes squares of an image
+        attack.attacks = [one for one in attack.attacks if not isinstance(one, attacks.SquareAttack)]
+    for one in attack.attacks:
+        one.verbose = False
+        if isinstance(one, attacks.SquareAttack):
+            one.nb_restarts = 1  # as published; the toolbox tries five times
+        elif hasattr(one, "loss_type"):
+            one.max_iter = spec.steps
+    before = np.random.get_state()  # noqa: NPY002 - the toolbox knows no other generator
+    np.random.seed(spec.seed)  # noqa: NPY002
+    try:
+        with warnings.catch_warnings():  # it divides by norms that may be 0
+            warnings.simplefilter("ignore")
+            moved = attack.generate(x.float().cpu().numpy(), labels)
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+    return torch.from_numpy(moved).to(x)

@@ -1,0 +1,56 @@
+"""Exact binomial intervals of shares, and of differences on the same samples."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool
+from scipy.special import betaincinv
+
+__all__ = ["excess_bound", "share_bound", "share_interval"]
+
+
+def share_interval(hits: int, samples: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """The Clopper–Pearson interval of a share: it covers the true one with at least this confidence.
+
+    Args:
+        hits: k.
+        samples: n; 0 gives (0, 1).
+        confidence: of the interval, two-sided.
+
+    >>> [round(end, 4) for end in share_interval(0, 100)]
+    [0.0, 0.0362]
+    """
+    tail = (1 - confidence) / 2
+    return share_bound(hits, samples, tail=tail), 1 - share_bound(samples - hits, samples, tail=tail)
+
+
+def share_bound(hits: int, samples: int, *, tail: float) -> float:
+    """The lower Clopper–Pearson bound: the share at which k hits or more of n have the probability `tail`.
+
+    >>> round(share_bound(100, 100, tail=0.01), 4)  # 0.01^(1/100)
+    0.955
+    """
+    return 0.0 if hits == 0 else float(betaincinv(hits, samples - hits + 1, tail))
+
+
+def excess_bound(one: Bool[np.ndarray, " N"], other: Bool[np.ndarray, " N"], *, tail: float) -> tuple[float, float]:
+    """By how much `one` holds more often than `other` on the same samples: the difference, and its lower bound.
+
+    Only samples where they differ count: of b with `one` alone and c with `other` alone, the difference is (b - c)/n,
+    and its bound the lower one of b/n less the upper one of c/n, each at half the tail (Bonferroni, so never too
+    small a probability).
+
+    Returns:
+        The difference and the bound that it exceeds with probability 1 - tail or more.
+
+    >>> a, b = np.arange(100) < 50, np.arange(100) < 30
+    >>> [round(v, 3) for v in excess_bound(a, b, tail=0.01)]
+    [0.2, 0.057]
+    """
+    samples = len(one)
+    if samples == 0:
+        return 0.0, -1.0
+    alone, against = int((one & ~other).sum()), int((other & ~one).sum())
+    lower = share_bound(alone, samples, tail=tail / 2)
+    upper = 1 - share_bound(samples - against, samples, tail=tail / 2)
+    return (alone - against) / samples, lower - upper

@@ -1,0 +1,34 @@
+"""Attacks by name."""
+
+from __future__ import annotations
+
+from pnc.nets.checks import nearest
+from pnc.robust.attack_kind import AttackKind
+from pnc.robust.auto_attack import AUTO_ATTACK
+from pnc.robust.bim import BIM
+from pnc.robust.fgsm import FGSM
+from pnc.robust.pgd import PGD
+
+__all__ = ["ATTACKS", "attack_named"]
+
+_KINDS = {kind.name: kind for kind in (FGSM, BIM, PGD, AUTO_ATTACK)}
+
+ATTACKS = tuple(_KINDS)
+"""The attacks within a ball that `run_attack` knows; `deepfool` and `pixel_noise` have no ball."""
+
+
+def attack_named(name: str) -> AttackKind:
+    """The attack of a name.
+
+    Raises:
+        InvalidInputError: there is none, with the nearest one.
+
+    >>> attack_named("pgd").random_start
+    True
+    >>> attack_named("pdg")
+    Traceback (most recent call last):
+    pnc.errors.InvalidInputError: got attack = 'pdg'; expected one of fgsm, bim, pgd, auto; did you mean pgd?
+    """
+    if name not in _KINDS:
+        raise nearest("attack", name, ATTACKS)
+    return _KINDS[name]
