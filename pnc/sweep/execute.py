@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pnc.errors import InvalidInputError, PncError
-from pnc.sweep.dataset import make_dataset, make_table, write_results
+from pnc.sweep.dataset import make_dataset, make_table, results_bytes, results_name, write_results
 from pnc.sweep.plan import Plan
 from pnc.sweep.records import run_batch
 from pnc.sweep.store import open_folder
@@ -69,7 +69,7 @@ def run_sweep(
     scheduler: str | None = None,
     progress: Callable[[SweepProgress], None] | None = None,
 ) -> xarray.Dataset:
-    """Carry out what is left of a plan and write `results.nc` and `results.csv`.
+    """Carry out what is left of a plan and write `results.nc`, or `results.zarr` for a large one, and `results.csv`.
 
     A batch counts once its file is written; killed at any moment, the same call goes on from there and ends with the
     same numbers, because batches do not depend on what is finished.
@@ -89,8 +89,8 @@ def run_sweep(
     """
     if workers is None:
         workers = 1 if any(run.train.device.startswith("cuda") for run in plan.runs) else usual_workers()
-    if scheduler is None:
-        plan.require_memory(workers=workers)
+    name = results_name(plan)
+    plan.require_memory(workers=workers if scheduler is None else 0, results=results_bytes(plan))
     with open_folder(folder) as store:
         records = store.finished()
         store.begin(plan)
@@ -122,7 +122,7 @@ def run_sweep(
                 done += len(fresh)
                 tell()
         dataset = make_dataset(plan, records)
-        write_results(store.path, dataset, make_table(plan, records))
+        write_results(store.path, dataset, make_table(plan, records), name=name)
     return dataset
 
 
