@@ -27,11 +27,12 @@ from pnc.sweep.grid import AXES, Sweep, Value
 
 __all__ = ["FORMAT", "Plan", "Run", "axis_label", "make_plan"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of what is hashed and written; results of another version are refused."""
 
 _RUNS_A_BATCH = 64
 _USUAL_EPSILON = 0.3  # the paper's
+_RUN_BYTES = 1200  # of a run in a plan
 _COPIES = 16  # of the weights: what the integrator keeps, twice
 _OVERHEAD = 0.035  # seconds: drawing, measuring, certificate
 _SECONDS_A_GRADIENT = (8e-6, 2.5e-9)  # a run, and each weight, in a batch
@@ -195,7 +196,7 @@ def make_plan(sweep: Sweep, *, device: str = "auto") -> Plan:
         device: where; it is not part of a run's hash.
 
     Raises:
-        InvalidInputError: a value that no run can have, data that cannot be read.
+        InvalidInputError: a value that no run can have, data that cannot be read, more runs than fit the memory.
 
     >>> from pnc.sweep.grid import read_sweep
     >>> plan = make_plan(read_sweep(depth="2:3", width="200,300", seeds=2))
@@ -203,6 +204,13 @@ def make_plan(sweep: Sweep, *, device: str = "auto") -> Plan:
     (8, ((0, 1, 2, 3), (4, 5, 6, 7)), (30, 33, 2, 3))
     """
     settings = sweep.settings
+    count = settings.seeds * sum(math.prod(map(len, grid.values())) for grid in sweep.grids)
+    if count * _RUN_BYTES > (available := _available_memory()):
+        raise InvalidInputError(
+            got=f"a grid that needs about {count * _RUN_BYTES / 2**30:.3g} GiB (for the plan of {count:,} runs alone)",
+            expected=f"at most the {available / 2**30:.3g} GiB of this machine",
+            next_step="split the grid into several sweeps",
+        )
     problem, digest = (None, "") if settings.synthetic else _read(sweep)
     runs: dict[str, Run] = {}
     for grid in sweep.grids:

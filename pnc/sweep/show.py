@@ -13,6 +13,8 @@ from pnc.sweep.plan import Plan, axis_label
 
 __all__ = ["describe_plan", "duration", "show_progress"]
 
+_STARTING = 3.0  # seconds until a worker has loaded its libraries
+
 
 def duration(seconds: float) -> str:
     """Seconds in words.
@@ -48,7 +50,7 @@ def describe_plan(plan: Plan, *, workers: int) -> str:
         for (width, rank, depth), count in list(sizes.items())[:4]
     ]
     shown += [f"{len(sizes) - 4} further sizes"] if len(sizes) > 4 else []
-    seconds = sum(plan.batch_seconds(b) for b in range(len(plan.batches)))
+    seconds = _STARTING + sum(plan.batch_seconds(b) for b in range(len(plan.batches))) / min(workers, len(plan.batches))
     memory = max(plan.batch_bytes(b) for b in range(len(plan.batches))) * min(workers, len(plan.batches))
     memory += results_bytes(plan)
     return "\n".join(
@@ -56,11 +58,15 @@ def describe_plan(plan: Plan, *, workers: int) -> str:
             f"plan: {len(plan.runs)} runs in {len(plan.batches)} batches"
             + (f": {', '.join(varied)}" if varied else ""),
             f"matrices: {'; '.join(shown)}",
-            f"expected: about {duration(seconds / min(workers, len(plan.batches)))} with {workers} "
-            f"worker{'s' if workers > 1 else ''}, {memory / 2**20:.0f} MiB of arrays",
-            f"results: {max(1, round(dataset_bytes(plan) / 2**20))} MiB in {results_name(plan)}, and results.csv",
+            f"expected: about {duration(seconds)} with {workers} worker{'s' if workers > 1 else ''}, "
+            f"{_size(memory)} of arrays",
+            f"results: {_size(dataset_bytes(plan))} in {results_name(plan)}, and results.csv",
         ]
     )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB" if count > 2**20 else "under 1 MiB"
 
 
 def _shown(value: float | tuple[int, ...]) -> str:

@@ -338,7 +338,7 @@ def test_folders_of_something_else_or_of_another_version_are_refused(tmp_path):
     newer = tmp_path / "newer"
     newer.mkdir()
     (newer / "sweep.json").write_text('{"format": 99}')
-    with pytest.raises(InvalidInputError, match="of version 99; expected results of version 1"):
+    with pytest.raises(InvalidInputError, match="of version 99; expected results of version 2"):
         run_sweep(small, newer, workers=1)
     (newer / "sweep.json").write_text('{"form')
     with pytest.raises(InvalidInputError, match=r"sweep\.json, which is damaged"):
@@ -346,6 +346,12 @@ def test_folders_of_something_else_or_of_another_version_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInputError, match="output folder"):
         run_sweep(small, tmp_path / "file", workers=1)
+
+
+def test_a_device_that_is_not_there_leaves_nothing(tmp_path):
+    with pytest.raises(InvalidInputError, match="got device 'cuda:7'"):
+        run_sweep(make_plan(read_sweep(depth=2), device="cuda:7"), tmp_path / "none", workers=2)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_table_has_a_row_for_every_run_in_plan_order():

@@ -126,9 +126,9 @@ def test_memory_is_counted_before_anything_starts():
 def test_the_size_of_the_results_decides_where_they_go(monkeypatch):
     # a union whose grids hardly meet: 60 runs, of which the dataset is a box that they leave empty
     made = plan(grid=[{"depth": 3, "epsilon": f"0.0{i}", "width": 10 + i, "theta": f"0.{i}"} for i in range(1, 10)])
-    numbers = 9**3 * (17 * 3 + len(SCALAR_FIELDS))
+    numbers = 9**3 * (19 * 3 + len(SCALAR_FIELDS))
     assert dataset_bytes(made) == 8 * numbers
-    assert len(LAYER_FIELDS) == 17
+    assert len(LAYER_FIELDS) == 19
     assert results_name(made) == "results.nc"
     monkeypatch.setattr("pnc.sweep.dataset._ZARR_BEYOND", 8 * numbers)
     assert results_name(made) == "results.nc"
@@ -141,6 +141,11 @@ def test_the_size_of_the_results_decides_where_they_go(monkeypatch):
     monkeypatch.setattr("pnc.sweep.dataset.dataset_bytes", lambda plan: 2**31)
     with pytest.raises(InvalidInputError, match=r"results of 2 GiB.*pnc\[store\]"):
         results_name(made)
+
+
+def test_more_runs_than_fit_are_refused_before_they_are_listed():
+    with pytest.raises(InvalidInputError, match=r"GiB \(for the plan of 100,000,000,000 runs alone\)"):
+        plan(depth="2:101", epsilon="0.01:1:0.01", theta="0:0.99:0.01", label_scale="1:100:1", seeds=1000)
 
 
 def test_the_plan_in_words():
