@@ -27,16 +27,24 @@ __all__ = [
     "DepthOption",
     "DimensionOption",
     "DiscriminationLimitOption",
+    "DownloadOption",
     "DtypeChoice",
     "EngineChoice",
     "EpsilonOption",
     "JsonOption",
+    "LabelColumnOption",
     "LabelScaleOption",
+    "LabelledOption",
     "SamplesOption",
     "ScaleChoice",
     "ScaleOption",
     "SeedOption",
+    "SubsetOption",
+    "TestDataOption",
+    "TestSubsetOption",
+    "TextColumnOption",
     "ThetaOption",
+    "VocabularyOption",
     "WeightsChoice",
     "WhitenOption",
     "WidthOption",
@@ -84,6 +92,50 @@ SamplesOption = Annotated[
         help="n, or one size a class; default 10, fewer beyond 20 classes.",
         rich_help_panel=DATA,
     ),
+]
+SubsetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--samples-per-class",
+        metavar="N|N,N,…",
+        help="The first n of every class, or one size a class; default all.",
+        rich_help_panel=DATA,
+    ),
+]
+TestSubsetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--test-samples-per-class", metavar="N|N,N,…", help="Likewise, of the test split.", rich_help_panel=DATA
+    ),
+]
+LabelledOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="NAME|FOLDER|FILE",
+        help="fashion-mnist, mnist, cifar-10, cifar-100; a folder of images; a problem file (X, y); "
+        "a .csv, .tsv or .jsonl of texts.",
+        rich_help_panel=DATA,
+    ),
+]
+TestDataOption = Annotated[
+    str | None,
+    typer.Option("--test-data", metavar="FILE", help="Test split of a problem file or of texts.", rich_help_panel=DATA),
+]
+DownloadOption = Annotated[
+    bool, typer.Option("--download", help="Fetch a named data set that is not there.", rich_help_panel=DATA)
+]
+TextColumnOption = Annotated[
+    str | None,
+    typer.Option("--text-column", help="Column or key of the texts; default text.", rich_help_panel=DATA),
+]
+LabelColumnOption = Annotated[
+    str | None,
+    typer.Option("--label-column", help="Column or key of the labels; default label.", rich_help_panel=DATA),
+]
+VocabularyOption = Annotated[
+    int | None,
+    typer.Option("--vocabulary", help="Words of the tf-idf features of texts; default 2000.", rich_help_panel=DATA),
 ]
 DimensionOption = Annotated[
     int | None, typer.Option("--dimension", help="Input dimension d; default ⌈5N/3⌉.", rich_help_panel=DATA)

@@ -176,13 +176,13 @@ def simulate(
     }
     if train.weights == "default":
         result["default_weights"] = _default_rates(problem, network, run.measured)
+    if out is not None:  # before anything is printed: the reader of our output may go early
+        _write(out, problem, network, train, run, comparison, result, force=force)
     if json:
         print_json(result)
     else:
         _print(problem, network, train, run, comparison, advice, result)
-    if out is not None:
-        _write(out, problem, network, train, run, comparison, result, force=force)
-        if not json:
+        if out is not None:
             print(f"written to {out}")
     raise typer.Exit(comparison.verdict.exit_status)
 

@@ -13,14 +13,20 @@ import typer
 
 from pnc.cli.live import live_line, time_left
 from pnc.cli.options import (
-    DATA,
     NETWORK,
     OUTPUT,
     TRAINING,
     DataDirOption,
+    DownloadOption,
     JsonOption,
-    SamplesOption,
+    LabelColumnOption,
+    LabelledOption,
     SeedOption,
+    SubsetOption,
+    TestDataOption,
+    TestSubsetOption,
+    TextColumnOption,
+    VocabularyOption,
     class_sizes,
 )
 from pnc.cli.output import law_line, number, print_json, print_table
@@ -32,37 +38,20 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-_FILES = (".npz", ".safetensors")
-
-
 def train(
     network: Annotated[
         str,
         typer.Argument(help="mlp, hybrid, linear, vgg-19-bn, resnet-18, …, or module:function.", metavar="NET"),
     ],
-    data: Annotated[
-        str,
-        typer.Option(
-            "--data",
-            metavar="NAME|FOLDER|FILE",
-            help="fashion-mnist, mnist, cifar-10, cifar-100, a folder of images, or a problem file (X, y).",
-            rich_help_panel=DATA,
-        ),
-    ] = "fashion-mnist",
+    data: LabelledOption = "fashion-mnist",
     data_dir: DataDirOption = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch a named data set that is not there.", rich_help_panel=DATA)
-    ] = False,
-    samples_per_class: SamplesOption = None,
-    test_samples_per_class: Annotated[
-        str | None,
-        typer.Option(
-            "--test-samples-per-class", help="Likewise, of the test split; default all.", rich_help_panel=DATA
-        ),
-    ] = None,
-    test_data: Annotated[
-        str | None, typer.Option("--test-data", help="Test split of a problem file.", rich_help_panel=DATA)
-    ] = None,
+    download: DownloadOption = False,
+    samples_per_class: SubsetOption = None,
+    test_samples_per_class: TestSubsetOption = None,
+    test_data: TestDataOption = None,
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    vocabulary: VocabularyOption = None,
     width: Annotated[int | None, typer.Option("--width", help="Hidden width.", rich_help_panel=NETWORK)] = None,
     depth: Annotated[
         int | None, typer.Option("--depth", help="L, weight matrices of an MLP.", rich_help_panel=NETWORK)
@@ -147,10 +136,11 @@ def train(
     ] = False,
 ) -> None:
     """Train a network, measure C_l and D_l of every layer on both splits, fit both laws."""
+    from pnc.data import load_splits
     from pnc.nets import build
     from pnc.report import check_folder
     from pnc.simulate.device import resolve_device
-    from pnc.train import NetTrainSpec, as_samples, joined_processes, load_weights
+    from pnc.train import NetTrainSpec, as_split_samples, joined_processes, load_weights
     from pnc.train import train as run_training
 
     spec = NetTrainSpec(
@@ -171,12 +161,14 @@ def train(
         if force and not resume and processes.first and checkpoints is not None:
             shutil.rmtree(checkpoints, ignore_errors=True)
         processes.wait()
-        samples, tested, source = _load(
-            data, test_data, data_dir, download, class_sizes(samples_per_class), class_sizes(test_samples_per_class)
-        )
-        samples = as_samples(samples)
-        if tested is not None:
-            tested = as_samples(tested, like=samples, name="the test split")
+        splits = load_splits(
+            data, test_data=test_data, data_dir=data_dir, download=download,
+            samples_per_class=class_sizes(samples_per_class),
+            test_samples_per_class=class_sizes(test_samples_per_class),
+            text_column=text_column, label_column=label_column, vocabulary=vocabulary,
+        )  # fmt: skip
+        samples, tested = as_split_samples(splits)
+        source = splits.describe()
         model = build(
             network, input_shape=samples.input_shape, classes=samples.classes, width=width, depth=depth,
             nonlinear=nonlinear, activation=activation, batch_norm=batch_norm, projection=projection, initial=initial,
@@ -202,11 +194,15 @@ def train(
         record = {
             "command": "train",
             "network": {
-                "name": network, "width": width, "depth": depth, "nonlinear": nonlinear, "activation": activation,
+                "name": _from_anywhere(network), "input_shape": list(samples.input_shape), "classes": samples.classes,
+                "width": width, "depth": depth, "nonlinear": nonlinear, "activation": activation,
                 "batch_norm": batch_norm, "projection": projection, "initial": initial, "seed": seed,
                 "parameters": sum(p.numel() for p in run.model.parameters()),
             },
-            "data": source,
+            "data": {
+                **source,
+                "digests": {"train": samples.digest(), "test": None if tested is None else tested.digest()},
+            },
             **result,
         }  # fmt: skip
         _write(out, run, curves, record, title=f"{network} on {source['name']}", force=force)
@@ -220,34 +216,10 @@ def train(
     raise typer.Exit(0 if converged else 4)
 
 
-def _load(
-    data: str, test_data: str | None, data_dir: Path | None, download: bool, sizes: Any, test_sizes: Any
-) -> tuple[Any, Any, dict[str, Any]]:
-    """Training split, test split or none, and what they are called."""
-    from pnc.data import load_problem
-
-    if Path(data).suffix in _FILES:
-        if sizes is not None or test_sizes is not None or data_dir is not None or download:
-            raise InvalidInputError(
-                got=f"--samples-per-class, --data-dir or --download with {data}",
-                expected="these only with images",
-                next_step="leave them out",
-            )
-        train, test = load_problem(data), None if test_data is None else load_problem(test_data)
-        return train, test, {"name": train.name, "file": data, "notes": list(train.notes)}
-    if test_data is not None:
-        raise InvalidInputError(
-            got=f"--test-data with {data}", expected="it only with a problem file", next_step="leave it out"
-        )
-    from pnc.data.image_sets import load_images
-
-    splits: tuple[str | None, str | None] = ("train", "test")
-    if Path(data).is_dir():
-        splits = tuple(split if (Path(data) / split).is_dir() else None for split in splits)
-    options = {"data_dir": data_dir, "download": download}
-    train = load_images(data, split=splits[0], samples_per_class=sizes, **options)
-    test = None if splits[1] is None else load_images(data, split="test", samples_per_class=test_sizes, **options)
-    return train, test, {"name": train.name, "notes": list(train.notes), **train.provenance}
+def _from_anywhere(network: str) -> str:
+    """The name of a network, the path of a file in it made absolute: the run can be read from any folder."""
+    path, colon, function = network.rpartition(":")
+    return f"{Path(path).absolute()}{colon}{function}" if path.endswith(".py") else network
 
 
 def _measured(

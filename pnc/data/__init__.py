@@ -13,6 +13,7 @@ from pnc.data.mnist import load_mnist
 from pnc.data.preprocess import FittedPreprocessing, Preprocessing, preprocess
 from pnc.data.problem import Problem
 from pnc.data.sources import DATA_NAMES, resolve_data
+from pnc.data.splits import Splits, load_splits, load_text_splits
 from pnc.data.subset import first_of_each_class
 from pnc.data.synthetic import draw
 from pnc.data.text import FittedTfIdf, TextData, TfIdf, load_text
@@ -25,6 +26,7 @@ __all__ = [
     "ImageData",
     "Preprocessing",
     "Problem",
+    "Splits",
     "TextData",
     "TfIdf",
     "check_labels",
@@ -38,7 +40,9 @@ __all__ = [
     "load_images",
     "load_mnist",
     "load_problem",
+    "load_splits",
     "load_text",
+    "load_text_splits",
     "preprocess",
     "read_idx",
     "resolve_data",

@@ -35,7 +35,7 @@ class TextData:
     Args:
         texts: N texts.
         y: (N,) labels 0…K-1.
-        class_names: K names, in alphabetical order where the file held names.
+        class_names: K names, in alphabetical order where the file held names; none where it held 0…K-1.
         name: what to call it in tables.
         provenance: where it was read from.
         notes: what a user should know of how it was read.
@@ -87,11 +87,11 @@ class TextData:
             provenance={**self.provenance, "samples_per_class": sizes},
         )
 
-    def to_problem(self, tf_idf: TfIdf | None = None, *, classes: int | None = None) -> Problem:
-        """The tf-idf features of the texts, fitted on them.
+    def to_problem(self, tf_idf: TfIdf | FittedTfIdf | None = None, *, classes: int | None = None) -> Problem:
+        """The tf-idf features of the texts, fitted on them where they were not fitted before.
 
         Args:
-            tf_idf: how; `None`: as it comes.
+            tf_idf: how, or what was fitted on other texts; `None`: as it comes.
             classes: K where it is stated; every class must then have a text.
 
         Raises:
@@ -100,7 +100,7 @@ class TextData:
         >>> TextData(texts=("good film", "bad film"), y=[1, 0]).to_problem().X.round(3).tolist()
         [[0.58, 0.0, 0.815], [0.58, 0.815, 0.0]]
         """
-        fitted = (tf_idf or TfIdf()).fit(self.texts)
+        fitted = tf_idf if isinstance(tf_idf, FittedTfIdf) else (tf_idf or TfIdf()).fit(self.texts)
         X = fitted.apply(self.texts)
         empty = int(np.count_nonzero(~X.any(axis=1)))
         notes = (f"{empty} texts have no word of the vocabulary: their features are 0",) if empty else ()
@@ -114,7 +114,9 @@ class TextData:
         )
 
 
-def load_text(path: str | Path, *, text: str = "text", label: str = "label") -> TextData:
+def load_text(
+    path: str | Path, *, text: str = "text", label: str = "label", like: TextData | None = None
+) -> TextData:
     """Texts and labels of a file with one text a row.
 
     `.csv` and `.tsv` files have a heading that names their columns; a `.jsonl` file has one JSON object a
@@ -125,10 +127,11 @@ def load_text(path: str | Path, *, text: str = "text", label: str = "label") -> 
         path: the file.
         text: name of the column or key of the text.
         label: name of the column or key of the label.
+        like: the training split, whose numbers of the classes are taken; every one of them must have a text.
 
     Raises:
         InvalidInputError: no such file, another kind of file, a column or key that is missing, a row that
-            cannot be read, fewer than two classes.
+            cannot be read, fewer than two classes, other labels than those of the training split.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -145,12 +148,13 @@ def load_text(path: str | Path, *, text: str = "text", label: str = "label") -> 
             next_step="convert it, or name it by its format",
         )
     rows = _jsonl if path.suffix.lower() == ".jsonl" else _table
-    texts, labels = [], []
+    texts, labels, places = [], [], []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             for where, row in rows(file, path):
                 texts.append(_field(row, text, where, path))
                 labels.append(_field(row, label, where, path))
+                places.append(where)
     except OSError as error:
         raise InvalidInputError(
             got=f"{path}, which cannot be read ({error.strerror})",
@@ -163,7 +167,7 @@ def load_text(path: str | Path, *, text: str = "text", label: str = "label") -> 
             expected="a UTF-8 file with one text a row",
             next_step="save it as UTF-8, with quotes around texts that hold separators",
         ) from error
-    y, names = _numbered(labels)
+    y, names = _numbered(labels) if like is None else (_as_in(like, labels, places, path), like.class_names)
     return TextData(
         texts=tuple(map(str, texts)),
         y=y,
@@ -218,10 +222,45 @@ def _field(row: Mapping[str, Any], name: str, where: str, path: Path) -> Any:
 
 def _numbered(labels: list[Any]) -> tuple[Int[np.ndarray, " N"], tuple[str, ...]]:
     try:
-        return np.array([int(label) for label in labels], dtype=np.int64), ()
+        y = np.array([int(label) for label in labels], dtype=np.int64)
     except (ValueError, OverflowError):
         names, y = np.unique([str(label) for label in labels], return_inverse=True)
         return y, tuple(names.tolist())
+    present = np.unique(y).tolist()
+    return y, () if present == list(range(len(present))) else tuple(map(str, present))
+
+
+def _spelt_as(names: tuple[str, ...], labels: list[Any]) -> list[str]:
+    """The labels as names: 01 is 1 where all names are numbers, and a name of its own where they are not."""
+    try:
+        if all(str(int(name)) == name for name in names):
+            return [str(int(label)) for label in labels]
+    except ValueError:
+        pass
+    return [str(label) for label in labels]
+
+
+def _as_in(like: TextData, labels: list[Any], places: list[str], path: Path) -> Int[np.ndarray, " N"]:
+    """The numbers that the training split gave these labels."""
+    names = like.class_names or tuple(map(str, range(like.classes)))
+    numbers = {name: k for k, name in enumerate(names)}
+    spelt = _spelt_as(names, labels)
+    for label, word, place in zip(labels, spelt, places):
+        if word not in numbers:
+            raise InvalidInputError(
+                got=f"label {label!r} at {place} of {path}",
+                expected=f"the labels of the training split: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}",
+                next_step="correct the label, or add texts of that class to the training split",
+            )
+    y = np.array([numbers[word] for word in spelt], dtype=np.int64)
+    missing = np.setdiff1d(np.arange(len(names)), y)
+    if missing.size:
+        raise InvalidInputError(
+            got=f"no text with label {names[missing[0]]!r} in {path} ({missing.size} of {len(names)} classes missing)",
+            expected="at least 1 text of every class of the training split",
+            next_step="add texts of that class, or leave it out of the training split",
+        )
+    return y
 
 
 @dataclass(frozen=True, kw_only=True)

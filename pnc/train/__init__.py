@@ -9,6 +9,7 @@ from pnc.train.outcome import DivergedError, EpochRecord, Measurement, Progress,
 from pnc.train.processes import Processes, joined_processes
 from pnc.train.run import evaluate, train
 from pnc.train.samples import Batches, Samples, as_samples
+from pnc.train.saved import SavedRun, as_split_samples, load_run
 from pnc.train.schedules import learning_rate
 from pnc.train.spec import NetTrainSpec
 from pnc.train.weights import fit_weights, load_weights, read_weights
@@ -23,8 +24,10 @@ __all__ = [
     "Processes",
     "Progress",
     "Samples",
+    "SavedRun",
     "TrainedRun",
     "as_samples",
+    "as_split_samples",
     "batch_bounds",
     "crop_and_flip",
     "epoch_order",
@@ -33,6 +36,7 @@ __all__ = [
     "joined_processes",
     "latest_checkpoint",
     "learning_rate",
+    "load_run",
     "load_weights",
     "read_checkpoint",
     "read_weights",

@@ -58,7 +58,7 @@ def test_labels_that_are_numbers_stay(tmp_path, ending):
     data = load_text(write_rows(tmp_path / f"a{ending}", rows))
     assert data.y.tolist() == [2, 0, 3, 1]
     assert data.notes == ("labels [0, 1, 2, 10] were renumbered 0…3",)
-    assert data.class_names == ()
+    assert data.class_names == ("0", "1", "2", "10")
 
 
 def test_a_byte_order_mark(tmp_path):

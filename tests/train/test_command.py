@@ -123,7 +123,7 @@ def test_a_network_that_has_not_learned_is_inconclusive(files: list[str], capsys
         (["--milestones", "half"], "milestones"),
         (["--layers", "no.such"], "no.such"),
         (["--start-from", "nowhere.safetensors"], "nowhere.safetensors"),
-        (["--samples-per-class", "3"], "only with images"),
+        (["--samples-per-class", "3"], "only with images and texts"),
         (["--learning-rate", "1e30", "--optimiser", "sgd"], "training stopped at step"),
         (["--precision", "float16"], "float16"),
     ],

@@ -1,0 +1,194 @@
+"""Training and test split of labelled data, from the words of a command line; what was loaded can be loaded again."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pnc.data.download import Progress
+from pnc.data.files import load_problem
+from pnc.data.image_sets import IMAGE_SETS, load_images
+from pnc.data.images import ImageData
+from pnc.data.problem import Problem
+from pnc.data.text import TEXT_SUFFIXES, TextData, TfIdf, load_text
+from pnc.errors import InvalidInputError
+
+__all__ = ["Splits", "load_splits", "load_text_splits"]
+
+_PROBLEM_SUFFIXES = (".npz", ".safetensors")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Splits:
+    """Labelled data in two splits that were prepared alike.
+
+    Args:
+        train: training split; everything that is fitted (tf-idf, class numbers) is fitted on it.
+        test: test split, or `None` where there is none.
+        options: `load_splits(**options)` loads the same again, from any folder; plain JSON.
+    """
+
+    train: ImageData | Problem
+    test: ImageData | Problem | None
+    options: Mapping[str, Any]
+
+    def describe(self) -> dict[str, Any]:
+        """Name, notes and origin of the training split, and the options that load both again."""
+        train = self.train
+        return {"name": train.name, "notes": list(train.notes), **train.provenance, "options": dict(self.options)}
+
+
+def load_splits(
+    data: str | Path,
+    *,
+    test_data: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    download: bool = False,
+    samples_per_class: int | Sequence[int] | None = None,
+    test_samples_per_class: int | Sequence[int] | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    vocabulary: int | None = None,
+    progress: Progress | None = None,
+) -> Splits:
+    """Both splits of an image data set, a folder of images, problem files, or texts (as tf-idf features).
+
+    Options that have no meaning for these data are refused.
+
+    Args:
+        data: one of `IMAGE_SETS`; a folder with one sub-folder of images a class, or with such folders under
+            `train` and `test`; an `.npz` or `.safetensors` file with `X` and `y`; a `.csv`, `.tsv` or `.jsonl` file of
+            texts and labels.
+        test_data: the test split of a problem file or of texts.
+        data_dir, download, progress: of a named data set, see `load_images`.
+        samples_per_class: the first n of every class of images or texts, or n_k, one size a class; `None`: all.
+        test_samples_per_class: likewise, of the test split.
+        text_column, label_column: of texts, see `load_text`; `None`: `text` and `label`.
+        vocabulary: of texts, see `TfIdf`; words and their weights are those of the training split.
+
+    Raises:
+        InvalidInputError: an unknown name, an option without meaning, files that are not there or cannot be read,
+            labels of the test split that the training split lacks, more samples than a class has.
+
+    >>> import numpy as np, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(Path(folder) / "two.npz", X=np.eye(4), y=[0, 0, 1, 1])
+    ...     splits = load_splits(Path(folder) / "two.npz")
+    ...     load_splits(**splits.options).train.samples
+    4
+    """
+    name, path = str(data), Path(data)
+    texts = {"text_column": text_column, "label_column": label_column, "vocabulary": vocabulary}
+    sizes = {"samples_per_class": samples_per_class, "test_samples_per_class": test_samples_per_class}
+    named = {"data_dir": data_dir, "download": download or None}
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        _refuse(name, "a named data set", **named)
+        train, test = _tf_idf(path, test_data, sizes, texts)
+    elif path.suffix in _PROBLEM_SUFFIXES:
+        _refuse(name, "a named data set", **named)
+        _refuse(name, "images and texts", **sizes)
+        _refuse(name, "texts", **texts)
+        train, test = _problems(path, test_data)
+    else:
+        _refuse(name, "texts", **texts)
+        _refuse(name, "a problem file or texts", test_data=test_data)
+        if name not in IMAGE_SETS:
+            if not path.is_dir():
+                raise _unknown(name)
+            _refuse(name, "a named data set", **named)
+        train, test = _images(name, data_dir, download, progress, sizes)
+    given = {
+        "data": name if name in IMAGE_SETS else str(path.absolute()),
+        "test_data": None if test_data is None else str(Path(test_data).absolute()),
+        "data_dir": None if data_dir is None else str(Path(data_dir).absolute()),
+        **{key: list(n) if isinstance(n, Sequence) else n for key, n in sizes.items()},
+        **texts,
+    }
+    return Splits(train=train, test=test, options={key: value for key, value in given.items() if value is not None})
+
+
+def load_text_splits(
+    data: str | Path,
+    test_data: str | Path | None = None,
+    *,
+    samples_per_class: int | Sequence[int] | None = None,
+    test_samples_per_class: int | Sequence[int] | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+) -> tuple[TextData, TextData | None]:
+    """The texts of both splits, their classes numbered alike; arguments as those of `load_splits`.
+
+    Raises:
+        InvalidInputError: as `load_text`, more texts than a class has.
+    """
+    columns = {"text": text_column or "text", "label": label_column or "label"}
+    train = load_text(data, **columns)
+    test = None if test_data is None else load_text(test_data, **columns, like=train)
+    if test is None:
+        _refuse(f"{data} without --test-data", "a test split", test_samples_per_class=test_samples_per_class)
+    if samples_per_class is not None:
+        train = train.subset(samples_per_class)
+    if test_samples_per_class is not None:
+        test = test.subset(test_samples_per_class)
+    return train, test
+
+
+def _tf_idf(
+    path: Path, test_data: str | Path | None, sizes: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[Problem, Problem | None]:
+    columns = {key: options[key] for key in ("text_column", "label_column")}
+    train, test = load_text_splits(path, test_data, **sizes, **columns)
+    fitted = TfIdf(**{} if options["vocabulary"] is None else {"vocabulary": options["vocabulary"]}).fit(train.texts)
+    return train.to_problem(fitted), None if test is None else test.to_problem(fitted, classes=train.classes)
+
+
+def _problems(path: Path, test_data: str | Path | None) -> tuple[Problem, Problem | None]:
+    train = load_problem(path)
+    if test_data is None:
+        return train, None
+    renumbered = [note for note in train.notes if "renumbered" in note]
+    test = load_problem(test_data, classes=None if renumbered else train.classes)
+    if [note for note in test.notes if "renumbered" in note] != renumbered:
+        raise InvalidInputError(
+            got=f"other labels in {test_data} than in {path} ({'; '.join(renumbered)})",
+            expected="the same labels in both splits",
+            next_step="renumber the classes 0…K-1 in both files",
+        )
+    return train, test
+
+
+def _images(
+    name: str, data_dir: str | Path | None, download: bool, progress: Progress | None, sizes: Mapping[str, Any]
+) -> tuple[ImageData, ImageData | None]:
+    splits: tuple[str | None, str | None] = ("train", "test")
+    if name not in IMAGE_SETS:
+        splits = tuple(split if (Path(name) / split).is_dir() else None for split in splits)
+    options = {"data_dir": data_dir, "download": download, "progress": progress}
+    train = load_images(name, split=splits[0], samples_per_class=sizes["samples_per_class"], **options)
+    if splits[1] is None:
+        _refuse(name, "a test split", test_samples_per_class=sizes["test_samples_per_class"])
+        return train, None
+    return train, load_images(name, split="test", samples_per_class=sizes["test_samples_per_class"], **options)
+
+
+def _refuse(data: str, belongs: str, **options: Any) -> None:
+    """Refuse options that have no meaning for these data: to ignore them would answer another question."""
+    for option, value in options.items():
+        if value is not None:
+            flag = "--" + option.replace("_", "-")
+            raise InvalidInputError(
+                got=f"{flag} with --data {data}", expected=f"{flag} only with {belongs}", next_step=f"leave out {flag}"
+            )
+
+
+def _unknown(name: str) -> InvalidInputError:
+    near = difflib.get_close_matches(name.lower(), IMAGE_SETS, n=1)
+    return InvalidInputError(
+        got=f"data = {name!r}",
+        expected=f"one of {', '.join(IMAGE_SETS)}, a folder of images, or a "
+        f"{', '.join((*_PROBLEM_SUFFIXES, *TEXT_SUFFIXES))} file",
+        next_step=f"did you mean {near[0]}?" if near else "check the name or the path",
+    )

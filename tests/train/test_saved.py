@@ -1,0 +1,178 @@
+"""A run folder read again: the same network, the same samples, and clear words where one of them has gone."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pnc.data.fashion_mnist import FASHION_MNIST_FOLDER
+from pnc.errors import InvalidInputError
+from pnc.train import load_run
+from tests.train.cases import clusters
+from tests.train.test_command import SMALL, pnc
+
+MODULE = '''
+from torch import nn
+
+def small(input_shape, classes):
+    return nn.Sequential(nn.Linear(input_shape[0], 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, classes))
+'''
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    for name, seed in (("train", 0), ("test", 1)):
+        x, y = clusters(60, seed=seed)
+        np.savez(tmp_path / f"{name}.npz", X=x, y=y)
+    return ["--data", str(tmp_path / "train.npz"), "--test-data", str(tmp_path / "test.npz")]
+
+
+def train(out: Path, *options: str, network: str = "mlp") -> Path:
+    small = SMALL if network == "mlp" else ["--epochs", "3", "--device", "cpu", "--quiet"]
+    assert pnc("train", network, *small, "--accuracy-limit", 0, *options, "--out", out) == 0
+    return out
+
+
+def accuracy(run, split: str) -> float:
+    samples = run.load_split(split)
+    with torch.no_grad():
+        hits = [(run.model(x).argmax(1) == y).sum() for x, y in samples.batches(32, dtype=run.dtype)]
+    return int(sum(hits)) / len(samples)
+
+
+def test_the_network_and_the_data_are_those_of_the_run(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # relative paths, read again from another folder
+    relative = [Path(option).name if option.endswith(".npz") else option for option in files]
+    out = train(tmp_path / "run", *relative, "--precision", "float64", "--batch-norm", "--projection", "1")
+    monkeypatch.chdir("/")
+    run = load_run(out)
+    assert (run.name, run.classes, run.input_shape, run.spec.epochs) == ("mlp", 3, (8,), 3)
+    assert not run.model.training
+    saved = load_file(out / "weights.safetensors")
+    assert {name: value.dtype for name, value in run.model.state_dict().items()} == {
+        name: value.dtype for name, value in saved.items()
+    }
+    assert all(torch.equal(value, saved[name]) for name, value in run.model.state_dict().items())
+    for split in ("train", "test"):
+        assert accuracy(run, split) == run.record["splits"][split]["accuracy"]
+    assert np.array_equal(run.load_split("test").x, clusters(60, seed=1)[0])
+    with pytest.raises(InvalidInputError, match="split = 'valid'"):
+        run.load_split("valid")
+
+
+@pytest.mark.skipif(not FASHION_MNIST_FOLDER.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
+def test_pixels_keep_the_scale_of_the_training_split(tmp_path):
+    sizes = ["--samples-per-class", "5", "--test-samples-per-class", "1,2,1,1,1,1,1,1,1,1"]
+    run = load_run(train(tmp_path / "run", "--data", "fashion-mnist", *sizes))
+    training, test = run.load_split("train"), run.load_split("test")
+    assert (len(training), len(test)) == (50, 11)
+    pixels = training.x.double() / 255
+    assert torch.allclose(training.mean, pixels.mean(), rtol=1e-12)
+    assert torch.equal(test.mean, training.mean)
+    assert torch.equal(test.scale, training.scale)
+    assert accuracy(run, "test") == run.record["splits"]["test"]["accuracy"]
+
+
+def test_without_a_test_split(files, tmp_path):
+    run = load_run(train(tmp_path / "run", *files[:2]))
+    assert run.load_split("test") is None
+
+
+def test_somebody_elses_network(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(MODULE)
+    out = train(tmp_path / "run", *files, network="nets.py:small")
+    monkeypatch.chdir("/")
+    run = load_run(out)
+    assert run.name.endswith("nets.py:small")
+    assert accuracy(run, "train") == run.record["splits"]["train"]["accuracy"]
+    (tmp_path / "nets.py").unlink()
+    with pytest.raises(InvalidInputError, match="no file"):
+        load_run(out)
+
+
+def test_data_that_have_gone_or_changed(files, tmp_path):
+    run = load_run(train(tmp_path / "run", *files))
+    x, y = clusters(60, seed=1)
+    x[3, 2] += 1
+    np.savez(tmp_path / "test.npz", X=x, y=y)
+    with pytest.raises(InvalidInputError, match=r"a test split of .* that is not the one of"):
+        run.load_split("test")
+    (tmp_path / "train.npz").unlink()
+    with pytest.raises(InvalidInputError, match=re.escape("train.npz, which is not there")):
+        run.load_split("train")
+
+
+@pytest.fixture
+def folder(files, tmp_path) -> Path:
+    return train(tmp_path / "run", *files)
+
+
+def change_record(folder: Path, part: str, **entries: object) -> None:
+    record = json.loads((folder / "run.json").read_text())
+    record[part] = {key: value for key, value in (record[part] | entries).items() if value is not None}
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+def no_weights(folder: Path) -> None:
+    (folder / "weights.safetensors").unlink()
+
+
+def other_weights(folder: Path) -> None:
+    weights = load_file(folder / "weights.safetensors")
+    del weights["body.1.0.weight"]
+    save_file(weights | {"more": torch.zeros(1), "head.weight": torch.zeros(3, 2)}, folder / "weights.safetensors")
+
+
+def pickled_weights(folder: Path) -> None:
+    (folder / "weights.safetensors").write_bytes(pickle.dumps(print))
+
+
+def not_json(folder: Path) -> None:
+    (folder / "run.json").write_text("{")
+
+
+def other_command(folder: Path) -> None:
+    (folder / "run.json").write_text('{"command": "simulate"}')
+
+
+def older(folder: Path) -> None:
+    change_record(folder, "network", classes=None)
+
+
+def odd_spec(folder: Path) -> None:
+    change_record(folder, "training", spec=[3])
+
+
+def unknown_network(folder: Path) -> None:
+    change_record(folder, "network", name="mpl")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (shutil.rmtree, "run.json, which cannot be read (No such file"),
+        (no_weights, "weights.safetensors, which cannot be read"),
+        (other_weights, "missing body.1.0.weight; not in the network: more; head.weight is (3, 2) instead of (3, 16)"),
+        (pickled_weights, "weights.safetensors, which cannot be read"),
+        (not_json, "not JSON"),
+        (other_command, "a run of simulate"),
+        (older, "without network.classes"),
+        (odd_spec, "training.spec"),
+        (unknown_network, "did you mean mlp?"),
+    ],
+)
+def test_what_cannot_be_read_is_said(folder, spoil, words):
+    spoil(folder)
+    with pytest.raises(InvalidInputError) as caught:
+        load_run(folder)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
