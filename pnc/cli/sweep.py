@@ -99,7 +99,8 @@ def sweep(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; default one a core, one on a GPU.", rich_help_panel=_SWEEP)
+        int | None,
+        typer.Option("--workers", min=1, help="Processes; default one a core, one on a GPU.", rich_help_panel=_SWEEP),
     ] = None,
     scheduler: Annotated[
         str | None,
