@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pnc.cli.live import live_line, time_left
+from pnc.cli.low_rank import (
+    LowRankEveryOption,
+    LowRankProjectionOption,
+    LowRankSiteOption,
+    LowRankUnitOption,
+    LowRankWeightOption,
+    NormWeightOption,
+    RankOption,
+    low_rank_spec,
+    print_low_rank,
+)
 from pnc.cli.options import (
     NETWORK,
     OUTPUT,
@@ -105,6 +116,13 @@ def train(
     channels_last: Annotated[bool, typer.Option("--channels-last", rich_help_panel=TRAINING)] = False,
     compile: Annotated[bool, typer.Option("--compile", help="torch.compile.", rich_help_panel=TRAINING)] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.", rich_help_panel=TRAINING)] = "auto",
+    low_rank_site: LowRankSiteOption = None,
+    rank: RankOption = None,
+    low_rank_weight: LowRankWeightOption = None,
+    norm_weight: NormWeightOption = None,
+    low_rank_unit: LowRankUnitOption = None,
+    low_rank_every: LowRankEveryOption = None,
+    low_rank_projection: LowRankProjectionOption = None,
     measure_every: Annotated[
         int, typer.Option("--measure-every", help="Epochs; 0: at the end alone.", rich_help_panel=OUTPUT)
     ] = 0,
@@ -149,6 +167,10 @@ def train(
         milestones=milestones.split(","), warmup_epochs=warmup_epochs, crop=crop, flip=flip, precision=precision,
         channels_last=channels_last, compile=compile, measure_every=measure_every or None, seed=seed,
     )  # fmt: skip
+    low_rank = low_rank_spec(
+        low_rank_site, rank=rank, compression_weight=low_rank_weight, norm_weight=norm_weight, unit=low_rank_unit,
+        every=low_rank_every, projection=low_rank_projection,
+    )  # fmt: skip
     where = resolve_device(device)
     checkpoints = None
     if out is not None:
@@ -181,8 +203,8 @@ def train(
         with live_line(shown=processes.first and not quiet and sys.stderr.isatty()) as line:
             progress = None if line is None else partial(_follow, line)
             run = run_training(
-                model, samples, spec, test=tested, device=where, checkpoints=checkpoints, resume=resume,
-                checkpoint_seconds=checkpoint_seconds, progress=progress,
+                model, samples, spec, test=tested, low_rank=low_rank, device=where, checkpoints=checkpoints,
+                resume=resume, checkpoint_seconds=checkpoint_seconds, progress=progress,
                 measure=lambda net, batches, split: _measured(net, batches, split, samples.classes, names),
             )  # fmt: skip
         curves, results = _final(run, samples, tested, names, spectra, processes)
@@ -323,6 +345,8 @@ def _print(
         laws = _laws(curve)
         print(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))
         print(law_line("linear law: D_(l+1) - D_l", laws["linear"], None, geometric=False))
+    if run.low_rank is not None:
+        print_low_rank(run.low_rank)
     if not converged:
         print(
             f"\nNOT_CONVERGED: training accuracy {results['train']['accuracy']:.2%} is below {accuracy_limit:.0%}; "

@@ -6,6 +6,11 @@ from pnc.nets.dense import DenseBody
 from pnc.nets.hybrid import hybrid
 from pnc.nets.initial import initialise, parse_initial
 from pnc.nets.load import load_network
+from pnc.nets.low_rank import PROJECTIONS, LowRankLayer
+from pnc.nets.low_rank_accuracy import captured_share, largest_angle
+from pnc.nets.low_rank_nystrom import subspace_by_nystrom
+from pnc.nets.low_rank_randomised import subspace_by_random_range
+from pnc.nets.low_rank_svd import subspace_by_svd
 from pnc.nets.mlp import mlp
 from pnc.nets.network import Body, Network
 from pnc.nets.projection_head import ProjectionHead
@@ -17,18 +22,25 @@ from pnc.nets.vgg import VGGBody
 __all__ = [
     "ACTIVATIONS",
     "NETWORKS",
+    "PROJECTIONS",
     "Body",
     "DenseBody",
+    "LowRankLayer",
     "Network",
     "ProjectionHead",
     "ResNetBody",
     "VGGBody",
     "build",
+    "captured_share",
     "deep_linear",
     "encode_texts",
     "hybrid",
     "initialise",
+    "largest_angle",
     "load_network",
     "mlp",
     "parse_initial",
+    "subspace_by_nystrom",
+    "subspace_by_random_range",
+    "subspace_by_svd",
 ]

@@ -4,13 +4,16 @@ from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
 from pnc.train.checkpoints import Checkpoint, latest_checkpoint, read_checkpoint, write_checkpoint
 from pnc.train.losses import sample_losses
+from pnc.train.low_rank_spec import LowRankSpec
 from pnc.train.order import batch_bounds, epoch_order
-from pnc.train.outcome import DivergedError, EpochRecord, Measurement, Progress, TrainedRun
+from pnc.train.outcome import DivergedError, EpochRecord, LowRankOutcome, Measurement, Progress, TrainedRun
 from pnc.train.processes import Processes, joined_processes
 from pnc.train.run import evaluate, train
 from pnc.train.samples import Batches, Samples, as_samples
 from pnc.train.saved import SavedRun, as_split_samples, load_run
 from pnc.train.schedules import learning_rate
+from pnc.train.shares import variance_shares
+from pnc.train.sites import find_sites
 from pnc.train.spec import NetTrainSpec
 from pnc.train.weights import fit_weights, load_weights, read_weights
 
@@ -19,6 +22,8 @@ __all__ = [
     "Checkpoint",
     "DivergedError",
     "EpochRecord",
+    "LowRankOutcome",
+    "LowRankSpec",
     "Measurement",
     "NetTrainSpec",
     "Processes",
@@ -32,6 +37,7 @@ __all__ = [
     "crop_and_flip",
     "epoch_order",
     "evaluate",
+    "find_sites",
     "fit_weights",
     "joined_processes",
     "latest_checkpoint",
@@ -43,5 +49,6 @@ __all__ = [
     "sample_losses",
     "synchronised_batch_norm",
     "train",
+    "variance_shares",
     "write_checkpoint",
 ]

@@ -8,7 +8,7 @@ from jaxtyping import Int
 __all__ = ["batch_bounds", "epoch_order", "random_stream", "step_seed"]
 
 # one stream for each purpose, so that switching augmentation on leaves the order as it was
-_PURPOSES = {"order": 0, "augmentation": 1, "step": 2}
+_PURPOSES = {"order": 0, "augmentation": 1, "step": 2, "projection": 3}
 
 
 def random_stream(purpose: str, seed: int, *position: int) -> np.random.Generator:

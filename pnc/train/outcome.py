@@ -11,9 +11,10 @@ from torch import nn
 
 from pnc.curves import LayerCurve
 from pnc.errors import PncError
+from pnc.train.low_rank_spec import LowRankSpec
 from pnc.train.spec import NetTrainSpec
 
-__all__ = ["DivergedError", "EpochRecord", "Measurement", "Progress", "TrainedRun"]
+__all__ = ["DivergedError", "EpochRecord", "LowRankOutcome", "Measurement", "Progress", "TrainedRun"]
 
 
 class DivergedError(PncError):
@@ -115,6 +116,42 @@ class Progress:
     seconds_left: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LowRankOutcome:
+    """What virtual low-rank layers did, and what they cost.
+
+    Args:
+        spec: as given.
+        sites: full names of the modules, in the order of the computation.
+        widths: entries of a sample's activations at each.
+        units: feature norm that counts as 1 at each.
+        before: split → site → share of the variance in r directions before training, see `variance_shares`.
+        after: likewise, of the trained network.
+        history: of each epoch, L_c and L_n at each site, means over the epoch; `None` where there was no W
+            or no unit yet.
+        projections: how many times W was projected.
+        projection_seconds: of all of them.
+        step_seconds: of a step (forward, backward) `with` the layers and `without`, medians of a few steps of each
+            taken in turn after training, and the `overhead`: with / without - 1, projections included. `None` where
+            several processes trained.
+    """
+
+    spec: LowRankSpec
+    sites: tuple[str, ...]
+    widths: tuple[int, ...]
+    units: tuple[float, ...]
+    before: Mapping[str, Mapping[str, Mapping[str, float]]]
+    after: Mapping[str, Mapping[str, Mapping[str, float]]]
+    history: tuple[Mapping[str, Any], ...]
+    projections: int
+    projection_seconds: float
+    step_seconds: Mapping[str, float] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**vars(self), "spec": self.spec.to_dict(), "sites": list(self.sites), "widths": list(self.widths),
+                "units": list(self.units), "history": list(self.history)}  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedRun:
     """A trained network and its history.
@@ -130,6 +167,7 @@ class TrainedRun:
         seconds: of wall time, interruptions left out.
         device: where.
         processes: how many.
+        low_rank: of virtual low-rank layers, where there were any.
     """
 
     model: nn.Module
@@ -142,6 +180,7 @@ class TrainedRun:
     seconds: float
     device: str
     processes: int = field(default=1)
+    low_rank: LowRankOutcome | None = None
 
     def last(self, split: str = "train") -> Measurement | None:
         """The last measurement of a split, or `None` where it was not measured."""
@@ -159,4 +198,5 @@ class TrainedRun:
             "seconds": self.seconds,
             "device": self.device,
             "processes": self.processes,
+            "low_rank": None if self.low_rank is None else self.low_rank.to_dict(),
         }

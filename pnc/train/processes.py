@@ -45,6 +45,11 @@ class Processes:
         distributed.all_reduce(total)
         return total
 
+    def copy_first(self, tensor: torch.Tensor) -> None:
+        """Give a tensor the value that it has in the first process."""
+        if self.world > 1:
+            distributed.broadcast(tensor, src=0)
+
     def wait(self) -> None:
         """Until all have come here."""
         if self.world > 1:

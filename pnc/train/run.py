@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -23,11 +24,14 @@ from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
 from pnc.train.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from pnc.train.losses import sample_losses
+from pnc.train.low_rank import LowRankSites
+from pnc.train.low_rank_spec import LowRankSpec
 from pnc.train.order import batch_bounds, epoch_order, random_stream, step_seed
-from pnc.train.outcome import DivergedError, EpochRecord, Measurement, Progress, TrainedRun
+from pnc.train.outcome import DivergedError, EpochRecord, LowRankOutcome, Measurement, Progress, TrainedRun
 from pnc.train.processes import Processes, joined_processes
 from pnc.train.samples import Batches, Samples, as_samples
 from pnc.train.schedules import learning_rate
+from pnc.train.shares import variance_shares
 from pnc.train.spec import NetTrainSpec
 from pnc.train.weights import fit_weights
 
@@ -46,6 +50,7 @@ def train(
     spec: NetTrainSpec,
     *,
     test: Any = None,
+    low_rank: LowRankSpec | None = None,
     device: torch.device | str = "cpu",
     checkpoints: str | Path | None = None,
     checkpoint_seconds: float = 60.0,
@@ -66,6 +71,8 @@ def train(
         data: the training split: (x, y), a `Problem` or `Samples`.
         spec: how.
         test: the test split, likewise.
+        low_rank: virtual layers that draw activations towards few dimensions; they add λ_c L_c + λ_n L_n to the loss
+            (`pnc.nets.LowRankLayer`), and nothing of them is in the trained network.
         device: where.
         checkpoints: folder of checkpoints; `None`: none are written.
         checkpoint_seconds: a checkpoint is written at the first step after so much time, and at the end; 0: at every
@@ -108,7 +115,7 @@ def train(
         stack.enter_context(_deterministic(device))
         stack.enter_context(_threads_for(model, device))
         training = _Training(
-            model, samples, tested, spec,
+            model, samples, tested, spec, low_rank,
             device=device, processes=processes, folder=None if checkpoints is None else Path(checkpoints),
             measure=measure, measure_batch=measure_batch, progress=progress, interval=checkpoint_seconds,
         )  # fmt: skip
@@ -116,8 +123,10 @@ def train(
             count = stack.enter_context(synchronised_batch_norm(model))
             if count:
                 training.notes.append(f"{count} batch norms synchronised over {processes.world} processes")
+        stack.callback(training.close)
         training.begin(resume=resume)
         training.run()
+        outcome = training.low_rank_outcome()
     model.eval()
     return TrainedRun(
         model=model,
@@ -130,6 +139,7 @@ def train(
         seconds=training.seconds(),
         device=str(device),
         processes=processes.world,
+        low_rank=outcome,
     )
 
 
@@ -196,6 +206,7 @@ class _Training:
         samples: Samples,
         test: Samples | None,
         spec: NetTrainSpec,
+        low_rank: LowRankSpec | None,
         *,
         device: torch.device,
         processes: Processes,
@@ -237,6 +248,8 @@ class _Training:
         self.started = self.written_at = self.seen_at = time.monotonic()
         self.order: tuple[int, torch.Tensor] | None = None
         self.forward: Callable[..., torch.Tensor] = model
+        self.low_rank = None if low_rank is None else self._low_rank(low_rank, smallest)
+        self.shares_before: dict[str, Any] = {}
         self.compile_errors: tuple[type[Exception], ...] = ()
         self.measured: set[int] = set()  # epochs after which every layer has been
 
@@ -268,6 +281,13 @@ class _Training:
             self.forward = torch.compile(forward)
             self.compile_errors = (torch._dynamo.exc.TorchDynamoException,)
         self.started_at_step = self.step
+        if self.low_rank is not None and not self.shares_before:
+            self.shares_before = self._shares()
+
+    def close(self) -> None:
+        """Leave nothing of this training on the network."""
+        if self.low_rank is not None:
+            self.low_rank.close()
 
     def run(self) -> None:
         total = self.spec.epochs * self.batches
@@ -316,6 +336,8 @@ class _Training:
                 self.forward = self.forward._orig_mod
                 self.notes.append(f"torch.compile failed ({type(error).__name__}); trained without it")
         self.scaler.step(self.optimiser)
+        if self.low_rank is not None:
+            self.low_rank.step(self.step + 1, rows=rows, size=size)
         self.scaler.update()
         self.step += 1
         totals = self.processes.add(totals)
@@ -328,16 +350,23 @@ class _Training:
         spec = self.spec
         torch.manual_seed(step_seed(spec.seed, self.step, self.processes.rank))
         self.optimiser.zero_grad(set_to_none=True)
+        low_rank = self.low_rank
+        if low_rank is not None:
+            low_rank.begin_step()
         totals = torch.zeros_like(self.totals)
         half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(spec.precision)
         for part, labels in zip(x.tensor_split(self.pieces), y.tensor_split(self.pieces), strict=True):
             part = self.samples.prepare(part, dtype=self.dtype, channels_last=spec.channels_last)
-            with nullcontext() if half is None else torch.autocast(self.device.type, half):
+            with (
+                nullcontext() if half is None else torch.autocast(self.device.type, half),
+                nullcontext() if low_rank is None else low_rank.watching(),
+            ):
                 outputs = self.forward(part)
             self._check_outputs(outputs, len(part))
             loss = sample_losses(outputs, labels, loss=spec.loss, label_scale=spec.label_scale).sum()
+            objective = loss if low_rank is None else loss + low_rank.loss()
             # the processes' gradients are averaged, not added, after this
-            self.scaler.scale(loss * (self.processes.world / size)).backward()
+            self.scaler.scale(objective * (self.processes.world / size)).backward()
             right = (outputs.detach().argmax(1) == labels).sum()
             totals += torch.stack([loss.detach().double(), right.double(), torch.full_like(totals[0], len(part))])
         return totals
@@ -369,6 +398,75 @@ class _Training:
             + ("and batch norm sees one piece at a time" if normed else "with the same gradients")
         )
 
+    # -- low-rank layers
+
+    def _low_rank(self, spec: LowRankSpec, smallest: int) -> LowRankSites:
+        prepared = {"dtype": self.dtype, "channels_last": self.spec.channels_last}
+        return LowRankSites(
+            self.model, spec,
+            example=self.samples.prepare(self.samples.x[:2], **prepared), batch=self.bounds[1], smallest=smallest,
+            dtype=self.dtype, seed=self.spec.seed, processes=self.processes, scaler=self.scaler,
+        )  # fmt: skip
+
+    def _shares(self) -> dict[str, Any]:
+        """Split → site → share of the variance in r directions."""
+        return {
+            split: variance_shares(
+                self.model, [site.name for site in self.low_rank.sites], samples, rank=self.low_rank.spec.rank,
+                batch=self.measure_batch, dtype=self.dtype, channels_last=self.spec.channels_last,
+            )
+            for split, samples in (("train", self.samples), ("test", self.test))
+            if samples is not None
+        }  # fmt: skip
+
+    def low_rank_outcome(self) -> LowRankOutcome | None:
+        """What the layers did, after training."""
+        low_rank = self.low_rank
+        if low_rank is None:
+            return None
+        return LowRankOutcome(
+            spec=low_rank.spec,
+            sites=tuple(site.name for site in low_rank.sites),
+            widths=tuple(site.layer.width for site in low_rank.sites),
+            units=tuple(float(site.layer.unit) for site in low_rank.sites),
+            before=self.shares_before,
+            after=self._shares(),
+            history=tuple(low_rank.history),
+            projections=low_rank.projections,
+            projection_seconds=low_rank.projection_seconds,
+            step_seconds=self._step_seconds() if self.processes.world == 1 else None,
+        )
+
+    def _step_seconds(self) -> dict[str, float]:
+        """Seconds of a step with the layers and without: forward and backward, the network left as it is."""
+        low_rank, forward = self.low_rank, self.forward
+        kept = {name: value.clone() for name, value in self.model.named_buffers()}  # batch norm's running statistics
+        rows = torch.arange(self.bounds[1], device=self.device)
+        seconds: dict[str, list[float]] = {"with": [], "without": []}
+        self.forward = self.model
+        self.model.train()
+        begun = time.perf_counter()
+        while len(seconds["without"]) < 4 or time.perf_counter() - begun < 0.2:  # more of them where they are short
+            # in turn: what slows the machine slows both
+            for name, chosen in (("with", low_rank), ("without", None)):
+                self.low_rank = chosen
+                self._synchronise()
+                start = time.perf_counter()
+                self._gradients(self.samples.x[rows], self.samples.y[rows], len(rows))
+                self._synchronise()
+                seconds[name].append(time.perf_counter() - start)
+        self.low_rank, self.forward = low_rank, forward
+        self.optimiser.zero_grad(set_to_none=True)
+        for name, value in self.model.named_buffers():
+            value.copy_(kept[name])
+        found = {name: median(values[1:]) for name, values in seconds.items()}  # the first one warms up
+        projecting = low_rank.projection_seconds / max(low_rank.projections, 1) / low_rank.spec.every
+        return {**found, "projecting": projecting, "overhead": (found["with"] + projecting) / found["without"] - 1}
+
+    def _synchronise(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
     # -- what is checked, recorded and written between steps
 
     def _check_loss(self) -> None:
@@ -387,6 +485,8 @@ class _Training:
                     what=f"weights {name}",
                     checkpoint=self.written,
                 )
+        if self.low_rank is not None:
+            self.low_rank.check(step=self.step, epoch=(self.step - 1) // self.batches + 1, checkpoint=self.written)
 
     def _close_epoch(self) -> None:
         self._check_loss()
@@ -403,6 +503,8 @@ class _Training:
             )
         )
         self.totals.zero_()
+        if self.low_rank is not None:
+            self.low_rank.close_epoch(epoch)
 
     @torch.no_grad()
     def _measure_if_due(self) -> bool:
@@ -468,6 +570,7 @@ class _Training:
             "threads": torch.get_num_threads(),
             "device": self.device.type,
             "processes": self.processes.world,
+            "low_rank": None if self.low_rank is None else self.low_rank.spec.to_dict(),
         }
 
     def _write(self) -> None:
@@ -481,6 +584,8 @@ class _Training:
                 if value is not None:
                     tensors[f"optimiser.{name}/{key}"] = value
         tensors["totals"] = self.totals
+        if self.low_rank is not None:
+            tensors |= self.low_rank.tensors()
         state = {
             **self._state(),
             "scaler": self.scaler.state_dict(),
@@ -490,6 +595,8 @@ class _Training:
             "notes": self.notes,
             "seconds": self.seconds(),
         }
+        if self.low_rank is not None:
+            state |= {"low_rank_state": self.low_rank.state(), "shares_before": self.shares_before}
         self.written = write_checkpoint(self.folder, Checkpoint(step=self.step, tensors=tensors, state=state))
 
     def _restore(self, found: Checkpoint) -> None:
@@ -502,6 +609,8 @@ class _Training:
         differs = [name for name, value in own["spec"].items() if state["spec"].get(name) != value]
         listed = [f"{name} {state['spec'].get(name)}, now {own['spec'][name]}" for name in differs]
         listed += [f"other {name}" for name in ("samples", "layers") if state[name] != own[name]]
+        if state.get("low_rank") != own["low_rank"]:
+            listed.append("other low-rank layers")
         if listed:
             raise InvalidInputError(
                 got=f"a checkpoint of another training in {self.folder}: {'; '.join(listed)}",
@@ -517,6 +626,9 @@ class _Training:
                 value = torch.empty_like(target, dtype=value.dtype).copy_(value)
             self.optimiser.state[target][key] = value
         self.totals.copy_(found.tensors["totals"])
+        if self.low_rank is not None:
+            self.low_rank.restore(found.tensors, state["low_rank_state"])
+            self.shares_before = state["shares_before"]
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.step, self.pieces, self.spent = found.step, state["pieces"], state["seconds"]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pnc.train import NetTrainSpec, TrainedRun, joined_processes, train
+from pnc.train import LowRankSpec, NetTrainSpec, TrainedRun, joined_processes, train
 from tests.train.cases import clusters, images, network, spec
 
 # 61 samples in batches of 11 or 10: processes hold 6 and 5, or 5 and 5
@@ -17,7 +17,11 @@ CASES: dict[str, tuple[NetTrainSpec, bool]] = {
     "plain": (spec(precision="float64", batch_size=11, measure_every=2), False),
     "norm": (spec(precision="float64", batch_size=11, measure_every=2), True),
     "augmented": (spec(precision="float64", batch_size=7, crop=1, flip=True, measure_every=0), False),
+    "low-rank": (spec(precision="float64", batch_size=11, measure_every=2), True),
 }
+
+# the projections see 25 activations, of the last three batches: all of two and some of the first
+LOW_RANK = {"low-rank": LowRankSpec(sites=["2", "5"], rank=2, every=4, samples=25)}
 
 
 def run(name: str, **options: object) -> TrainedRun:
@@ -26,7 +30,7 @@ def run(name: str, **options: object) -> TrainedRun:
     pictures = bool(chosen.crop)
     data = images(25) if pictures else clusters(61)
     model = network(norm=norm, dimension=36 if pictures else 8)
-    return train(model, data, chosen, **options)
+    return train(model, data, chosen, low_rank=LOW_RANK.get(name), **options)
 
 
 def curves(result: TrainedRun) -> dict[str, np.ndarray]:
@@ -36,6 +40,12 @@ def curves(result: TrainedRun) -> dict[str, np.ndarray]:
     found["accuracy"] = np.array([record.accuracy for record in result.history])
     for m in result.measurements:
         found[f"C-{m.epoch}"], found[f"D-{m.epoch}"] = m.curve.compression, m.curve.discrimination
+    if result.low_rank is not None:
+        found["units"] = np.array(result.low_rank.units)
+        for i, record in enumerate(result.low_rank.history):
+            for name in ("compression_loss", "norm_loss"):
+                found[f"{name}-{i}"] = np.array(record[name])
+        found["shares"] = np.array([site["centred"] for site in result.low_rank.after["train"].values()])
     return found
 
 
