@@ -21,10 +21,11 @@ from pnc.sweep.store import write_atomically, write_folder_atomically
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["dataset_bytes", "make_dataset", "make_table", "results_name", "write_results"]
+__all__ = ["dataset_bytes", "make_dataset", "make_table", "results_bytes", "results_name", "write_results"]
 
 _ZARR_BEYOND = 1 << 28  # bytes of a dataset's numbers
 _CHUNK = 1 << 26  # bytes; what compresses a Zarr chunk takes 2 GiB at most
+_TEXT = 800  # bytes of a cell's texts, of which the longest decides
 _RECORD = 32  # bytes that a number takes in a record, which all are held until the end
 
 
@@ -44,7 +45,7 @@ def dataset_bytes(plan: Plan) -> int:
 def results_bytes(plan: Plan) -> int:
     """About what records and dataset take together."""
     numbers = sum(len(LAYER_FIELDS) * run.network.depth + len(SCALAR_FIELDS) for run in plan.runs)
-    return dataset_bytes(plan) + _RECORD * numbers
+    return dataset_bytes(plan) + _TEXT * math.prod(_shape(plan)) + _RECORD * numbers
 
 
 def results_name(plan: Plan) -> str:
@@ -156,9 +157,8 @@ def write_results(folder: Path, dataset: xarray.Dataset, table: str, *, name: st
         table: what `make_table` gives.
         name: what `results_name` gives.
     """
-    for left in [*folder.glob(".results.*"), folder / {"results.nc": "results.zarr"}.get(name, "results.nc")]:
-        # of a process that was killed here, or of an earlier sweep, smaller or larger
-        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    for left in folder.glob(".results.*"):  # by a process that was killed here
+        _remove(left)
     if name == "results.zarr":
         chunks = {name: {"chunks": _chunks(found.shape, found.dtype.itemsize)} for name, found in dataset.items()}
         with write_folder_atomically(folder / name) as temporary:
@@ -170,6 +170,14 @@ def write_results(folder: Path, dataset: xarray.Dataset, table: str, *, name: st
             dataset.to_netcdf(temporary, engine=engine)
     with write_atomically(folder / "results.csv") as temporary:
         temporary.write_text(table, encoding="utf-8")
+    _remove(folder / ("results.nc" if name == "results.zarr" else "results.zarr"))  # of a smaller or larger sweep
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -50,9 +50,9 @@ def write_folder_atomically(path: Path) -> Iterator[Path]:
         if path.exists():
             path.rename(replaced)
         temporary.rename(path)
+        shutil.rmtree(replaced, ignore_errors=True)
     finally:
-        for left in (temporary, replaced):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 class SweepFolder:
