@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,8 +57,8 @@ def _first_batch(process: subprocess.Popen, folder: Path) -> float:
 
 def kills(
     grid: Mapping[str, Any], folder: Path, *, count: int, workers: int = 1, seed: int = 0
-) -> list[dict[str, Any]]:
-    """Kill a sweep `count` times, each time from its beginning, and resume it; one row a kill.
+) -> Iterator[dict[str, Any]]:
+    """Kill a sweep `count` times, each time from its beginning, and resume it; one row a kill, as it comes.
 
     Args:
         grid: options of `pnc sweep`; several batches.
@@ -67,15 +67,15 @@ def kills(
         workers: processes of the sweep that is killed.
         seed: of the moments.
     """
-    plan, rng, rows = make_plan(read_sweep(grid), device="cpu"), random.Random(seed), []
+    plan, rng = make_plan(read_sweep(grid), device="cpu"), random.Random(seed)
     process = _start(grid, folder / "whole", workers=workers)
     first = _first_batch(process, folder / "whole")
     process.wait()
     duration = time.monotonic() - first
     expected = run_sweep(plan, folder / "whole", workers=1)  # reads what is there
     table = (folder / "whole" / "results.csv").read_bytes()
-    attempt = 0
-    while len(rows) < count:
+    attempt = made = 0
+    while made < count:
         attempt += 1
         killed = folder / f"killed{attempt}"
         process = _start(grid, killed, workers=workers)
@@ -90,15 +90,13 @@ def kills(
         found = run_sweep(plan, killed, workers=1, progress=states.append)
         after = _finished(killed)
         there = sum(len(plan.batches[b]) for b in range(len(plan.batches)) if f"{plan.batch_name(b)}.json" in kept)
-        rows.append(
-            {
-                "batches finished": f"{len(kept)} of {len(plan.batches)}",
-                "runs lost": there - states[0].found,
-                "batches written twice": sum(after.get(name) != content for name, content in kept.items()),
-                "identical": found.identical(expected) and _same_files(killed, expected, table),
-            }
-        )
-    return rows
+        made += 1
+        yield {
+            "batches finished": f"{len(kept)} of {len(plan.batches)}",
+            "runs lost": there - states[0].found,
+            "batches written twice": sum(after.get(name) != content for name, content in kept.items()),
+            "identical": found.identical(expected) and _same_files(killed, expected, table),
+        }
 
 
 def _same_files(folder: Path, expected: xarray.Dataset, table: bytes) -> bool:
@@ -114,11 +112,11 @@ def main(
 ) -> None:
     """Kill a sweep of 20 batches, and print what was there, lost and repeated each time."""
     grid = {"depth": "2:6", "samples_per_class": "3:6", "epsilon": "0.3,0.4", "seeds": 6}
+    good = 0
     with tempfile.TemporaryDirectory() as folder:
-        rows = kills(grid, Path(folder), count=count, workers=workers, seed=seed)
-    for row in rows:
-        print(", ".join(f"{name}: {value}" for name, value in row.items()))
-    good = sum(row["identical"] and not row["runs lost"] and not row["batches written twice"] for row in rows)
+        for row in kills(grid, Path(folder), count=count, workers=workers, seed=seed):
+            print(", ".join(f"{name}: {value}" for name, value in row.items()), flush=True)
+            good += row["identical"] and not row["runs lost"] and not row["batches written twice"]
     print(f"{good} of {count} resumed to the same dataset, with nothing lost and no finished batch run again")
     raise typer.Exit(0 if good == count else 1)
 

@@ -56,8 +56,7 @@ def describe_plan(plan: Plan, *, workers: int) -> str:
     return "\n".join(
         [
             f"plan: {len(plan.runs)} run{'s' if len(plan.runs) > 1 else ''} in {len(plan.batches)} "
-            f"batch{'es' if len(plan.batches) > 1 else ''}"
-            + (f": {', '.join(varied)}" if varied else ""),
+            f"batch{'es' if len(plan.batches) > 1 else ''}" + (f": {', '.join(varied)}" if varied else ""),
             f"matrices: {'; '.join(shown)}",
             f"expected: about {duration(seconds)} with {workers} worker{'s' if workers > 1 else ''}, "
             f"{_size(memory)} of arrays",
