@@ -5,7 +5,8 @@
 
 The names below load what they need when they are first used; `import pnc` itself loads neither NumPy nor torch.
 Functions live in the rooms: `pnc.data.draw`, `pnc.theory.predict`, `pnc.simulate.simulate`,
-`pnc.measure.measure_features`, `pnc.compare.compare`, `pnc.report.write_run`.
+`pnc.measure.measure_features`, `pnc.compare.compare`, `pnc.report.write_run`. `pnc.measure(model, loader)` measures
+every layer of a torch model.
 """
 
 from __future__ import annotations

@@ -22,7 +22,27 @@ __all__ = ["FIELDS", "LayerCurve", "json_ready"]
 
 FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
 
-_LAYERWISE = {"dtype", "noise_floor", "dimensions", "between_rank"}  # what a measurement notes of each layer
+# what a measurement notes of each layer
+_LAYERWISE = {
+    "between_rank",
+    "class_distance_normalised_variance",
+    "compression_bias",
+    "compression_error",
+    "dimensions",
+    "discrimination_error",
+    "dtype",
+    "held_out_linear_probe_accuracy",
+    "held_out_nearest_centre_accuracy",
+    "kinds",
+    "linear_probe_accuracy",
+    "names",
+    "nearest_centre_accuracy",
+    "noise_floor",
+    "ranks",
+    "shapes",
+    "singular_values",
+    "spectrum_error",
+}
 
 _WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`"
 

@@ -1,15 +1,16 @@
 """Timing of measuring a whole model: all layers of a ResNet-18 against its bare forward pass; fuzziness.
 
-    python -m sims.timing_model            # 10,000 images
-    python -m sims.timing_model --smoke    # 1,000
+    python -m sims.timing_model --images 10000    # 10,000 is the default
+    python -m sims.timing_model --smoke           # 1,000
 
 Ratios are taken within one run: a batch goes through the bare network, then through the measured one, and so
-on in turn. Nothing is asserted: machines differ.
+on in turn. Standard errors, which take a second look at some 500 images, are measured too unless
+`--no-uncertainty` is given. Nothing is asserted: machines differ.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Iterator
 from statistics import median
@@ -87,10 +88,13 @@ def _synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def model_rows(threads: int, *, samples: int, device: str = "cpu") -> list[dict[str, Any]]:
+def model_rows(
+    threads: int, *, samples: int, device: str = "cpu", uncertainty: bool = True
+) -> list[dict[str, Any]]:
     """Seconds and memory of measuring the 18 layers of a ResNet-18, beside the bare forward pass."""
     torch.manual_seed(0)
     model = resnet18().to(device)
+    options = {"classes": CLASSES, "layers": LAYERS, "uncertainty": uncertainty}
     bare: list[float] = []
 
     @torch.no_grad()
@@ -103,25 +107,25 @@ def model_rows(threads: int, *, samples: int, device: str = "cpu") -> list[dict[
 
     for x, _ in _Images(2 * BATCH, device):
         forward(x)  # warms up caches, thread pools and the choice of algorithms
-    measure_model(model, _Images(2 * BATCH, device), classes=CLASSES, layers=LAYERS)
+    measure_model(model, _Images(2 * BATCH, device), **options)
     bare.clear()
 
     # the bare pass of a batch and its measured pass follow one another: what slows the machine slows both
     start = time.perf_counter()
-    curve = measure_model(model, _Images(samples, device, forward), classes=CLASSES, layers=LAYERS)
+    curve = measure_model(model, _Images(samples, device, forward), **options)
     _synchronise(device)
     seconds = time.perf_counter() - start - sum(bare)
     few = 5 * BATCH
     if device == "cpu":
         memory_bare = _peak_growth(lambda: [forward(x) for x, _ in _Images(few, device)])
         memory = _peak_growth(
-            lambda: measure_model(model, _Images(few, device), classes=CLASSES, layers=LAYERS)
+            lambda: measure_model(model, _Images(few, device), **options)
         )
     else:
         peaks = []
         for task in (
             lambda: [forward(x) for x, _ in _Images(few, device)],
-            lambda: measure_model(model, _Images(few, device), classes=CLASSES, layers=LAYERS),
+            lambda: measure_model(model, _Images(few, device), **options),
         ):
             torch.cuda.reset_peak_memory_stats()
             task()
@@ -129,7 +133,8 @@ def model_rows(threads: int, *, samples: int, device: str = "cpu") -> list[dict[
         memory_bare, memory = peaks
     return [
         {
-            "name": f"ResNet-18, {len(curve) - 1} layers and the input, {samples} images",
+            "name": f"ResNet-18, {len(curve) - 1} layers and the input, {samples} images"
+            + (", standard errors" if uncertainty else ""),
             "device": device,
             "threads": threads,
             "seconds": seconds,
@@ -183,20 +188,37 @@ def fuzziness_rows(threads: int, *, repeats: int = 3) -> list[dict[str, Any]]:
     ]
 
 
-def rows(threads: int, *, smoke: bool = False, device: str = "cpu") -> list[dict[str, Any]]:
-    """One row a task, on so many threads."""
+def rows(
+    threads: int, *, smoke: bool = False, images: int | None = None, device: str = "cpu", uncertainty: bool = True
+) -> list[dict[str, Any]]:
+    """One row a task, on so many threads; `images` (a multiple of 100), otherwise 10,000, or 1,000 for `smoke`."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        return model_rows(threads, samples=1_000 if smoke else 10_000, device=device) + fuzziness_rows(threads)
+        samples = images or (1_000 if smoke else 10_000)
+        model = model_rows(threads, samples=samples, device=device, uncertainty=uncertainty)
+        return model + fuzziness_rows(threads)
     finally:
         torch.set_num_threads(before)
 
 
 def main() -> None:
     """Print the table for the threads that torch was given."""
-    device = "cuda" if "--cuda" in sys.argv else "cpu"
-    for row in rows(torch.get_num_threads(), smoke="--smoke" in sys.argv, device=device):
+    parser = argparse.ArgumentParser(prog="python -m sims.timing_model", description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, help="so many, in batches of 100; default 10,000")
+    parser.add_argument("--smoke", action="store_true", help="1,000 images")
+    parser.add_argument("--cuda", action="store_true", help="on the first CUDA device")
+    parser.add_argument("--no-uncertainty", action="store_true", help="one pass alone")
+    given = parser.parse_args()
+    if given.images is not None and (given.images < BATCH or given.images % BATCH):
+        parser.error(f"--images {given.images}: expected a multiple of {BATCH}")
+    for row in rows(
+        torch.get_num_threads(),
+        smoke=given.smoke,
+        images=given.images,
+        device="cuda" if given.cuda else "cpu",
+        uncertainty=not given.no_uncertainty,
+    ):
         print(", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
 
 

@@ -34,6 +34,8 @@ def command(*arguments: str) -> str:
         command("--version"),
         command("--help"),
         command("simulate", "--help"),
+        command("train", "--help"),
+        command("measure", "--help"),
         command("predict", "--depth", "4", "--json"),
         command("predict", "--depth", "1"),
     ],

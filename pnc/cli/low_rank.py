@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LowRankEveryOption",
     "LowRankProjectionOption",
+    "LowRankRampOption",
     "LowRankSiteOption",
     "LowRankUnitOption",
     "LowRankWeightOption",
@@ -41,6 +42,10 @@ RankOption = Annotated[
 ]
 LowRankWeightOption = Annotated[
     float | None, typer.Option("--low-rank-weight", help="Of L_c; default 1.", rich_help_panel=_PANEL)
+]
+LowRankRampOption = Annotated[
+    float | None,
+    typer.Option("--low-rank-ramp", help="Share of the training in which that grows.", rich_help_panel=_PANEL),
 ]
 NormWeightOption = Annotated[
     float | None, typer.Option("--norm-weight", help="Of L_n; default 1.", rich_help_panel=_PANEL)

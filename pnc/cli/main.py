@@ -25,6 +25,12 @@ from pnc.errors import PncError
 
 __all__ = ["app", "main"]
 
+_NO_MEMORY = ("out of memory", "can't allocate memory")
+_TOO_LARGE = (
+    "got a problem larger than the memory ({}); expected one that fits; "
+    "use fewer samples, a smaller --width or --batch-size, or --coordinates reduced"
+)
+
 app = typer.Typer(
     help="Theory of what each layer of a deep network does to its classes, held against experiment.",
     epilog="Exit status: 0 agrees, 2 bad input, 3 disagrees, 4 inconclusive.",
@@ -60,10 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     except PncError as error:
         _fail(str(error))
     except MemoryError as error:
-        _fail(
-            f"got a problem larger than the memory ({error}); expected one that fits; "
-            "use fewer samples, a smaller --width or --coordinates reduced"
-        )
+        _fail(_TOO_LARGE.format(error))
     except OverflowError as error:
         _fail(
             f"got numbers beyond double precision ({error.args[-1]}); expected sizes and scales that it can hold; "
@@ -75,6 +78,8 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         status = 130
     except Exception as error:
+        if any(words in str(error) for words in _NO_MEMORY):  # torch's errors are of no class of their own
+            _fail(_TOO_LARGE.format(str(error).split("\n")[0]))
         # a usage error of the argument parser: it knows how to say what is wrong
         if not hasattr(error, "format_message"):
             raise

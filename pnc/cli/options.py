@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "OUTPUT",
     "TRAINING",
+    "ActivationOption",
+    "BatchNormOption",
     "ClassesOption",
     "ComponentsOption",
     "CompressionLimitOption",
@@ -31,10 +33,14 @@ __all__ = [
     "DtypeChoice",
     "EngineChoice",
     "EpsilonOption",
+    "HiddenDepthOption",
+    "HiddenWidthOption",
     "JsonOption",
     "LabelColumnOption",
     "LabelScaleOption",
     "LabelledOption",
+    "NonlinearOption",
+    "ProjectionOption",
     "SamplesOption",
     "ScaleChoice",
     "ScaleOption",
@@ -168,6 +174,22 @@ WhitenOption = Annotated[
 ScaleOption = Annotated[
     ScaleChoice | None,
     typer.Option("--scale", help="Scale of real data; default orthonormal (X Xᵀ = I).", rich_help_panel=DATA),
+]
+HiddenWidthOption = Annotated[int | None, typer.Option("--width", help="Hidden width.", rich_help_panel=NETWORK)]
+HiddenDepthOption = Annotated[
+    int | None, typer.Option("--depth", help="L, weight matrices of an MLP.", rich_help_panel=NETWORK)
+]
+NonlinearOption = Annotated[
+    int | None, typer.Option("--nonlinear", help="Nonlinear layers of a hybrid.", rich_help_panel=NETWORK)
+]
+ActivationOption = Annotated[
+    str | None, typer.Option("--activation", help="relu, gelu, tanh, …", rich_help_panel=NETWORK)
+]
+BatchNormOption = Annotated[
+    bool | None, typer.Option("--batch-norm/--no-batch-norm", help="Of an MLP.", rich_help_panel=NETWORK)
+]
+ProjectionOption = Annotated[
+    int, typer.Option("--projection", help="Layers of a projection head.", rich_help_panel=NETWORK)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUTPUT)]
 CompressionLimitOption = Annotated[

@@ -15,6 +15,7 @@ from pnc.cli.live import live_line, time_left
 from pnc.cli.low_rank import (
     LowRankEveryOption,
     LowRankProjectionOption,
+    LowRankRampOption,
     LowRankSiteOption,
     LowRankUnitOption,
     LowRankWeightOption,
@@ -27,11 +28,17 @@ from pnc.cli.options import (
     NETWORK,
     OUTPUT,
     TRAINING,
+    ActivationOption,
+    BatchNormOption,
     DataDirOption,
     DownloadOption,
+    HiddenDepthOption,
+    HiddenWidthOption,
     JsonOption,
     LabelColumnOption,
     LabelledOption,
+    NonlinearOption,
+    ProjectionOption,
     SeedOption,
     SubsetOption,
     TestDataOption,
@@ -63,22 +70,12 @@ def train(
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
     vocabulary: VocabularyOption = None,
-    width: Annotated[int | None, typer.Option("--width", help="Hidden width.", rich_help_panel=NETWORK)] = None,
-    depth: Annotated[
-        int | None, typer.Option("--depth", help="L, weight matrices of an MLP.", rich_help_panel=NETWORK)
-    ] = None,
-    nonlinear: Annotated[
-        int | None, typer.Option("--nonlinear", help="Nonlinear layers of a hybrid.", rich_help_panel=NETWORK)
-    ] = None,
-    activation: Annotated[
-        str | None, typer.Option("--activation", help="relu, gelu, tanh, …", rich_help_panel=NETWORK)
-    ] = None,
-    batch_norm: Annotated[
-        bool | None, typer.Option("--batch-norm/--no-batch-norm", help="Of an MLP.", rich_help_panel=NETWORK)
-    ] = None,
-    projection: Annotated[
-        int, typer.Option("--projection", help="Layers of a projection head.", rich_help_panel=NETWORK)
-    ] = 0,
+    width: HiddenWidthOption = None,
+    depth: HiddenDepthOption = None,
+    nonlinear: NonlinearOption = None,
+    activation: ActivationOption = None,
+    batch_norm: BatchNormOption = None,
+    projection: ProjectionOption = 0,
     initial: Annotated[
         str, typer.Option("--initial", help="default, he, orthogonal(0.1).", rich_help_panel=NETWORK)
     ] = "default",
@@ -119,6 +116,7 @@ def train(
     low_rank_site: LowRankSiteOption = None,
     rank: RankOption = None,
     low_rank_weight: LowRankWeightOption = None,
+    low_rank_ramp: LowRankRampOption = None,
     norm_weight: NormWeightOption = None,
     low_rank_unit: LowRankUnitOption = None,
     low_rank_every: LowRankEveryOption = None,
@@ -158,7 +156,7 @@ def train(
     from pnc.nets import build
     from pnc.report import check_folder
     from pnc.simulate.device import resolve_device
-    from pnc.train import NetTrainSpec, as_split_samples, joined_processes, load_weights
+    from pnc.train import NetTrainSpec, as_split_samples, data_record, joined_processes, load_weights
     from pnc.train import train as run_training
 
     spec = NetTrainSpec(
@@ -168,8 +166,8 @@ def train(
         channels_last=channels_last, compile=compile, measure_every=measure_every or None, seed=seed,
     )  # fmt: skip
     low_rank = low_rank_spec(
-        low_rank_site, rank=rank, compression_weight=low_rank_weight, norm_weight=norm_weight, unit=low_rank_unit,
-        every=low_rank_every, projection=low_rank_projection,
+        low_rank_site, rank=rank, compression_weight=low_rank_weight, ramp=low_rank_ramp, norm_weight=norm_weight,
+        unit=low_rank_unit, every=low_rank_every, projection=low_rank_projection,
     )  # fmt: skip
     where = resolve_device(device)
     checkpoints = None
@@ -200,6 +198,7 @@ def train(
             load_weights(model, start_from)
         # the classifier's outputs are no features
         names = layers or list(getattr(model, "block_names", ()))[:-1] or None
+        _check_layers(model, samples, names)
         with live_line(shown=processes.first and not quiet and sys.stderr.isatty()) as line:
             progress = None if line is None else partial(_follow, line)
             run = run_training(
@@ -221,10 +220,7 @@ def train(
                 "batch_norm": batch_norm, "projection": projection, "initial": initial, "seed": seed,
                 "parameters": sum(p.numel() for p in run.model.parameters()),
             },
-            "data": {
-                **source,
-                "digests": {"train": samples.digest(), "test": None if tested is None else tested.digest()},
-            },
+            "data": data_record(splits, samples, tested),
             **result,
         }  # fmt: skip
         _write(out, run, curves, record, title=f"{network} on {source['name']}", force=force)
@@ -244,6 +240,14 @@ def _from_anywhere(network: str) -> str:
     return f"{Path(path).absolute()}{colon}{function}" if path.endswith(".py") else network
 
 
+def _check_layers(model: Any, samples: Any, layers: list[str] | None) -> None:
+    """Refuse patterns that match nothing before the training, not after it."""
+    from pnc.measure import list_layers
+
+    first, _ = next(iter(samples.batches(2, dtype=next(model.parameters()).dtype)))
+    list_layers(model, first, patterns=layers)
+
+
 def _measured(
     model: Any, batches: Any, split: str, classes: int, layers: list[str] | None, **options: Any
 ) -> LayerCurve:
@@ -255,23 +259,26 @@ def _measured(
 def _final(
     run: TrainedRun, samples: Any, tested: Any, layers: list[str] | None, spectra: bool, processes: Any
 ) -> tuple[dict[str, LayerCurve], dict[str, dict[str, float]]]:
-    """Everything that can be measured, on both splits of the trained network."""
+    """Everything that can be measured, on both splits; the probes are those of the training split."""
+    from pnc.measure.model import measure_splits
     from pnc.train import evaluate
 
     parameter = next(run.model.parameters())
-    curves, results = {}, {}
-    for split, some in (("train", samples), ("test", tested)):
-        if some is None:
-            continue
-        batches = some.to(parameter.device).batches(
+    splits = {
+        split: some.to(parameter.device).batches(
             512, dtype=parameter.dtype, channels_last=run.spec.channels_last, rows=processes.share(len(some))
         )
+        for split, some in (("train", samples), ("test", tested))
+        if some is not None
+    }
+    results = {}
+    for split, batches in splits.items():
         loss, accuracy = evaluate(run.model, batches, run.spec, processes=processes)
-        results[split] = {"loss": loss, "accuracy": accuracy, "samples": len(some)}
-        # probes are fitted to what they are measured on: of the test split they would say too much
-        curves[split] = _measured(
-            run.model, batches, split, samples.classes, layers, fuzziness=True, probes=split == "train", spectra=spectra
-        )
+        results[split] = {"loss": loss, "accuracy": accuracy, "samples": len(samples if split == "train" else tested)}
+    curves = measure_splits(
+        run.model, splits, classes=samples.classes, layers=layers, fuzziness=True, probes=True, spectra=spectra,
+        uncertainty=True,
+    )  # fmt: skip
     return curves, results
 
 
@@ -339,8 +346,9 @@ def _print(
             "fuzziness": [number(v) for v in curve.separation_fuzziness.tolist()],
         }
         for title, key in (("centre", "nearest_centre_accuracy"), ("probe", "linear_probe_accuracy")):
-            if provenance.get(key):
-                columns[title] = [f"{v:.2%}" for v in provenance[key]]
+            accuracies = provenance.get(key) or provenance.get(f"held_out_{key}")
+            if accuracies:
+                columns[title] = [f"{v:.2%}" for v in accuracies]
         print_table(list(columns), zip(*columns.values(), strict=True))
         laws = _laws(curve)
         print(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))

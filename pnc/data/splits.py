@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pnc.data.download import Progress
 from pnc.data.files import load_problem
 from pnc.data.image_sets import IMAGE_SETS, load_images
 from pnc.data.images import ImageData
@@ -52,7 +51,6 @@ def load_splits(
     text_column: str | None = None,
     label_column: str | None = None,
     vocabulary: int | None = None,
-    progress: Progress | None = None,
 ) -> Splits:
     """Both splits of an image data set, a folder of images, problem files, or texts (as tf-idf features).
 
@@ -63,7 +61,7 @@ def load_splits(
             `train` and `test`; an `.npz` or `.safetensors` file with `X` and `y`; a `.csv`, `.tsv` or `.jsonl` file of
             texts and labels.
         test_data: the test split of a problem file or of texts.
-        data_dir, download, progress: of a named data set, see `load_images`.
+        data_dir, download: of a named data set, see `load_images`.
         samples_per_class: the first n of every class of images or texts, or n_k, one size a class; `None`: all.
         test_samples_per_class: likewise, of the test split.
         text_column, label_column: of texts, see `load_text`; `None`: `text` and `label`.
@@ -99,7 +97,7 @@ def load_splits(
             if not path.is_dir():
                 raise _unknown(name)
             _refuse(name, "a named data set", **named)
-        train, test = _images(name, data_dir, download, progress, sizes)
+        train, test = _images(name, data_dir, download, sizes)
     given = {
         "data": name if name in IMAGE_SETS else str(path.absolute()),
         "test_data": None if test_data is None else str(Path(test_data).absolute()),
@@ -150,7 +148,15 @@ def _problems(path: Path, test_data: str | Path | None) -> tuple[Problem, Proble
     if test_data is None:
         return train, None
     renumbered = [note for note in train.notes if "renumbered" in note]
-    test = load_problem(test_data, classes=None if renumbered else train.classes)
+    try:
+        test = load_problem(test_data, classes=None if renumbered else train.classes)
+    except InvalidInputError as error:
+        named = str(test_data) in error.got
+        raise InvalidInputError(
+            got=error.got if named else f"{error.got}, in {test_data}",
+            expected=error.expected,
+            next_step=error.next_step,
+        ) from error
     if [note for note in test.notes if "renumbered" in note] != renumbered:
         raise InvalidInputError(
             got=f"other labels in {test_data} than in {path} ({'; '.join(renumbered)})",
@@ -161,17 +167,25 @@ def _problems(path: Path, test_data: str | Path | None) -> tuple[Problem, Proble
 
 
 def _images(
-    name: str, data_dir: str | Path | None, download: bool, progress: Progress | None, sizes: Mapping[str, Any]
+    name: str, data_dir: str | Path | None, download: bool, sizes: Mapping[str, Any]
 ) -> tuple[ImageData, ImageData | None]:
     splits: tuple[str | None, str | None] = ("train", "test")
     if name not in IMAGE_SETS:
         splits = tuple(split if (Path(name) / split).is_dir() else None for split in splits)
-    options = {"data_dir": data_dir, "download": download, "progress": progress}
+    options = {"data_dir": data_dir, "download": download}
     train = load_images(name, split=splits[0], samples_per_class=sizes["samples_per_class"], **options)
     if splits[1] is None:
         _refuse(name, "a test split", test_samples_per_class=sizes["test_samples_per_class"])
         return train, None
-    return train, load_images(name, split="test", samples_per_class=sizes["test_samples_per_class"], **options)
+    test = load_images(name, split="test", samples_per_class=sizes["test_samples_per_class"], **options)
+    if test.class_names != train.class_names:
+        odd = sorted(set(train.class_names) ^ set(test.class_names))
+        raise InvalidInputError(
+            got=f"classes in one split of {name} alone: {', '.join(odd[:6])}{', …' if len(odd) > 6 else ''}",
+            expected="the same class folders under train and test",
+            next_step="add the missing folders, or take the others away",
+        )
+    return train, test
 
 
 def _refuse(data: str, belongs: str, **options: Any) -> None:

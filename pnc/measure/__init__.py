@@ -1,7 +1,17 @@
-"""Measurement: what the features of a network do, layer by layer. Importing it loads torch."""
+"""Measurement: what the features of a network do, layer by layer. Importing it loads torch.
 
+The package is a function too: `pnc.measure(model, loader)` is `measure_model` of all classes in the loader, with the
+standard errors of what it measures.
+"""
+
+import sys
+from collections.abc import Iterable
+from types import ModuleType
 from typing import Any
 
+from torch import nn
+
+from pnc.curves import LayerCurve
 from pnc.measure.between import ClassWeights, between_scatter
 from pnc.measure.capture import Layer, LayerList, capture, list_layers
 from pnc.measure.cdnv import class_distance_normalised_variance
@@ -9,7 +19,8 @@ from pnc.measure.compression import compression
 from pnc.measure.discrimination import discrimination
 from pnc.measure.features import measure_features
 from pnc.measure.fuzziness import FuzzinessPass
-from pnc.measure.model import measure_model
+from pnc.measure.given import GivenBatches, GivenLayers
+from pnc.measure.model import measure_model, measure_splits
 from pnc.measure.moments import ClassMoments
 from pnc.measure.neural_collapse import NeuralCollapse, measure_neural_collapse
 from pnc.measure.noise_floor import noise_floor, resolved, rounding_unit
@@ -22,7 +33,9 @@ from pnc.measure.rank import (
     threshold_rank,
     variance_rank,
 )
+from pnc.measure.sampling_error import SamplingErrorPass
 from pnc.measure.spectrum import Spectrum, StreamingSpectrum
+from pnc.measure.stream import count_classes
 from pnc.measure.summary import ClassSummary, measure_linear
 
 __all__ = [
@@ -31,16 +44,20 @@ __all__ = [
     "ClassWeights",
     "CompressionMetric",
     "FuzzinessPass",
+    "GivenBatches",
+    "GivenLayers",
     "Layer",
     "LayerList",
     "LinearProbe",
     "NeuralCollapse",
+    "SamplingErrorPass",
     "Spectrum",
     "StreamingSpectrum",
     "between_scatter",
     "capture",
     "class_distance_normalised_variance",
     "compression",
+    "count_classes",
     "discrimination",
     "effective_rank",
     "fit_linear_probe",
@@ -50,6 +67,7 @@ __all__ = [
     "measure_linear",
     "measure_model",
     "measure_neural_collapse",
+    "measure_splits",
     "nearest_centre_probe",
     "noise_floor",
     "numerical_rank",
@@ -60,6 +78,42 @@ __all__ = [
     "threshold_rank",
     "variance_rank",
 ]
+
+
+class _Room(ModuleType):
+    """A package that can be called."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        batches: Iterable[Any],
+        *,
+        classes: int | None = None,
+        uncertainty: bool = True,
+        **options: Any,
+    ) -> LayerCurve:
+        """C_l, D_l and scatters of each layer of a model, with their standard errors: `pnc.measure(model, loader)`.
+
+        Args:
+            model: torch module.
+            batches: a DataLoader or list of (inputs, labels), see `measure_model`.
+            classes: K; by default as many as `count_classes` finds in the labels.
+            uncertainty: and the other options: see `measure_model`.
+
+        Raises:
+            InvalidInputError: as `measure_model` and `count_classes`.
+
+        >>> import torch, pnc
+        >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2))
+        >>> batch = torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])
+        >>> pnc.measure(net, [batch]).compression[0].item()
+        0.25
+        """
+        number = count_classes(batches) if classes is None else classes
+        return measure_model(model, batches, classes=number, uncertainty=uncertainty, **options)
+
+
+sys.modules[__name__].__class__ = _Room
 
 
 def __getattr__(name: str) -> Any:

@@ -73,8 +73,10 @@ def _from_numpy(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array)
 
 
-def as_labels(labels: Any, *, samples: int, classes: int, device: torch.device | str) -> torch.Tensor:
-    """(N,) int64 labels on a device, each in 0…K-1.
+def as_labels(
+    labels: Any, *, samples: int, classes: int, device: torch.device | str, first_sample: int = 0
+) -> torch.Tensor:
+    """(N,) int64 labels on a device, each in 0…K-1; `first_sample` is the index of the first of them in errors.
 
     Raises:
         InvalidInputError: not one label a sample, or a label outside 0…K-1.
@@ -94,7 +96,7 @@ def as_labels(labels: Any, *, samples: int, classes: int, device: torch.device |
     if wrong.numel():
         row = int(wrong[0, 0])
         raise InvalidInputError(
-            got=f"label {labels[row].item()} at sample {row}",
+            got=f"label {labels[row].item()} at sample {first_sample + row}",
             expected=f"whole numbers 0…{classes - 1}",
             next_step="state more classes or check the labels",
         )

@@ -98,7 +98,7 @@ def call_model(model: nn.Module, inputs: Any) -> Any:
     return model(inputs)
 
 
-def rows_of(inputs: Any, rows: slice) -> Any:
+def rows_of(inputs: Any, rows: slice | torch.Tensor) -> Any:
     """Some samples of a batch: of every tensor in it whose first axis is as long as the batch's.
 
     >>> rows_of({"a": torch.arange(4), "scale": 2.0}, slice(1, 3))
@@ -108,7 +108,7 @@ def rows_of(inputs: Any, rows: slice) -> Any:
 
     def cut(value: Any) -> Any:
         if torch.is_tensor(value) and value.ndim and value.shape[0] == samples:
-            return value[rows]
+            return value[rows if isinstance(rows, slice) else rows.to(value.device)]
         if isinstance(value, Mapping):
             return {key: cut(item) for key, item in value.items()}
         return type(value)(cut(item) for item in value) if type(value) in (tuple, list) else value

@@ -15,9 +15,11 @@ from pnc.measure._arrays import as_matrix, dtype_name
 from pnc.measure.fuzziness import FuzzinessPass
 from pnc.measure.moments import ClassMoments
 from pnc.measure.noise_floor import noise_floor, rounding_unit
+from pnc.measure.sampling_error import SamplingErrorPass
 
 __all__ = ["measure_features"]
 
+_ERRORS = ("compression_error", "compression_bias", "discrimination_error")
 _BATCH_BYTES = 2**26  # of features at a time: enough for long runs of each class, little beside the features
 
 
@@ -27,6 +29,7 @@ def measure_features(
     *,
     classes: int | None = None,
     fuzziness: bool = True,
+    uncertainty: bool = False,
     batch: int | None = None,
     device: torch.device | str | None = None,
     dtypes: Mapping[int, str] | None = None,
@@ -42,6 +45,8 @@ def measure_features(
         y: (N,) labels 0…K-1; gaps are closed with a note.
         classes: K where it is stated; every class must then have a sample.
         fuzziness: whether to make the second pass, for tr(Σ_W Σ_B⁺).
+        uncertainty: standard errors of C_l and D_l, and the bias of C_l, from sampling, in that pass too (see
+            `SamplingErrorPass`).
         batch: rows at a time; by default 64 MiB of them.
         device: where to work; by default where each layer's features are.
         dtypes: layer index → name of the dtype that features were computed in, where it is not the array's
@@ -49,7 +54,8 @@ def measure_features(
 
     Returns:
         A curve whose provenance holds, a layer each: `dtype`, `dimensions`, `noise_floor`, `between_rank`
-        (directions between class means; null without the second pass); and `device`, `samples`, `classes`,
+        (directions between class means; null without the second pass), `compression_error`,
+        `compression_bias` and `discrimination_error` where asked; and `device`, `samples`, `classes`,
         `class_counts`, `notes`.
 
     Raises:
@@ -83,6 +89,7 @@ def measure_features(
             labels,
             classes=counts.size,
             fuzziness=fuzziness,
+            uncertainty=uncertainty,
             batch=batch,
             device=device,
             dtype=dtypes.get(layer, dtype_name(array)),
@@ -115,6 +122,7 @@ def measure_features(
             "dimensions": column("dimension"),
             "noise_floor": column("noise_floor"),
             "between_rank": column("between_rank"),
+            **({name: column(name) for name in _ERRORS} if uncertainty else {}),
             "notes": notes,
         },
     )
@@ -142,6 +150,7 @@ def _measure_layer(
     *,
     classes: int,
     fuzziness: bool,
+    uncertainty: bool,
     batch: int | None,
     device: torch.device | str | None,
     dtype: str,
@@ -168,24 +177,26 @@ def _measure_layer(
     moments = ClassMoments(classes=classes, dimension=dimension, device=device)
     for start, x, y in batches():
         moments.update(x, y, name=name, first_sample=start)
-    fuzzy, rank = float("nan"), None
-    if fuzziness:
-        second = FuzzinessPass(moments, rounding=rounding_unit(dtype))
-        rank = second.rank
-        for _, x, y in batches():
-            second.update(x, y)
-        fuzzy = second.value()
+    second = FuzzinessPass(moments, rounding=rounding_unit(dtype)) if fuzziness else None
+    errors = SamplingErrorPass(moments) if uncertainty else None
+    passes = [each for each in (second, errors) if each is not None]
+    for _, x, y in batches() if passes else ():
+        for each in passes:
+            each.update(x, y)
     between = moments.between_scatter()
     return {
         "compression": moments.compression(),
         "discrimination": moments.discrimination(),
         "within_scatter": moments.within_scatter(),
         "between_scatter": between,
-        "separation_fuzziness": fuzzy,
+        "separation_fuzziness": float("nan") if second is None else second.value(),
         "dtype": dtype,
         "device": str(moments.device),
         "dimension": dimension,
-        "between_rank": rank,
+        "between_rank": None if second is None else second.rank,
+        "compression_error": None if errors is None else errors.compression(),
+        "compression_bias": None if errors is None else errors.compression_bias(),
+        "discrimination_error": None if errors is None else errors.discrimination(),
         "noise_floor": noise_floor(
             dtype=dtype,
             dimension=dimension,

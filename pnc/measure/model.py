@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,11 +21,13 @@ from pnc.measure.moments import ClassMoments
 from pnc.measure.noise_floor import noise_floor, rounding_unit
 from pnc.measure.probe import LinearProbe, fit_linear_probe, nearest_centre_probe
 from pnc.measure.running import BatchLabels, RunningMoments
+from pnc.measure.sampling_error import SamplingErrorPass
 from pnc.measure.spectrum import StreamingSpectrum
-from pnc.measure.stream import BatchSource, run_pass
+from pnc.measure.stream import BatchSource, SomeOfEachClass, run_pass
 
-__all__ = ["measure_model"]
+__all__ = ["measure_model", "measure_splits"]
 
+_LOOKED_AT, _LEAST_OF_A_CLASS, _BATCH = 512, 8, 128  # samples that standard errors are taken from
 _INPUT = Layer(name="input", module="", call=1, kind="input", shape=())
 
 
@@ -38,6 +40,7 @@ def measure_model(
     fuzziness: bool = False,
     probes: bool = False,
     spectra: bool = False,
+    uncertainty: bool = False,
     width: int = 1024,
     sketch: int = 128,
     reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -48,10 +51,10 @@ def measure_model(
     """C_l, D_l and scatters of each layer of a model on labelled batches (theory note, section 1).
 
     One pass, O(K d_l) memory a layer: features are measured in the forward hook that sees them and are not
-    kept. Fuzziness and probes take a second pass. The model is run in evaluation mode (batch norm with its
-    running statistics, no dropout), without gradients; its modes and hooks are as before afterwards, also
-    after an error. Where `torch.distributed` joins several processes, each gives its own share of the samples
-    (which may be none) and all get the curve of the whole.
+    kept. Fuzziness and probes take a second pass, standard errors a second look at some 500 samples. The model is
+    run in evaluation mode (batch norm with its running statistics, no dropout), without gradients; its modes and
+    hooks are as before afterwards, also after an error. Where `torch.distributed` joins several processes, each
+    gives its own share of the samples (which may be none) and all get the curve of the whole.
 
     Layer 0 is the input; the others are numbered in the order in which the model computes them. Train and
     test splits are two calls.
@@ -68,6 +71,9 @@ def measure_model(
             probe, on the samples that they were fitted to.
         spectra: singular values and ranks, exact for d_l ≤ `width`; O(d_l²) memory there and O(sketch · d_l)
             above.
+        uncertainty: standard errors of C_l and D_l, and the bias of C_l, from sampling (see `SamplingErrorPass`):
+            from all samples where there is a second pass, otherwise from the first 512/K of each class, 8 at least.
+            Batches that can be read once only have none, which a note says.
         width: the largest d_l whose spectrum is exact.
         sketch: rows of the sketch above it.
         reduce: from a layer's (N, …) output to (N, …) features; the mean over positions, for instance.
@@ -78,7 +84,8 @@ def measure_model(
     Returns:
         A curve whose provenance holds, a layer each: `names`, `kinds`, `shapes`, `dtype`, `dimensions`,
         `noise_floor`, `between_rank`, `class_distance_normalised_variance`, and where asked `ranks`,
-        `spectrum_error`, `nearest_centre_accuracy`, `linear_probe_accuracy`; and `skipped` (name → reason),
+        `spectrum_error`, `nearest_centre_accuracy`, `linear_probe_accuracy`, `compression_error`,
+        `compression_bias`, `discrimination_error`; and `skipped` (name → reason),
         `mode`, `device`, `samples`, `classes`, `class_counts`, `split`, `processes`, `notes`.
 
     Raises:
@@ -92,19 +99,78 @@ def measure_model(
     >>> curve.provenance["names"], curve.compression[0].item()
     (['input', '1', '2'], 0.25)
     """
+    return measure_splits(
+        model,
+        {split: batches},
+        classes=classes,
+        layers=layers,
+        fuzziness=fuzziness,
+        probes=probes,
+        spectra=spectra,
+        uncertainty=uncertainty,
+        width=width,
+        sketch=sketch,
+        reduce=reduce,
+        device=device,
+        progress=progress,
+    )[split]
+
+
+def measure_splits(
+    model: nn.Module,
+    splits: Mapping[str | None, Iterable[Any]],
+    *,
+    classes: int,
+    layers: Sequence[str] | None = None,
+    fuzziness: bool = False,
+    probes: bool = False,
+    spectra: bool = False,
+    uncertainty: bool = False,
+    width: int = 1024,
+    sketch: int = 128,
+    reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    device: torch.device | str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str | None, LayerCurve]:
+    """`measure_model` of every split, each by itself; probes are fitted to the first and tried on all.
+
+    The accuracies of the first split are of the samples that the probes saw (U3 and U4 of the theory note are about
+    these); those of the others are called `held_out_nearest_centre_accuracy` and `held_out_linear_probe_accuracy`.
+
+    Args:
+        model: torch module.
+        splits: name → batches, the training split first.
+
+    The other arguments, and what is raised, are those of `measure_model`.
+
+    >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2))
+    >>> x, y = torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])
+    >>> curves = measure_splits(net, {"train": [(x, y)], "test": [(x + 1.5, y)]}, classes=2, probes=True)
+    >>> curves["train"].provenance["nearest_centre_accuracy"][0]
+    1.0
+    >>> curves["test"].provenance["held_out_nearest_centre_accuracy"][0]
+    0.75
+    """
+    curves: dict[str | None, LayerCurve] = {}
+    fitted: dict[str, dict[str, LinearProbe]] = {}
     with _on_device(model, device):
-        measurement = _Measurement(
-            model,
-            BatchSource(batches, model, again=fuzziness or probes),
-            classes=classes,
-            patterns=layers,
-            reduce=reduce,
-            progress=progress,
-        )
-        measurement.first_pass(spectra=(width, sketch) if spectra else None)
-        if fuzziness or probes:
-            measurement.second_pass(fuzziness=fuzziness, probes=probes)
-        return measurement.curve(split)
+        for split, batches in splits.items():
+            measurement = _Measurement(
+                model,
+                BatchSource(batches, model, again=fuzziness or probes),
+                classes=classes,
+                patterns=layers,
+                reduce=reduce,
+                progress=progress,
+            )
+            measurement.first_pass(spectra=(width, sketch) if spectra else None)
+            if fuzziness or probes:
+                measurement.second_pass(fuzziness=fuzziness, probes=probes, uncertainty=uncertainty, fitted=fitted)
+            elif uncertainty:
+                measurement.second_look()
+            fitted = fitted or measurement.probes
+            curves[split] = measurement.curve(split)
+    return curves
 
 
 @contextmanager
@@ -157,6 +223,8 @@ class _Measurement:
         self.fuzzy: dict[str, FuzzinessPass] = {}
         self.probes: dict[str, dict[str, LinearProbe]] = {}
         self.hits: dict[str, dict[str, float]] = {}
+        self.errors: dict[str, SamplingErrorPass] = {}
+        self.own_counts = torch.zeros(classes, dtype=torch.int64)
 
     def _listed(self, patterns: Sequence[str] | None) -> LayerList | None:
         first = self.source.first()
@@ -197,7 +265,9 @@ class _Measurement:
             if rows is None:
                 return
             if cached is None or cached[0] is not labels:  # sorted once for all layers
-                y = BatchLabels.of(labels, samples=labels.shape[0], classes=self.classes, device=self.device)
+                y = BatchLabels.of(
+                    labels, samples=labels.shape[0], classes=self.classes, device=self.device, first_sample=first
+                )
                 cached = labels, y
             dimension = rows.shape[1]
             if name not in running:
@@ -254,6 +324,7 @@ class _Measurement:
             own = running.pop(name, None) or RunningMoments(
                 classes=self.classes, dimension=dimensions[name], device=self.device
             )
+            self.own_counts = torch.maximum(self.own_counts, own.moments().counts.cpu())
             moments = gather_moments(own.moments())
             if moments.samples != self.total:
                 self.skipped[name] = f"called for {moments.samples} of {self.total} samples"
@@ -279,14 +350,22 @@ class _Measurement:
                 next_step="state fewer classes or add samples",
             )
 
-    def second_pass(self, *, fuzziness: bool, probes: bool) -> None:
+    def second_pass(
+        self, *, fuzziness: bool, probes: bool, uncertainty: bool, fitted: Mapping[str, dict[str, LinearProbe]]
+    ) -> None:
+        """Everything that needs the class means first, of all samples."""
         for name, moments in self.moments.items():
             if fuzziness:
                 self.fuzzy[name] = FuzzinessPass(moments, rounding=rounding_unit(self.dtypes[name]))
-            if probes:
+            if uncertainty:
+                self.errors[name] = SamplingErrorPass(moments)
+            if probes and fitted:
+                self.probes[name] = self._fitting(name, fitted)
+            elif probes:
                 self.probes[name] = {"nearest_centre_accuracy": nearest_centre_probe(moments)}
                 if name in self.spectrum:
                     self.probes[name]["linear_probe_accuracy"] = fit_linear_probe(self.spectrum[name], moments)
+            if probes:
                 self.hits[name] = dict.fromkeys(self.probes[name], 0.0)
 
         def update_fuzziness(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
@@ -307,7 +386,7 @@ class _Measurement:
             lambda: run_pass(
                 self.model,
                 self.source,
-                [update_fuzziness, update_probes],
+                [update_fuzziness, update_probes, self._update_errors],
                 modules=self.modules,
                 progress=self.progress,
             )
@@ -319,6 +398,45 @@ class _Measurement:
                 expected="the same samples in both passes",
                 next_step="pass a loader that yields every sample once each time",
             )
+
+    def _fitting(self, name: str, fitted: Mapping[str, dict[str, LinearProbe]]) -> dict[str, LinearProbe]:
+        """The probes of the layer that were fitted to another split, under names that say so."""
+        found = fitted.get(name)
+        if found is None or any(probe.origin.numel() != self.moments[name].dimension for probe in found.values()):
+            raise InvalidInputError(
+                got=f"layer {name}, which the split that the probes were fitted to has not, or of another size",
+                expected="the same layers in every split",
+                next_step="leave the probes out, or choose other layers",
+            )
+        return {f"held_out_{kind}": probe for kind, probe in found.items()}
+
+    def _update_errors(self, name: str, output: Any, labels: torch.Tensor, first: int) -> None:
+        rows = self._rows(name, output, labels.shape[0]) if name in self.errors else None
+        if rows is not None:
+            self.errors[name].update(rows, labels)
+
+    def second_look(self) -> None:
+        """Standard errors from some samples of each class: a few hundred forward passes more."""
+        if self.source.once:
+            self.notes.append("the batches can be read once only: no standard errors")
+            return
+        self.errors = {name: SamplingErrorPass(moments) for name, moments in self.moments.items()}
+        each = max(_LEAST_OF_A_CLASS, -(-_LOOKED_AT // self.classes))
+        numbers = torch.clamp(self.own_counts, max=-(-each // process_count()))
+        some = SomeOfEachClass(self.source, numbers, size=_BATCH)
+        together(lambda: run_pass(self.model, some, [self._update_errors], modules=self.modules))
+
+    def _standard_errors(self, names: list[str]) -> dict[str, Any]:
+        for name in names:
+            own = self.errors[name].totals()
+            totals = sum_over_processes(own.flatten().tolist(), device=self.device)
+            self.errors[name].with_totals(own.new_tensor(totals).reshape(own.shape))
+        return {
+            "compression_error": [self.errors[name].compression() for name in names],
+            "compression_bias": [self.errors[name].compression_bias() for name in names],
+            "discrimination_error": [self.errors[name].discrimination() for name in names],
+            "error_samples": self.errors[names[0]].samples,
+        }
 
     def curve(self, split: str | None) -> LayerCurve:
         """What was measured, with its provenance."""
@@ -376,6 +494,8 @@ class _Measurement:
                 provenance[kind] = [
                     hit / self.total for hit in sum_over_processes(local, device=self.device)
                 ]
+        if self.errors:
+            provenance |= self._standard_errors(names)
         return LayerCurve(
             # a layer that was given up leaves its number free
             layers=[order.index(name) for name in names],

@@ -36,8 +36,10 @@ class BatchLabels:
     order: Int[torch.Tensor, " N"]
 
     @classmethod
-    def of(cls, labels: object, *, samples: int, classes: int, device: torch.device | str) -> BatchLabels:
-        """The labels of a batch on a device.
+    def of(
+        cls, labels: object, *, samples: int, classes: int, device: torch.device | str, first_sample: int = 0
+    ) -> BatchLabels:
+        """The labels of a batch on a device; `first_sample` is the index of its first row in errors.
 
         Raises:
             InvalidInputError: not one label 0…K-1 a sample.
@@ -45,7 +47,7 @@ class BatchLabels:
         >>> BatchLabels.of([2, 0, 2], samples=3, classes=3, device="cpu").present.tolist()
         [0, 2]
         """
-        y = as_labels(labels, samples=samples, classes=classes, device=device)
+        y = as_labels(labels, samples=samples, classes=classes, device=device, first_sample=first_sample)
         present, counts = torch.unique(y, return_counts=True)
         return cls(y=y, present=present, counts=counts, order=torch.argsort(y, stable=True))
 

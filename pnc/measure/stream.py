@@ -12,8 +12,9 @@ from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.measure.capture import batch_size, evaluating, first_tensor, rows_of, tapped
+from pnc.measure.distributed import gather_objects, together
 
-__all__ = ["BatchSource", "run_pass"]
+__all__ = ["BatchSource", "SomeOfEachClass", "count_classes", "run_pass"]
 
 _LABEL_KEYS = ("labels", "label", "y")
 
@@ -49,38 +50,27 @@ class BatchSource:
         self._dtype = parameter.dtype if parameter.is_floating_point() else None
         self._batches = iter(batches) if once else batches
         self._kept: list[Any] = []  # what `first` took from an iterator
-        self._once = once
+        self.once = once
         self.cast: str | None = None  # said in the notes
 
     def first(self) -> Any | None:
-        """The inputs of the first batch; None where there is no batch."""
-        if self._once:
-            self._kept = list(itertools.islice(self._batches, 1))
-            pairs = iter(self._kept)
-        else:
-            pairs = iter(self._batches)
-        for batch in pairs:
-            return self._split(batch)[0]
+        """The inputs of the first batch that is not empty; None where there is none."""
+        for batch in self._batches:
+            if self.once:
+                self._kept.append(batch)
+            inputs, _ = self._split(batch)
+            if batch_size(inputs):
+                return inputs
         return None
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        source = itertools.chain(self._kept, self._batches) if self._once else self._batches
+        source = itertools.chain(self._kept, self._batches) if self.once else self._batches
         for batch in source:
             yield self._split(batch)
 
     def _split(self, batch: Any) -> tuple[Any, Any]:
-        if isinstance(batch, Mapping):
-            key = next((key for key in _LABEL_KEYS if key in batch), None)
-            if key is not None:
-                return self._placed({name: v for name, v in batch.items() if name != key}), batch[key]
-        elif isinstance(batch, tuple | list) and len(batch) == 2:
-            return self._placed(batch[0]), batch[1]
-        raise InvalidInputError(
-            got=f"a batch of type {type(batch).__name__}"
-            + (f" with {len(batch)} entries" if hasattr(batch, "__len__") else ""),
-            expected="(inputs, labels), or a mapping with labels",
-            next_step="let the loader yield pairs",
-        )
+        inputs, labels = _parts(batch)
+        return self._placed(inputs), labels
 
     def _placed(self, value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -88,13 +78,102 @@ class BatchSource:
         if type(value) in (tuple, list):
             return type(value)(self._placed(item) for item in value)
         if isinstance(value, np.ndarray):
-            value = torch.from_numpy(value)
+            value = _tensor(value)
         if not torch.is_tensor(value):
             return value
         if value.is_floating_point() and self._dtype is not None and value.dtype != self._dtype:
             self.cast = f"inputs were cast from {value.dtype} to {self._dtype}, the model's".replace("torch.", "")
             value = value.to(self._dtype)
         return value.to(self.device, non_blocking=True)
+
+
+def _parts(batch: Any) -> tuple[Any, Any]:
+    """Inputs and labels of a batch."""
+    if isinstance(batch, Mapping):
+        key = next((key for key in _LABEL_KEYS if key in batch), None)
+        if key is not None:
+            return {name: value for name, value in batch.items() if name != key}, batch[key]
+    elif isinstance(batch, tuple | list) and len(batch) == 2:
+        return tuple(batch)
+    raise InvalidInputError(
+        got=f"a batch of type {type(batch).__name__}"
+        + (f" with {len(batch)} entries" if hasattr(batch, "__len__") else ""),
+        expected="(inputs, labels), or a mapping with labels",
+        next_step="let the loader yield pairs",
+    )
+
+
+def _tensor(values: Any) -> torch.Tensor:
+    """A tensor; of an array that may not be written to, or that torch cannot look at in place, a copy."""
+    if torch.is_tensor(values):
+        return values
+    array = np.asarray(values)
+    usable = array.flags.writeable and all(stride >= 0 for stride in array.strides)
+    return torch.from_numpy(array if usable else array.copy())
+
+
+def count_classes(batches: Iterable[Any]) -> int:
+    """K, the largest label of all batches, and of all processes, plus one.
+
+    What the loader's data set says of itself (`dataset.classes`, as torchvision's do) is believed; otherwise the
+    batches are read once for their labels alone.
+
+    Raises:
+        InvalidInputError: batches that can be read once only, or without labels that are whole numbers.
+
+    >>> count_classes([(None, [0, 2]), (None, [1])])
+    3
+    """
+    names = getattr(getattr(batches, "dataset", None), "classes", None)
+    if isinstance(names, Sequence) and not isinstance(names, str):
+        return len(names)
+    if not isinstance(batches, Iterable) or isinstance(batches, Iterator):
+        raise InvalidInputError(
+            got=f"batches of type {type(batches).__name__} and no number of classes",
+            expected="a loader or a list of batches, which can be read more than once",
+            next_step="pass classes=K",
+        )
+    largest = together(lambda: max((_largest_label(_parts(batch)[1]) for batch in batches), default=-1))
+    return max(gather_objects(largest)) + 1
+
+
+def _largest_label(labels: Any) -> int:
+    y = _tensor(labels)
+    if y.ndim == 1 and not y.numel():
+        return -1
+    if y.is_floating_point() or y.ndim != 1:
+        raise InvalidInputError(
+            got=f"labels of shape {tuple(y.shape)} and dtype {y.dtype}".replace("torch.", ""),
+            expected="one whole number a sample",
+            next_step="let the loader yield (inputs, labels)",
+        )
+    return int(y.max())
+
+
+class SomeOfEachClass:
+    """The first samples of each class of a source, in batches of their own; the others cost no forward pass.
+
+    Args:
+        source: of batches; read until every class has had its number.
+        numbers: (K,) samples of each class.
+        size: most samples a batch.
+    """
+
+    def __init__(self, source: BatchSource, numbers: torch.Tensor, *, size: int) -> None:
+        self._source, self._numbers, self._size = source, numbers.cpu(), size
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        left = self._numbers.clone()
+        for inputs, labels in self._source:
+            if not bool((left > 0).any()):
+                return
+            y = _tensor(labels).cpu()
+            member = y[:, None] == torch.arange(left.numel())
+            wanted = member & (member.cumsum(0) <= left)
+            left -= wanted.sum(0)
+            for rows in torch.nonzero(wanted.any(1)).flatten().split(self._size):
+                if len(rows):
+                    yield rows_of(inputs, rows), y[rows]
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -141,8 +220,9 @@ def run_pass(
             if progress is not None:
                 progress(samples)
             size = batch_size(inputs)
-            if not torch.is_tensor(labels):
-                labels = torch.as_tensor(np.asarray(labels))
+            if not size:
+                continue
+            labels = _tensor(labels)
             if tuple(labels.shape) != (size,):
                 raise InvalidInputError(
                     got=f"labels of shape {tuple(labels.shape)} for a batch of {size} samples",

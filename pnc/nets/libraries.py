@@ -27,10 +27,11 @@ def import_library(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
+        library = name.partition(".")[0]
         raise InvalidInputError(
             got=f"no module {error.name}",
-            expected=f"{name.partition('.')[0]}, whose networks were asked for",
-            next_step=f"pip install {name.partition('.')[0]}",
+            expected=f"{library}, whose networks were asked for",
+            next_step="pip install 'pnc[text]'" if library == "transformers" else f"pip install {library}",
         ) from error
     except Exception as error:  # a build for another torch fails in ways of its own
         raise InvalidInputError(

@@ -32,18 +32,31 @@ def encode_texts(
         texts: N texts.
         model: a folder with a saved model and tokenizer, or a published name, for `transformers`.
         batch_size: texts at a time.
-        longest: tokens of a text that are used; the rest is cut off.
+        longest: tokens of a text that are used, or as many as the model takes; the rest is cut off.
         device: where to compute.
 
     Raises:
-        InvalidInputError: transformers not installed, a model that cannot be found or read, no text.
+        InvalidInputError: transformers not installed, a model that cannot be found or read, one that fails at these
+            texts, no text.
     """
     if not texts:
         raise InvalidInputError(got="no text", expected="at least one", next_step="check the file")
     at_least("batch_size", batch_size, 1)
     tokenizer, encoder = _load(model)
     encoder.eval().to(device)
-    batches = _states(texts, tokenizer, encoder, batch_size, longest, torch.device(device))
+    positions = getattr(encoder.config, "max_position_embeddings", None) or longest
+    longest = min(longest, tokenizer.model_max_length, positions)
+    if tokenizer.pad_token is None:  # of those that only write; what fills up a batch is masked anyway
+        tokenizer.pad_token = tokenizer.eos_token
+    try:
+        batches = list(_states(texts, tokenizer, encoder, batch_size, longest, torch.device(device)))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            got=f"transformers model {model!r}, which fails at texts of up to {longest} tokens "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]})",
+            expected="an encoder of texts that gives its hidden states",
+            next_step="choose another model, or allow fewer tokens",
+        ) from error
     return [np.concatenate(layer) for layer in zip(*batches)]
 
 
@@ -73,6 +86,7 @@ def _states(
 
 def _load(model: str) -> tuple[object, torch.nn.Module]:
     transformers = import_library("transformers")
+    transformers.utils.logging.disable_progress_bar()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         encoder = transformers.AutoModel.from_pretrained(model, trust_remote_code=False, use_safetensors=True)

@@ -10,7 +10,7 @@ from pnc.train.outcome import DivergedError, EpochRecord, LowRankOutcome, Measur
 from pnc.train.processes import Processes, joined_processes
 from pnc.train.run import evaluate, train
 from pnc.train.samples import Batches, Samples, as_samples
-from pnc.train.saved import SavedRun, as_split_samples, load_run
+from pnc.train.saved import SavedRun, as_split_samples, data_record, load_run
 from pnc.train.schedules import learning_rate
 from pnc.train.shares import variance_shares
 from pnc.train.sites import find_sites
@@ -35,6 +35,7 @@ __all__ = [
     "as_split_samples",
     "batch_bounds",
     "crop_and_flip",
+    "data_record",
     "epoch_order",
     "evaluate",
     "find_sites",

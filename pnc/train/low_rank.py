@@ -30,7 +30,7 @@ class _Site:
 
     name: str
     layer: LowRankLayer
-    losses: list[torch.Tensor] = field(default_factory=list)  # sums over the samples of a piece: L_c, L_n
+    losses: list[torch.Tensor] = field(default_factory=list)  # a piece: ΣL_n, ΣL_c
     rows: list[torch.Tensor] = field(default_factory=list)  # of this step, in this process
     kept: list[torch.Tensor] = field(default_factory=list)  # of the steps since the last projection, of all processes
 
@@ -44,6 +44,7 @@ class LowRankSites:
         example: a few samples as the network sees them.
         batch: samples of the largest batch, in all processes.
         smallest: samples of the smallest.
+        steps: of the whole training.
         dtype: of the layers.
         seed: of the training; projections draw from a stream of their own.
         processes: that train together.
@@ -62,12 +63,15 @@ class LowRankSites:
         example: torch.Tensor,
         batch: int,
         smallest: int,
+        steps: int,
         dtype: torch.dtype,
         seed: int,
         processes: Processes,
         scaler: torch.amp.GradScaler,
     ) -> None:
         self.spec, self.batch, self.seed, self.processes, self.scaler = spec, batch, seed, processes, scaler
+        self.ramp = spec.ramp * steps
+        self.weight = 0.0  # of L_c at this step
         if min(spec.samples, spec.every * smallest) < spec.rank:
             raise InvalidInputError(
                 got=f"{spec.every * smallest} activations between projections, for rank {spec.rank}",
@@ -87,6 +91,9 @@ class LowRankSites:
         for site in self.sites:
             groups += [{"params": [site.layer.left, site.layer.right]}, {"params": [site.layer.shift]}]
         self.optimiser = torch.optim.SGD(groups, lr=0.0)
+        self.groups = self.optimiser.param_groups
+        self.scales = [1.0] * len(self.sites)
+        self.pieces = 0  # of the batch that have passed
         self.projections = 0
         self.projection_seconds = 0.0
         # of the epoch: ΣL_n and ΣL_c, a site each, and last the samples that they are over
@@ -109,7 +116,10 @@ class LowRankSites:
 
     # -- a step
 
-    def begin_step(self) -> None:
+    def begin_step(self, step: int) -> None:
+        """Before step number `step`, from 1."""
+        self.pieces = 0
+        self.weight = self.spec.compression_weight * (min(1.0, step / self.ramp) if self.ramp else 1.0)
         self.optimiser.zero_grad(set_to_none=True)
         for site in self.sites:
             site.losses.clear()
@@ -133,12 +143,24 @@ class LowRankSites:
         site.rows.append(output.detach().flatten(1).to(site.layer.shift.dtype, copy=True))
 
     def loss(self) -> torch.Tensor:
-        """Weights times L_c and L_n, summed over sites and over the samples of the piece that has just passed."""
+        """Weights times L_c and L_n, summed over sites and over the samples of the piece that has just passed.
+
+        Raises:
+            InvalidInputError: a module that training, unlike evaluation, does not call once.
+        """
+        self.pieces += 1
+        for site in self.sites:
+            if len(site.losses) != self.pieces:
+                raise InvalidInputError(
+                    got=f"site {site.name}, a module that is not called once in a forward pass of the training",
+                    expected="one call for each",
+                    next_step="choose another site",
+                )
         total = torch.zeros((), dtype=self.sites[0].layer.shift.dtype, device=self.totals.device)
         for site in self.sites:
             norm, compression = site.losses[-1]
             if self.projections:
-                total = total + self.spec.compression_weight * compression
+                total = total + self.weight * compression
             if self.has_unit:
                 total = total + self.spec.norm_weight * norm
         return total
@@ -157,7 +179,7 @@ class LowRankSites:
         counted = torch.tensor([self.has_unit, self.projections > 0], device=sums.device)
         self.totals[:-1] += processes.add(sums) * counted
         self.totals[-1] += size * counted
-        if self.projections and spec.learning_rate and spec.compression_weight:
+        if self.projections and spec.learning_rate and self.weight:
             self._descend()
         if not self.has_unit:
             self._find_unit(size)
@@ -185,18 +207,17 @@ class LowRankSites:
 
     def _descend(self) -> None:
         """θ ← θ - η_θ ∇_θ L_c for W's factors and b, of the loss over all processes' samples."""
-        for site in self.sites:
+        # the gradients carry the weight of L_c, which the layer's own steps do not depend on
+        rate = self.spec.learning_rate / self.weight
+        for site, scale, factors, shift in zip(self.sites, self.scales, self.groups[::2], self.groups[1::2]):
+            factors["lr"], shift["lr"] = rate / scale, rate
             for parameter in site.layer.parameters():
                 parameter.grad = self.processes.add(parameter.grad) / self.processes.world
         self.scaler.step(self.optimiser)
 
-    def _set_rates(self) -> None:
-        for number, site in enumerate(self.sites):
-            # the gradients carry the weight of L_c, which the layer's own steps do not depend on
-            rate = self.spec.learning_rate / (self.spec.compression_weight or 1.0)
-            factors, shift = self.optimiser.param_groups[2 * number : 2 * number + 2]
-            factors["lr"] = rate / max(float(site.layer.scale), torch.finfo(site.layer.scale.dtype).tiny)
-            shift["lr"] = rate
+    def _read_scales(self) -> None:
+        """To the host, once a projection."""
+        self.scales = [max(float(site.layer.scale), torch.finfo(site.layer.scale.dtype).tiny) for site in self.sites]
 
     def _project(self, step: int) -> None:
         start = time.perf_counter()
@@ -209,7 +230,7 @@ class LowRankSites:
             site.layer.project(latest, method=self.spec.projection, generator=torch.Generator().manual_seed(drawn))
             for tensor in site.layer.state_dict().values():  # processes may run on unlike machines
                 self.processes.copy_first(tensor)
-        self._set_rates()
+        self._read_scales()
         self.projections += 1
         self.projection_seconds += time.perf_counter() - start
 
@@ -259,7 +280,7 @@ class LowRankSites:
         self.projections, self.history = state["projections"], state["history"]
         self.projection_seconds = state["projection_seconds"]
         self.has_unit = True  # the first step has been taken
-        self._set_rates()
+        self._read_scales()
 
 
 def _widths(model: nn.Module, names: tuple[str, ...], example: torch.Tensor) -> dict[str, int]:

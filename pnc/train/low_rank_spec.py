@@ -29,11 +29,13 @@ class LowRankSpec:
             begins far from 1 (about 70 after a ResNet's last stage), where L_c with unit weight is hundreds of times
             the classification loss and leaves nothing to classify.
         compression_weight: of L_c in the loss.
+        ramp: share of the training over which the weight of L_c grows from 0 to that; 0: it is there at once.
         norm_weight: of L_n. The weights in the published work are not known; its author's post writes none.
         projection: how W is found from activations, see `pnc.nets.PROJECTIONS`.
         samples: at most so many of the latest activations are projected from.
         learning_rate: η of the layer's own steps on L_c: η/mean‖a + b‖² for the factors of W and η for b, whose
-            curvatures are at most twice that mean and 2. It neither depends on `compression_weight` nor decays.
+            curvatures are at most twice that mean and 2, so that more than 0.5 may diverge. It neither depends on the
+            weight of L_c nor decays.
 
     Raises:
         InvalidInputError: no site, an unknown projection, a number out of range, fewer samples than the rank.
@@ -50,6 +52,7 @@ class LowRankSpec:
     every: int = 10
     unit: float | Literal["initial"] = "initial"
     compression_weight: float = 1.0
+    ramp: float = 0.0
     norm_weight: float = 1.0
     projection: Projection = "nystrom"
     samples: int = 512
@@ -68,21 +71,20 @@ class LowRankSpec:
             object.__setattr__(self, name, at_least(name, getattr(self, name), 1))
         if self.projection not in get_args(Projection):
             raise nearest("projection", self.projection, get_args(Projection))
-        for name in ("compression_weight", "norm_weight", "learning_rate"):
+        for name, most in (
+            ("compression_weight", math.inf), ("norm_weight", math.inf), ("ramp", 1.0), ("learning_rate", 0.5),
+        ):  # fmt: skip
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            whole = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+            if not whole or not 0 <= value <= most:
                 raise InvalidInputError(
-                    got=f"{name} = {value}", expected="a finite number, 0 or more", next_step="pass another one"
+                    got=f"{name} = {value} of a low-rank layer",
+                    expected="a finite number, 0 or more" if most == math.inf else f"0 to {most:g}",
+                    next_step="pass another one",
                 )
         if self.unit != "initial" and (not isinstance(self.unit, int | float) or not 0 < self.unit < math.inf):
             raise InvalidInputError(
                 got=f"unit = {self.unit!r}", expected="a feature norm above 0, or 'initial'", next_step="pass 1.0"
-            )
-        if self.learning_rate > 0.5:
-            raise InvalidInputError(
-                got=f"learning_rate = {self.learning_rate} of the low-rank layer",
-                expected="0 to 0.5, beyond which its steps may diverge",
-                next_step="pass for instance 0.1",
             )
         if self.samples < self.rank:
             raise InvalidInputError(

@@ -352,7 +352,7 @@ class _Training:
         self.optimiser.zero_grad(set_to_none=True)
         low_rank = self.low_rank
         if low_rank is not None:
-            low_rank.begin_step()
+            low_rank.begin_step(self.step + 1)
         totals = torch.zeros_like(self.totals)
         half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(spec.precision)
         for part, labels in zip(x.tensor_split(self.pieces), y.tensor_split(self.pieces), strict=True):
@@ -405,7 +405,8 @@ class _Training:
         return LowRankSites(
             self.model, spec,
             example=self.samples.prepare(self.samples.x[:2], **prepared), batch=self.bounds[1], smallest=smallest,
-            dtype=self.dtype, seed=self.spec.seed, processes=self.processes, scaler=self.scaler,
+            steps=self.spec.epochs * self.batches, dtype=self.dtype, seed=self.spec.seed, processes=self.processes,
+            scaler=self.scaler,
         )  # fmt: skip
 
     def _shares(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pnc.train.samples import Samples, as_samples
 from pnc.train.spec import NetTrainSpec
 from pnc.train.weights import load_weights
 
-__all__ = ["SavedRun", "as_split_samples", "load_run"]
+__all__ = ["SavedRun", "as_split_samples", "data_record", "load_run"]
 
 _TEST = "the test split"
 
@@ -77,6 +77,34 @@ class SavedRun:
             )
         return self._samples[split == "test"]
 
+    def take(self, data: Any, *, name: str = "the data") -> Samples:
+        """Other labelled data as this network takes them: its classes, and pixels on the scale of its training split.
+
+        Args:
+            data: as for `as_samples`.
+            name: of the data, in errors.
+
+        Raises:
+            InvalidInputError: as `as_samples`; pixels where the network was trained on other numbers, or the reverse.
+        """
+        pixels = self.record["data"].get("pixels")
+        kept = {} if pixels is None else {key: torch.tensor(pixels[key], dtype=torch.float64) for key in pixels}
+        like = Samples(
+            x=torch.empty((1, *self.input_shape)),
+            y=torch.zeros(1, dtype=torch.int64),
+            classes=self.classes,
+            **kept,
+        )
+        samples = as_samples(data, like=like, name=name)
+        if (samples.x.dtype == torch.uint8) != (pixels is not None):
+            kinds = ("numbers", "pixels") if pixels is not None else ("pixels", "numbers")
+            raise InvalidInputError(
+                got=f"{kinds[0]} in {name} for a network that was trained on {kinds[1]}",
+                expected=f"{kinds[1]}, as in {self.folder}",
+                next_step="pass data of that kind",
+            )
+        return samples
+
     @cached_property
     def _samples(self) -> tuple[Samples, Samples | None]:
         data = self.record["data"]
@@ -100,6 +128,13 @@ def as_split_samples(splits: Splits) -> tuple[Samples, Samples | None]:
     """
     train = as_samples(splits.train)
     return train, None if splits.test is None else as_samples(splits.test, like=train, name=_TEST)
+
+
+def data_record(splits: Splits, train: Samples, test: Samples | None) -> dict[str, Any]:
+    """What run.json has to hold of the data for `load_run`: what they are, how to load them again, what they were."""
+    pixels = None if train.mean is None else {"mean": train.mean.tolist(), "scale": train.scale.tolist()}
+    digests = {"train": train.digest(), "test": None if test is None else test.digest()}
+    return {**splits.describe(), "pixels": pixels, "digests": digests}
 
 
 def load_run(folder: str | Path) -> SavedRun:

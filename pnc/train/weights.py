@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -37,8 +38,10 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
             warnings.simplefilter("ignore")  # of a pickle that is none of torch's, which is refused below
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch names what it refuses to build in the first sentences of a long message
-        refused = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0].split(". ")[0]
+        # torch names what it refuses to build somewhere in a long message
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        first = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0].split(". ")[0]
+        refused = f"it asks for {named[1]}" if named else first
         raise InvalidInputError(
             got=f"{path}, a pickle that is more than tensors ({refused})",
             expected=f"{wanted}; loading a pickle with code would run it",

@@ -104,6 +104,13 @@ def test_a_folder_of_images(tmp_path, tested):
         refused("--test-samples-per-class", tmp_path / "images", test_samples_per_class=1)
 
 
+def test_class_folders_have_to_be_the_same(tmp_path):
+    for place in ("train/a", "train/b", "train/c", "test/a", "test/c", "test/d"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / place / "1.png")
+    refused(r"classes in one split of .* alone: b, d", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [

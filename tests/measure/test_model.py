@@ -351,6 +351,9 @@ def test_bad_input_is_one_clear_line():
     refused("layer input: sample 33, entry 2 is nan", in_batches(broken, y, 20))
     refused("no sample in class 3", classes=4)
     refused("label 2", classes=2)
+    wrong = y.clone()
+    wrong[47] = 5
+    refused("label 5 at sample 47", in_batches(x, wrong, 20))
     refused("classes = 1", classes=1)
     refused("no batches", [])
     refused("type int", 3)

@@ -123,10 +123,12 @@ def test_a_file_that_fails_leaves_no_module_behind(here):
 # --- libraries
 
 
-@pytest.mark.parametrize("library", ["timm", "torchvision", "transformers"])
-def test_a_library_that_is_not_installed(monkeypatch, library):
+@pytest.mark.parametrize(
+    ("library", "words"), [("timm", "timm"), ("torchvision", "torchvision"), ("transformers", r"'pnc\[text\]'")]
+)
+def test_a_library_that_is_not_installed(monkeypatch, library, words):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(InvalidInputError, match=f"pip install {library}"):
+    with pytest.raises(InvalidInputError, match=f"pip install {words}"):
         load_network(f"{library}:something", input_shape=(3, 32, 32), classes=10)
 
 
@@ -213,6 +215,11 @@ def test_hidden_states_are_means_over_the_words(tiny_bert):
     assert np.abs(layers[3] - layers[0]).max() > 0.1
 
 
+def test_longer_texts_than_the_model_takes_are_cut(tiny_bert):
+    whole, cut = (encode_texts(["wheat ship " * n], str(tiny_bert), longest=500)[3] for n in (40, 7))
+    assert np.abs(whole - cut).max() <= 1e-5  # 16 positions, two of them for the ends
+
+
 def test_a_classifier_of_transformers(tiny_bert):
     network = load_network(f"transformers:{tiny_bert}", input_shape=(16,), classes=5).eval()
     with torch.no_grad():
@@ -226,5 +233,5 @@ def test_texts_that_cannot_be_encoded(tmp_path, monkeypatch):
         with pytest.raises(InvalidInputError, match="cannot be loaded"):
             encode_texts(["a"], str(tmp_path))
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(InvalidInputError, match="pip install transformers"):
+    with pytest.raises(InvalidInputError, match=r"pip install 'pnc\[text\]'"):
         encode_texts(["a"], "model")

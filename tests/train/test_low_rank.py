@@ -15,7 +15,7 @@ from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.measure import measure_model
-from pnc.nets import build
+from pnc.nets import LowRankLayer, build
 from pnc.train import (
     Checkpoint,
     DivergedError,
@@ -50,7 +50,8 @@ def by_hand(
         w = torch.from_numpy(left @ right.T)
         loss = (model[5:](hidden) - one_hot).square().sum(1).mean()
         if step > layer.every:
-            loss = loss + compression * (z @ w - z).square().sum(1).mean()
+            growing = min(1.0, step / (layer.ramp * chosen.epochs)) if layer.ramp else 1.0
+            loss = loss + compression * growing * (z @ w - z).square().sum(1).mean()
         loss = loss + norm * (1 - hidden.norm(dim=1)).abs().mean()
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():
@@ -72,12 +73,12 @@ def by_hand(
     return model, left @ right.T, b
 
 
-@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.3, 0.0), (0.0, 2.0)])
-def test_a_training_is_that_of_a_plain_loop_with_a_dense_w(weights: tuple[float, float], tmp_path: Path) -> None:
-    compression, norm = weights
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 0.0), (0.3, 0.0, 0.0), (0.0, 2.0, 0.0), (2.0, 1.0, 0.7)])
+def test_a_training_is_that_of_a_plain_loop_with_a_dense_w(weights: tuple[float, ...], tmp_path: Path) -> None:
+    compression, norm, ramp = weights
     layer = LowRankSpec(
         sites="4", rank=2, every=3, unit=1.0, compression_weight=compression, norm_weight=norm, projection="svd",
-        samples=60,
+        samples=60, ramp=ramp,
     )  # fmt: skip
     chosen = spec(optimiser="sgd", learning_rate=0.02, schedule="constant", batch_size=None, epochs=11,
                   precision="float64")  # fmt: skip
@@ -160,6 +161,20 @@ def test_resumed_bit_for_bit(stop: int, projection: str, tmp_path: Path) -> None
         assert getattr(run.low_rank, name) == getattr(reference.low_rank, name), name
 
 
+def test_projections_see_the_latest_activations_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 15, a projection every 3 steps from 40 samples: all of the last two batches, 10 rows of the first."""
+    seen, given = [], []
+    monkeypatch.setattr(LowRankLayer, "project", lambda self, rows, **options: given.append(rows.clone()))
+    model = network(dropout=0.5)
+    model[3].register_forward_hook(
+        lambda module, inputs, output: seen.append(output.detach().clone()) if module.training else None
+    )
+    train(model, clusters(), spec(epochs=2), low_rank=LowRankSpec(sites="3", rank=2, every=3, samples=40))
+    assert len(given) == 2
+    for number, rows in enumerate(given):
+        torch.testing.assert_close(rows, torch.cat(seen[3 * number : 3 * number + 3])[-40:], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("norm", [0.0, 3.0])
 def test_the_initial_unit_is_the_mean_norm_of_the_first_step(norm: float) -> None:
     """And that step is made without the losses: as long as there is no other, the training is the plain one."""
@@ -237,9 +252,16 @@ def test_compiled_it_is_the_same_training(monkeypatch: pytest.MonkeyPatch) -> No
     torch.testing.assert_close(compiled[1].weight, plain[1].weight, rtol=1e-9, atol=1e-11)
 
 
-def test_measuring_on_the_way_sees_the_plain_network() -> None:
+def test_measuring_on_the_way_sees_the_plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = network(), network()
     train(one, clusters(), spec(), low_rank=LAYER)
+    forward = LowRankLayer.forward
+
+    def training_alone(layer: LowRankLayer, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        assert other.training
+        return forward(layer, rows)
+
+    monkeypatch.setattr(LowRankLayer, "forward", training_alone)
     run = train(other, clusters(), spec(measure_every=1), low_rank=LAYER)
     assert same_weights(one, other)
     assert len(run.measurements) == 5
@@ -283,16 +305,18 @@ def test_a_diverged_layer_is_not_written(tmp_path: Path) -> None:
 
 
 class Twice(nn.Module):
-    """A module that is called twice, one that is never, one that gives a pair, one with the classes first."""
+    """Modules that are called twice, never, or in evaluation alone; that give a pair, or samples last."""
 
     def __init__(self) -> None:
         super().__init__()
         self.relu, self.unused, self.pair = nn.ReLU(), nn.Linear(2, 2), Pair()
-        self.turned, self.flat = Turned(), nn.Flatten()
+        self.turned, self.flat, self.sometimes = Turned(), nn.Flatten(), nn.Identity()
         self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.relu(self.first(self.relu(self.flat(x))))
+        if not self.training:
+            self.sometimes(x)
         self.turned(x)
         return self.second(self.pair(x)[0])
 
@@ -313,6 +337,7 @@ class Turned(nn.Module):
         ({"sites": "frist"}, r"site 'frist', which the network has not; .*did you mean 'first'"),
         ({"sites": "relu"}, "called more than once"),
         ({"sites": "unused", "rank": 1}, "does not call"),
+        ({"sites": "sometimes", "rank": 1}, "not called once in a forward pass of the training"),
         ({"sites": "pair"}, "gives a tuple"),
         ({"sites": "turned"}, r"gives shape \(8, 2\)"),
         ({"sites": "first", "rank": 8}, "rank = 8 for activations of width 8 at site first; expected a rank below 8"),
@@ -356,7 +381,8 @@ def test_sites_by_name_end_and_pattern() -> None:
         ({"projection": "nystroem"}, "did you mean nystrom"),
         ({"compression_weight": -1.0}, "compression_weight = -1"),
         ({"norm_weight": float("nan")}, "norm_weight = nan"),
-        ({"learning_rate": 0.7}, "may diverge"),
+        ({"learning_rate": 0.7}, "learning_rate = 0.7 of a low-rank layer; expected 0 to 0.5"),
+        ({"ramp": 1.5}, "ramp = 1.5 of a low-rank layer; expected 0 to 1"),
         ({"unit": 0.0}, "unit = 0.0"),
         ({"unit": "first"}, "unit = 'first'"),
         ({"samples": 5}, "samples = 5 for rank 10"),

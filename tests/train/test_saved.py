@@ -19,12 +19,13 @@ from pnc.train import load_run
 from tests.train.cases import clusters
 from tests.train.test_command import SMALL, pnc
 
-MODULE = '''
+FEW_TESTED = ("--test-samples-per-class", "2")
+MODULE = """
 from torch import nn
 
 def small(input_shape, classes):
     return nn.Sequential(nn.Linear(input_shape[0], 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, classes))
-'''
+"""
 
 
 @pytest.fixture
@@ -81,6 +82,31 @@ def test_pixels_keep_the_scale_of_the_training_split(tmp_path):
     assert accuracy(run, "test") == run.record["splits"]["test"]["accuracy"]
 
 
+def test_other_data_are_taken_as_those_of_the_run(files, tmp_path):
+    run = load_run(train(tmp_path / "run", *files))
+    x, y = clusters(30, seed=5)
+    assert torch.equal(run.take((x, y)).x, torch.from_numpy(x))
+    for wrong, words in (
+        ((x[:, :5], y), "shape (5,)"),
+        ((x, y % 2), "no sample in class 2"),
+        ((x, y + 1), "label 3 with 3 classes"),
+        (((x > 0).astype(np.uint8), y), "pixels in the data for a network that was trained on numbers"),
+    ):
+        with pytest.raises(InvalidInputError, match=re.escape(words)):
+            run.take(wrong)
+
+
+@pytest.mark.skipif(not FASHION_MNIST_FOLDER.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
+def test_other_pixels_have_the_scale_of_the_runs(tmp_path):
+    run = load_run(train(tmp_path / "run", "--data", "fashion-mnist", "--samples-per-class", "5", *FEW_TESTED))
+    images = torch.randint(0, 255, (40, 1, 28, 28), dtype=torch.uint8)
+    taken = run.take((images, torch.arange(40) % 10))
+    assert torch.equal(taken.mean, run.load_split("train").mean)
+    assert torch.equal(taken.scale, run.load_split("train").scale)
+    with pytest.raises(InvalidInputError, match="trained on pixels"):
+        run.take((images.float(), torch.arange(40) % 10))
+
+
 def test_without_a_test_split(files, tmp_path):
     run = load_run(train(tmp_path / "run", *files[:2]))
     assert run.load_split("test") is None
@@ -111,9 +137,17 @@ def test_data_that_have_gone_or_changed(files, tmp_path):
         run.load_split("train")
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    x, y = clusters(60)
+    np.savez(folder / "train.npz", X=x, y=y)
+    return train(folder / "run", "--data", str(folder / "train.npz"))
+
+
 @pytest.fixture
-def folder(files, tmp_path) -> Path:
-    return train(tmp_path / "run", *files)
+def folder(kept, tmp_path) -> Path:
+    return shutil.copytree(kept, tmp_path / "run")
 
 
 def change_record(folder: Path, part: str, **entries: object) -> None:
