@@ -85,7 +85,12 @@ def simulate(
         typer.Option("--loss-tolerance", help="Stop at this share of the initial loss.", rich_help_panel=TRAINING),
     ] = 1e-16,
     record: Annotated[
-        int, typer.Option("--record", help="Points of the training to record curves at.", rich_help_panel=OUTPUT)
+        int,
+        typer.Option(
+            "--record",
+            help="Points of the training to record curves at; with --out also drawn and animated.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = 0,
     device: Annotated[
         str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.", rich_help_panel=TRAINING)
@@ -270,7 +275,26 @@ def _write(
         f"{problem.name}: K = {problem.classes}, N = {problem.samples}, L = {network.depth}, "
         f"width {network.width}, ε = {network.residual_scale:.4g} — {comparison.verdict.name}"
     )
-    write_run(out, comparison, record=record, weights=arrays, title=title, force=force)
+    write_run(
+        out,
+        comparison,
+        record=record,
+        weights=arrays,
+        history=run.history,
+        dynamics=_dynamics(problem, network, train, run.history),
+        title=title,
+        force=force,
+    )
+
+
+def _dynamics(problem: Any, network: Any, train: Any, history: Any) -> Any:
+    """What Y1 predicts of the recorded curves; `None` where it says nothing of them."""
+    if history is None or train.weights != "orthogonal" or network.width < problem.dimension:
+        return None
+    from pnc.report import shown_times
+    from pnc.theory import predict_dynamics
+
+    return predict_dynamics(problem, network, shown_times(history, points=200))
 
 
 def _follow(line: Callable[[str, float, str], None], progress: Progress) -> None:

@@ -37,7 +37,7 @@ def _axis(flag: str, text: str, panel: str) -> Any:
 
 def sweep(
     file: Annotated[
-        Path | None, typer.Argument(help="A TOML file with the options below as keys; [[grid]] tables for a union.")
+        Path | None, typer.Argument(help="A TOML file with the options below as keys; [\\[grid]] tables for a union.")
     ] = None,
     depth: Annotated[str | None, _axis("--depth", f"L. {_VALUES}", NETWORK)] = None,
     width: Annotated[str | None, _axis("--width", "Hidden widths.", NETWORK)] = None,
@@ -45,7 +45,8 @@ def sweep(
     label_scale: Annotated[str | None, _axis("--label-scale", "α; default 1.", NETWORK)] = None,
     classes: Annotated[str | None, _axis("--classes", "K; default 3.", DATA)] = None,
     samples_per_class: Annotated[
-        str | None, _axis("--samples-per-class", "n; default 10, fewer beyond 20 classes.", DATA)
+        str | None,
+        _axis("--samples-per-class", "n, or 5/10/20 for unequal classes; default 10, fewer beyond 20.", DATA),
     ] = None,
     dimension: Annotated[str | None, _axis("--dimension", "d; default ⌈5N/3⌉.", DATA)] = None,
     theta: Annotated[str | None, _axis("--theta", "θ of nearly orthonormal data; default 0.2.", DATA)] = None,
@@ -98,7 +99,8 @@ def sweep(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; default one a core.", rich_help_panel=_SWEEP)
+        int | None,
+        typer.Option("--workers", min=1, help="Processes; default one a core, one on a GPU.", rich_help_panel=_SWEEP),
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -115,9 +117,10 @@ def sweep(
 ) -> None:
     """Run a grid of simulations, compare each with the theory, and write one dataset: results.nc and results.csv.
 
-    Finished runs are never run twice: the same command goes on where it was stopped.
+    Large results are written as results.zarr where Zarr is installed; the plan says so. Finished runs are never run
+    twice: the same command goes on where it was stopped.
     """
-    from pnc.sweep import describe_plan, make_plan, read_sweep, run_sweep, show_progress, usual_workers
+    from pnc.sweep import describe_plan, make_plan, read_sweep, results_name, run_sweep, show_progress, usual_workers
 
     def word(choice: Any) -> str | None:
         return None if choice is None else choice.value
@@ -175,4 +178,4 @@ def sweep(
         ["", "runs"],
         [[name, str(count)] for kind in counts.values() for name, count in kind.items()],
     )
-    print(f"written to {out}: results.nc, results.csv")
+    print(f"written to {out}: {results_name(plan)}, results.csv")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,8 +20,13 @@ from pnc import __version__
 from pnc.compare import Comparison
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError
+from pnc.report.dynamics import dynamics_animation, dynamics_figure
 from pnc.report.figures import comparison_figure
 from pnc.report.page import PLAIN_SVG, report_page
+from pnc.theory import Dynamics
+
+if TYPE_CHECKING:
+    from pnc.simulate import History
 
 __all__ = ["check_folder", "new_folder", "software_versions", "write_run"]
 
@@ -104,16 +109,22 @@ def write_run(
     *,
     record: Mapping[str, Any],
     weights: Mapping[str, np.ndarray] | None = None,
+    history: History | None = None,
+    dynamics: Dynamics | None = None,
     title: str = "pnc",
     force: bool = False,
 ) -> Path:
     """Write a run folder: run.json, curves.csv, predicted.csv, curves.png and .svg, weights.safetensors, report.html.
+
+    With a history also training.png, training.svg and training.gif: both curves while training goes on.
 
     Args:
         path: the folder; its parents are made.
         comparison: predicted and measured curves with their verdict.
         record: what was run: specs, outcome, wall time; the comparison, versions and commit are added.
         weights: arrays to keep, by name.
+        history: curves along training.
+        dynamics: what Y1 predicts of them.
         title: of the report and the figure.
         force: replace a folder that exists.
 
@@ -134,6 +145,11 @@ def write_run(
         (folder / "report.html").write_text(
             report_page(comparison, figure, title=title, record=shown), encoding="utf-8"
         )
+        if history is not None:
+            figure = dynamics_figure(history, dynamics)
+            figure.savefig(folder / "training.png", dpi=150)
+            figure.savefig(folder / "training.svg", metadata=PLAIN_SVG)
+            dynamics_animation(folder / "training.gif", history, dynamics)
         if weights:
             from safetensors.numpy import save_file
 

@@ -5,6 +5,7 @@
 | Y2 | initial weights and the exact reduction | `initial` |
 | Y3 | economical data; gradient at K vectors a layer | `economical`, `networks` |
 | | full-batch descent; gradient flow | `train`, `flow` |
+| | a step recorded and replayed, on CUDA | `graph` |
 | | curves along training | `history` |
 | | how a run ended | `outcome` |
 | | all of it | `run` |

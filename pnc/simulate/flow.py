@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from pnc.simulate.graph import StepGraph
 from pnc.simulate.networks import Networks
 
-__all__ = ["FlowState", "flow_start", "flow_step"]
+__all__ = ["FlowState", "flow_stage", "flow_start", "flow_step"]
 
 Tensor = torch.Tensor
 
@@ -161,8 +162,72 @@ def _stages(
     return ends
 
 
+def _stages_in_order(
+    networks: Networks,
+    y: Float[Tensor, "B P"],
+    initial: Float[Tensor, "B P"],
+    h: Float[Tensor, " B"],
+    counts: list[int],
+) -> Float[Tensor, "B P"]:
+    """`_stages`, for runs in any order."""
+    order = sorted(range(len(counts)), key=lambda run: -counts[run])
+    if counts[order[-1]] == counts[order[0]]:
+        return _stages(networks, y, initial, h, counts)
+    index, now = torch.tensor(order, device=h.device), torch.empty_like(y)
+    now[index] = _stages(networks.take(index), y[index], initial[index], h[index], [counts[run] for run in order])
+    return now
+
+
+def flow_stage(
+    networks: Networks,
+    fixed: tuple[Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, " B"]],
+    state: tuple[Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B K m"]],
+    coefficients: Float[Tensor, "B 4"],
+) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B K m"]]:
+    """One stage of every run, as a step for `StepGraph`.
+
+    Args:
+        fixed: y and h times the slope there; h.
+        state: the last two stages; gradient and error at the last.
+        coefficients: μ_j, ν_j, μ̃_j, γ̃_j of each run.
+    """
+    (y, initial, h), (before, now, gradient, _) = fixed, state
+    mu, nu, slope_share, initial_share = (c[:, None] for c in coefficients.unbind(1))
+    following = y * (1 - mu - nu)
+    following.addcmul_(now, mu).addcmul_(before, nu)
+    following.addcmul_(gradient, -slope_share * h[:, None])
+    following.addcmul_(initial, initial_share)
+    return now, following, *networks.gradient(following)
+
+
+def _replayed_stages(
+    graph: StepGraph,
+    networks: Networks,
+    state: FlowState,
+    initial: Float[Tensor, "B P"],
+    h: Float[Tensor, " B"],
+    counts: list[int],
+) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B K m"]]:
+    """The end of one step, and gradient and error there, from a recorded stage.
+
+    A run that has had all its stages waits for the others: with the coefficients (1, 0, 0, 0) a stage repeats the last.
+    """
+    table = np.zeros((max(counts), len(counts), 4))
+    table[..., 0] = 1
+    for run, stages in enumerate(counts):
+        table[:stages, run] = _coefficients(stages)
+        table[0, run] = 0, 0, 0, table[0, run, 2]  # the slope at y is `initial`
+    start = (state.y, state.y, state.slope, state.error)
+    return graph.run(networks, (state.y, initial, h), start, torch.from_numpy(table).to(h))[1:]
+
+
 def flow_step(
-    networks: Networks, state: FlowState, *, tolerance: float, scale: Float[Tensor, " B"]
+    networks: Networks,
+    state: FlowState,
+    *,
+    tolerance: float,
+    scale: Float[Tensor, " B"],
+    graph: StepGraph | None = None,
 ) -> tuple[FlowState, Bool[Tensor, " B"]]:
     """One attempt at a step for every run.
 
@@ -171,6 +236,7 @@ def flow_step(
         state: where to start.
         tolerance: relative tolerance of a step.
         scale: (B,) weights smaller than this count as this large (the initial scale of the weights).
+        graph: of `flow_stage`, where stages are replayed.
 
     Returns:
         The new state, in which a run whose error estimate was too large stays where it was with a smaller step, and
@@ -182,15 +248,11 @@ def flow_step(
     wanted = (1 + torch.sqrt(1 + 1.54 * h * state.curvature)).ceil().clamp(2, _MOST_STAGES)
     counts = wanted.nan_to_num(2.0).long().tolist()  # a run that has blown up must not take its neighbours with it
     initial = h[:, None] * state.slope
-    order = sorted(range(len(counts)), key=lambda run: -counts[run])
-    if counts[order[-1]] < counts[order[0]]:
-        index = torch.tensor(order, device=h.device)
-        ends = _stages(networks.take(index), state.y[index], initial[index], h[index], [counts[run] for run in order])
-        now = torch.empty_like(ends)
-        now[index] = ends
+    if graph is not None:
+        now, gradient, error = _replayed_stages(graph, networks, state, initial, h, counts)
     else:
-        now = _stages(networks, state.y, initial, h, counts)
-    gradient, error = networks.gradient(now)
+        now = _stages_in_order(networks, state.y, initial, h, counts)
+        gradient, error = networks.gradient(now)
 
     # 0.8 (y_0 - y_1) + 0.4 h (f_0 + f_1), and its largest share of a weight
     estimate = torch.sub(state.y, now).mul_(0.8).add_(initial, alpha=0.4).addcmul_(gradient, -0.4 * h[:, None])

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from pnc.simulate.flow import FlowState, flow_start, flow_step
+from pnc.simulate.flow import FlowState, flow_stage, flow_start, flow_step
+from pnc.simulate.graph import StepGraph, recorder_of
 from pnc.simulate.history import Recorder
 from pnc.simulate.networks import Networks
 from pnc.simulate.outcome import Outcome
@@ -189,6 +190,9 @@ class _Stack:
         self.first: list[float] = []
         self.results: list[Trained | None] = [None] * len(courses)
         self.progress, self.tolerance = progress, min(course.tolerance for course in courses)
+        record = recorder_of(networks.target, parameters=sum(rows * columns for rows, columns in networks.shapes))
+        self.stage_graph = None if record is None else StepGraph(flow_stage, record)
+        self.descent_graph = None if record is None else StepGraph(_descent_step, record)
         self.began = self._spoke = time.perf_counter()
         self._trail: list[tuple[float, float]] = []
 
@@ -243,14 +247,15 @@ class _Stack:
                     members, scales = members[left], scales[left]
                     if not losses:
                         break
-                state, moved = flow_step(networks, state, tolerance=_FLOW_TOLERANCE, scale=scales)
+                state, moved = flow_step(
+                    networks, state, tolerance=_FLOW_TOLERANCE, scale=scales, graph=self.stage_graph
+                )
                 taken += 1
-                found = self.measure(members, state.error)
+                found, times = self.measure(members, state.error), state.time.tolist()
                 for place, (i, went) in enumerate(zip(members.tolist(), moved.tolist(), strict=True)):
                     if went:
                         losses[place] = found[place]
-                        at = slice(place, place + 1)
-                        self.recorders[i].offer(state.y[at], float(state.time[place]), found[place])
+                        self.recorders[i].offer(state.y[place : place + 1], times[place], found[place])
                 self.report("flow", taken, max(losses))
         except KeyboardInterrupt:
             for place, i in enumerate(members.tolist()):
@@ -299,8 +304,9 @@ class _Stack:
         sound = y  # at the last look at which nothing had blown up, and what was known there
         known = [(run.loss, run.steps, run.flow_time) for run in runs]
         try:
-            while runs:
+            if runs:
                 gradient, error = networks.gradient(y)
+            while runs:
                 due = [run.steps % _CHECK_EVERY == 0 or run.steps >= self._budget(run) for run in runs]
                 found = self.measure(members, error)
                 keep = [True] * len(runs)
@@ -323,10 +329,10 @@ class _Stack:
                     left = _index(members, keep)
                     runs = [run for run, kept in zip(runs, keep, strict=True) if kept]
                     known = [at for at, kept in zip(known, keep, strict=True) if kept]
-                    y, sound, gradient = y[left], sound[left], gradient[left]
+                    y, sound, gradient, error = y[left], sound[left], gradient[left], error[left]
                     members, networks = members[left], networks.take(left)
                 if runs:
-                    y = self._to_next_look(networks, y, gradient, runs)
+                    y, gradient, error = self._to_next_look(networks, y, gradient, error, runs)
         except KeyboardInterrupt:
             for place, run in enumerate(runs):
                 if self.results[run.index] is None:
@@ -341,21 +347,27 @@ class _Stack:
         networks: Networks,
         y: Float[Tensor, "b P"],
         gradient: Float[Tensor, "b P"],
+        error: Float[Tensor, "b K m"],
         runs: list[_Descending],
-    ) -> Float[Tensor, "b P"]:
+    ) -> tuple[Float[Tensor, "b P"], Float[Tensor, "b P"], Float[Tensor, "b K m"]]:
         """Descend until each run's next look at the loss; who gets there first waits for the others."""
         ahead = [min(_CHECK_EVERY - run.steps % _CHECK_EVERY, self._budget(run) - run.steps) for run in runs]
-        uneven, limits = min(ahead) < max(ahead), torch.tensor(ahead, device=y.device)
+        limits = torch.tensor(ahead, device=y.device)
         rates = torch.tensor([[-run.rate] for run in runs], dtype=torch.float64).to(y)
-        for step in range(max(ahead)):
-            if step:
-                gradient = networks.gradient(y)[0]
-            moved = torch.addcmul(y, gradient, rates)
-            y = torch.where((step < limits)[:, None], moved, y) if uneven else moved
+        if self.descent_graph is not None:
+            moves = torch.arange(max(ahead), device=y.device)[:, None] < limits
+            controls = torch.where(moves[..., None], rates, 0.0)
+            y, gradient, error = self.descent_graph.run(networks, (), (y, gradient, error), controls)
+        else:
+            uneven = min(ahead) < max(ahead)
+            for step in range(max(ahead)):
+                moved = torch.addcmul(y, gradient, rates)
+                y = torch.where((step < limits)[:, None], moved, y) if uneven else moved
+                gradient, error = networks.gradient(y)
         for run, steps in zip(runs, ahead, strict=True):
             run.steps += steps
             run.flow_time += steps * run.rate
-        return y
+        return y, gradient, error
 
     def _look(self, run: _Descending, loss: float, error: Float[Tensor, "K m"], *, adapt: bool) -> Outcome | None:
         """What the loss says about a run: its outcome, or `None` where it goes on."""
@@ -374,6 +386,23 @@ class _Stack:
             run.rate /= 2
         run.best, run.previous = min(run.best, loss), loss
         return outcome
+
+
+def _descent_step(
+    networks: Networks,
+    fixed: tuple[()],
+    state: tuple[Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B K m"]],
+    rates: Float[Tensor, "B 1"],
+) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B K m"]]:
+    """One step of descent of every run, as a step for `StepGraph`: weights, gradient and error after it.
+
+    Args:
+        fixed: nothing.
+        rates: -η of each run; 0 where it waits for the others.
+    """
+    y, gradient, _ = state
+    y = torch.addcmul(y, gradient, rates)
+    return y, *networks.gradient(y)
 
 
 def _index(members: Int[Tensor, " b"], chosen: list[bool]) -> Int[Tensor, " c"]:

@@ -11,7 +11,7 @@
 | the plan and its progress, in words | `show` |
 """
 
-from pnc.sweep.dataset import make_dataset, make_table
+from pnc.sweep.dataset import make_dataset, make_table, results_name
 from pnc.sweep.execute import SweepProgress, run_sweep, usual_workers
 from pnc.sweep.grid import AXES, Sweep, SweepSettings, parse_values, read_sweep
 from pnc.sweep.plan import Plan, Run, make_plan
@@ -30,6 +30,7 @@ __all__ = [
     "make_table",
     "parse_values",
     "read_sweep",
+    "results_name",
     "run_sweep",
     "show_progress",
     "usual_workers",

@@ -6,27 +6,77 @@ import csv
 import importlib.util
 import io
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pnc.sweep.plan import Plan
+from pnc.errors import InvalidInputError
+from pnc.sweep.plan import Plan, axis_label
 from pnc.sweep.records import LAYER_FIELDS, SCALAR_FIELDS, TEXT_FIELDS
-from pnc.sweep.store import write_atomically
+from pnc.sweep.store import write_atomically, write_folder_atomically
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["make_dataset", "make_table", "write_results"]
+__all__ = ["dataset_bytes", "make_dataset", "make_table", "results_bytes", "results_name", "write_results"]
+
+_ZARR_BEYOND = 1 << 28  # bytes of a dataset's numbers
+_CHUNK = 1 << 26  # bytes; what compresses a Zarr chunk takes 2 GiB at most
+_TEXT = 800  # bytes of a cell's texts, of which the longest decides
+_RECORD = 32  # bytes that a number takes in a record, which all are held until the end
+
+
+def _shape(plan: Plan) -> list[int]:
+    return [len(plan.values(name)) for name in (*plan.axes, "seed")]
+
+
+def _depth(plan: Plan) -> int:
+    return max(run.network.depth for run in plan.runs)
+
+
+def dataset_bytes(plan: Plan) -> int:
+    """Of the numbers in the dataset of a plan: cells that belong to no grid count too."""
+    return 8 * math.prod(_shape(plan)) * (len(LAYER_FIELDS) * _depth(plan) + len(SCALAR_FIELDS))
+
+
+def results_bytes(plan: Plan) -> int:
+    """About what records and dataset take together."""
+    numbers = sum(len(LAYER_FIELDS) * run.network.depth + len(SCALAR_FIELDS) for run in plan.runs)
+    return dataset_bytes(plan) + _TEXT * math.prod(_shape(plan)) + _RECORD * numbers
+
+
+def results_name(plan: Plan) -> str:
+    """Where the dataset of a plan is written: `results.nc`, or `results.zarr` for a large one where Zarr is installed.
+
+    Raises:
+        InvalidInputError: a dataset too large for what is installed.
+
+    >>> from pnc.sweep.grid import read_sweep
+    >>> from pnc.sweep.plan import make_plan
+    >>> results_name(make_plan(read_sweep(depth="2:3")))
+    'results.nc'
+    """
+    size = dataset_bytes(plan)
+    if size > _ZARR_BEYOND and importlib.util.find_spec("zarr"):
+        return "results.zarr"
+    if size >= 2**31 and not importlib.util.find_spec("netCDF4"):
+        raise InvalidInputError(
+            got=f"results of {size / 2**30:.3g} GiB",
+            expected="at most 2 GiB, where neither zarr nor netCDF4 is installed",
+            next_step="pip install 'pnc[store]'",
+        )
+    return "results.nc"
 
 
 def make_dataset(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> xarray.Dataset:
     """One dataset: a dimension for every axis, then `seed` and `layer`.
 
     Numbers that a run does not have are NaN; so are combinations of a union of grids that belong to none of them, whose
-    `outcome` is empty.
+    `outcome` is empty. Where sizes of unequal classes are among the values, `samples_per_class` is a coordinate of
+    text.
 
     Args:
         plan: the runs and their coordinates.
@@ -35,9 +85,7 @@ def make_dataset(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> xarray
     import xarray
 
     axes = [*plan.axes, "seed"]
-    values = {name: sorted({run.coordinates[name] for run in plan.runs if name in run.coordinates}) for name in axes}
-    shape = tuple(len(values[name]) for name in axes)
-    depth = max(run.network.depth for run in plan.runs)
+    values, shape, depth = {name: plan.values(name) for name in axes}, tuple(_shape(plan)), _depth(plan)
     layers = {name: np.full((*shape, depth), np.nan) for name in LAYER_FIELDS}
     scalars = {name: np.full(shape, np.nan) for name in SCALAR_FIELDS}
     longest = {name: max(1, *(len(records[run.hash].get(name, "")) for run in plan.runs)) for name in TEXT_FIELDS}
@@ -56,9 +104,14 @@ def make_dataset(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> xarray
     return xarray.Dataset(
         {name: ((*axes, "layer"), array, {"long_name": described[name]}) for name, array in layers.items()}
         | {name: (axes, array, {"long_name": described[name]}) for name, array in (scalars | texts).items()},
-        coords={**values, "layer": np.arange(depth)},
+        coords={name: _coordinate(found) for name, found in values.items()} | {"layer": np.arange(depth)},
         attrs={"title": "pnc sweep", "plan": _plan_text(plan)},
     )
+
+
+def _coordinate(values: list[Any]) -> list[Any]:
+    labels = [axis_label(value) for value in values]
+    return [str(label) for label in labels] if any(isinstance(label, str) for label in labels) else labels
 
 
 def _plan_text(plan: Plan) -> str:
@@ -70,7 +123,7 @@ def _plan_text(plan: Plan) -> str:
 def make_table(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> str:
     """One row a run, in plan order; numbers of a layer in columns such as `compression_2`. Undefined ones are empty."""
     axes = [*plan.axes, "seed"]
-    depth = max(run.network.depth for run in plan.runs)
+    depth = _depth(plan)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -78,7 +131,7 @@ def make_table(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> str:
     )
     for run in plan.runs:
         record = records[run.hash]
-        row = [run.coordinates.get(name, "") for name in axes]
+        row = [axis_label(run.coordinates.get(name, "")) for name in axes]
         row += [record.get(name, "") for name in TEXT_FIELDS]
         row += [_cell(record.get(name)) for name in SCALAR_FIELDS]
         for name in LAYER_FIELDS:
@@ -92,13 +145,49 @@ def _cell(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else repr(value)
 
 
-def write_results(folder: Path, dataset: xarray.Dataset, table: str) -> None:
-    """Write `results.nc` and `results.csv`, each complete or not at all.
+def write_results(folder: Path, dataset: xarray.Dataset, table: str, *, name: str = "results.nc") -> None:
+    """Write the dataset and `results.csv`, each complete or not at all.
 
-    NetCDF-4 where the package for it is installed (the extra `store`), NetCDF-3 by SciPy elsewhere; xarray reads both.
+    NetCDF-4 where the package for it is installed (the extra `store`), NetCDF-3 by SciPy elsewhere; xarray reads both,
+    and Zarr.
+
+    Args:
+        folder: the sweep's, which nobody else works on.
+        dataset: what `make_dataset` gives.
+        table: what `make_table` gives.
+        name: what `results_name` gives.
     """
-    engine = "netcdf4" if importlib.util.find_spec("netCDF4") else "scipy"
-    with write_atomically(folder / "results.nc") as temporary:
-        dataset.to_netcdf(temporary, engine=engine)
+    for left in folder.glob(".results.*"):  # by a process that was killed here
+        _remove(left)
+    if name == "results.zarr":
+        chunks = {name: {"chunks": _chunks(found.shape, found.dtype.itemsize)} for name, found in dataset.items()}
+        with write_folder_atomically(folder / name) as temporary:
+            # version 2 of the format: version 3 has no text of fixed length yet
+            dataset.to_zarr(temporary, mode="w", zarr_format=2, consolidated=True, encoding=chunks)
+    else:
+        engine = "netcdf4" if importlib.util.find_spec("netCDF4") else "scipy"
+        with write_atomically(folder / name) as temporary:
+            dataset.to_netcdf(temporary, engine=engine)
     with write_atomically(folder / "results.csv") as temporary:
         temporary.write_text(table, encoding="utf-8")
+    _remove(folder / ("results.nc" if name == "results.zarr" else "results.zarr"))  # of a smaller or larger sweep
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Of an array: the first dimensions are cut until a chunk is small enough.
+
+    >>> _chunks((100, 1000, 1000), 8)
+    (7, 1000, 1000)
+    """
+    chunk = list(shape)
+    for d in range(len(chunk)):
+        while math.prod(chunk) * itemsize > _CHUNK and chunk[d] > 1:
+            chunk[d] = -(-chunk[d] // 2)
+    return tuple(chunk)

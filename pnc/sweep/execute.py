@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -16,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pnc.errors import InvalidInputError, PncError
-from pnc.sweep.dataset import make_dataset, make_table, write_results
+from pnc.sweep.dataset import make_dataset, make_table, results_bytes, results_name, write_results
 from pnc.sweep.plan import Plan
 from pnc.sweep.records import run_batch
 from pnc.sweep.store import open_folder
 
 if TYPE_CHECKING:
     import xarray
+    from distributed import Client
 
 __all__ = ["SweepProgress", "run_sweep", "usual_workers"]
 
@@ -69,7 +71,7 @@ def run_sweep(
     scheduler: str | None = None,
     progress: Callable[[SweepProgress], None] | None = None,
 ) -> xarray.Dataset:
-    """Carry out what is left of a plan and write `results.nc` and `results.csv`.
+    """Carry out what is left of a plan and write `results.nc`, or `results.zarr` for a large one, and `results.csv`.
 
     A batch counts once its file is written; killed at any moment, the same call goes on from there and ends with the
     same numbers, because batches do not depend on what is finished.
@@ -77,7 +79,7 @@ def run_sweep(
     Args:
         plan: what to run.
         folder: where to; made if it is not there.
-        workers: processes on this machine; by default one a core.
+        workers: processes on this machine; by default one a core, and one alone on a GPU.
         scheduler: address of a Dask scheduler, in place of processes on this machine.
         progress: called after every batch.
 
@@ -87,11 +89,12 @@ def run_sweep(
     Raises:
         InvalidInputError: a folder in use, of another version, or damaged; no scheduler there; a plan too large.
     """
+    name = results_name(plan)
+    on_gpu = scheduler is None and _on_gpu(plan)
     if workers is None:
-        workers = 1 if any(run.train.device.startswith("cuda") for run in plan.runs) else usual_workers()
-    if scheduler is None:
-        plan.require_memory(workers=workers)
-    with open_folder(folder) as store:
+        workers = 1 if on_gpu else usual_workers()
+    plan.require_memory(workers=workers if scheduler is None else 0, results=results_bytes(plan))
+    with _connection(scheduler) as client, open_folder(folder) as store:
         records = store.finished()
         store.begin(plan)
         wanted = {run.hash for run in plan.runs}
@@ -113,7 +116,7 @@ def run_sweep(
                 )
 
         tell()
-        with _backend(plan, left, workers=workers, scheduler=scheduler) as results:
+        with _backend(plan, left, workers=workers, client=client) as results:
             for batch, computed in results:
                 fresh = {plan.runs[i].hash: record for i, record in zip(left[batch], computed, strict=True)}
                 store.write(_file_name(plan, batch, left[batch]), fresh)
@@ -122,8 +125,18 @@ def run_sweep(
                 done += len(fresh)
                 tell()
         dataset = make_dataset(plan, records)
-        write_results(store.path, dataset, make_table(plan, records))
+        write_results(store.path, dataset, make_table(plan, records), name=name)
     return dataset
+
+
+def _on_gpu(plan: Plan) -> bool:
+    """Whether any run is on a GPU; a device that is not there is refused, before anything is written."""
+    named = {run.train.device for run in plan.runs} - {"cpu"}
+    if not named:
+        return False
+    from pnc.simulate.device import resolve_device  # torch, which this process does without on CPUs
+
+    return any([resolve_device(device).type == "cuda" for device in sorted(named)])
 
 
 def _file_name(plan: Plan, batch: int, members: Sequence[int]) -> str:
@@ -137,14 +150,13 @@ Results = Iterator[tuple[int, list[dict[str, Any]]]]
 
 
 @contextmanager
-def _backend(plan: Plan, left: dict[int, list[int]], *, workers: int, scheduler: str | None) -> Iterator[Results]:
+def _backend(plan: Plan, left: dict[int, list[int]], *, workers: int, client: Client | None) -> Iterator[Results]:
     # the longest first, so that none of them is what everyone waits for in the end
     order = sorted(left, key=lambda b: (-plan.batch_seconds(b), b))
     tasks = {b: ([plan.runs[i] for i in left[b]], plan.problem) for b in order}
     workers = min(workers, len(tasks))
-    if scheduler is not None:
-        with _cluster(scheduler, tasks) as results:
-            yield results
+    if client is not None:
+        yield _distributed(client, tasks)
     elif workers <= 1:
         yield ((b, run_batch(*task)) for b, task in tasks.items())
     else:
@@ -196,15 +208,18 @@ def _start_worker() -> None:
 
 
 @contextmanager
-def _cluster(address: str, tasks: dict[int, tuple]) -> Iterator[Results]:
+def _connection(address: str | None) -> Iterator[Client | None]:
+    """A client of the scheduler, which answers; `None` without an address."""
+    if address is None:
+        yield None
+        return
     try:
         from distributed import Client
-        from distributed import as_completed as completed
     except ImportError:
         raise InvalidInputError(
             got=f"--scheduler {address} without dask.distributed",
             expected="the package that speaks to a scheduler",
-            next_step="install pnc[cluster]",
+            next_step="pip install 'pnc[cluster]'",
         ) from None
     try:
         client = Client(address, timeout=_SCHEDULER_TIMEOUT, set_as_default=False)
@@ -214,11 +229,26 @@ def _cluster(address: str, tasks: dict[int, tuple]) -> Iterator[Results]:
             expected="the address of a running Dask scheduler",
             next_step="start one with `dask scheduler` and pass the tcp:// address that it prints",
         ) from None
-    with client:
-        futures = {client.submit(run_batch, *task, pure=False, retries=3): b for b, task in tasks.items()}
+    log = logging.getLogger("distributed.client")
+    before, log.disabled = log.disabled, True  # its tracebacks of a lost connection, which is said in one line
+    try:
+        with client:
+            yield client
+    finally:
+        log.disabled = before
 
-        def results() -> Results:
-            for future in completed(futures, loop=client.loop):
-                yield futures[future], future.result()
 
-        yield results()
+def _distributed(client: Client, tasks: dict[int, tuple]) -> Results:
+    from distributed import CancelledError, KilledWorker
+    from distributed import as_completed as completed
+
+    futures = {client.submit(run_batch, *task, pure=False, retries=3): b for b, task in tasks.items()}
+    try:
+        for future in completed(futures, loop=client.loop):
+            yield futures[future], future.result()
+    except (CancelledError, KilledWorker) as error:
+        lost = "workers died one after another on the same batch, perhaps for lack of memory"
+        raise PncError(
+            f"{lost if isinstance(error, KilledWorker) else 'the connection to the scheduler was lost'}: run the same "
+            "command again once the cluster is well; finished batches are kept"
+        ) from None

@@ -27,6 +27,9 @@ AXES: dict[str, type] = {
 }
 """Parameters that a sweep can vary, and what their values are; in the order of the result's dimensions."""
 
+Value = float | tuple[int, ...]
+"""Of an axis: a number; of `samples_per_class` also the sizes of unequal classes."""
+
 _OF_DATA = ("classes", "samples_per_class", "dimension", "theta")
 _MOST_VALUES = 1_000_000
 
@@ -107,7 +110,7 @@ class Sweep:
         InvalidInputError: an axis without values, or one that has no meaning for the data.
     """
 
-    grids: tuple[Mapping[str, tuple[float, ...]], ...]
+    grids: tuple[Mapping[str, tuple[Value, ...]], ...]
     settings: SweepSettings = field(default_factory=SweepSettings)
 
     def __post_init__(self) -> None:
@@ -139,8 +142,10 @@ class Sweep:
         }
 
 
-def parse_values(name: str, value: Any) -> tuple[float, ...]:
+def parse_values(name: str, value: Any) -> tuple[Value, ...]:
     """The values that one parameter takes: a number, a list, `"200,300"`, `"2:12"` or `"0.1:0.5:0.1"`, ends included.
+
+    Sizes of unequal classes are one value of `samples_per_class`: `"5/10/20"`, or a list within the list.
 
     Args:
         name: one of `AXES`.
@@ -151,21 +156,29 @@ def parse_values(name: str, value: Any) -> tuple[float, ...]:
 
     >>> parse_values("depth", "2:5,8"), parse_values("epsilon", "0.1:0.3:0.1")
     ((2, 3, 4, 5, 8), (0.1, 0.2, 0.3))
+    >>> parse_values("samples_per_class", "10,5/10/20"), parse_values("samples_per_class", [10, [5, 10, 20]])
+    ((10, (5, 10, 20)), (10, (5, 10, 20)))
     """
     kind = AXES[name]
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-    found: list[float] = []
+    found: list[Value] = []
     for part in parts:
         if isinstance(part, str) and not part.strip():
             continue
+        if name == "samples_per_class" and isinstance(part, str) and "/" in part:
+            part = part.split("/")
         ends = part.split(":") if isinstance(part, str) else [part]
         try:
+            if name == "samples_per_class" and isinstance(part, list | tuple) and part:
+                found.append(tuple(_number(size, int) for size in part))
+                continue
             if not 1 <= len(ends) <= 3:
                 raise ValueError
             found += _range(*(_number(end, kind) for end in ends), kind=kind)
         except (ValueError, OverflowError):
             words = "whole numbers" if kind is int else "numbers"
             example = {int: "2:12 or 200,300", float: "0.1,0.3 or 0.1:0.5:0.1"}[kind]
+            example += ", or 5/10/20 for unequal classes" if name == "samples_per_class" else ""
             raise InvalidInputError(
                 got=f"{name} = {value!r}",
                 expected=f"{words}, a list or a range first:last[:step]",

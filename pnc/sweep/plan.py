@@ -14,7 +14,7 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,15 +23,16 @@ import numpy as np
 from pnc.data import Problem, draw, resolve_data
 from pnc.errors import InvalidInputError
 from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
-from pnc.sweep.grid import AXES, Sweep
+from pnc.sweep.grid import AXES, Sweep, Value
 
-__all__ = ["FORMAT", "Plan", "Run", "make_plan"]
+__all__ = ["FORMAT", "Plan", "Run", "axis_label", "make_plan"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of what is hashed and written; results of another version are refused."""
 
 _RUNS_A_BATCH = 64
 _USUAL_EPSILON = 0.3  # the paper's
+_RUN_BYTES = 1200  # of a run in a plan
 _COPIES = 16  # of the weights: what the integrator keeps, twice
 _OVERHEAD = 0.035  # seconds: drawing, measuring, certificate
 _SECONDS_A_GRADIENT = (8e-6, 2.5e-9)  # a run, and each weight, in a batch
@@ -51,7 +52,7 @@ class Run:
         full_checks: whether to check the assumptions on the full matrices.
     """
 
-    coordinates: Mapping[str, float]
+    coordinates: Mapping[str, Value]
     problem: ProblemSpec | None
     network: NetworkSpec
     train: TrainSpec
@@ -73,6 +74,15 @@ class Run:
             "full_checks": self.full_checks,
         }
         return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def axis_label(value: Value) -> float | str:
+    """A value as the results show it: sizes of unequal classes are text.
+
+    >>> axis_label(10), axis_label((5, 10, 20))
+    (10, '5/10/20')
+    """
+    return "/".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +108,11 @@ class Plan:
         """Axes of the result: those that any run has."""
         return [name for name in AXES if any(name in run.coordinates for run in self.runs)]
 
+    def values(self, axis: str) -> list[Value]:
+        """The values of an axis that runs have, or the seeds, increasing; sizes of classes as words are ordered."""
+        found = {run.coordinates[axis] for run in self.runs if axis in run.coordinates}
+        return sorted(found, key=lambda value: value if isinstance(value, tuple) else (value,))
+
     def batch_name(self, batch: int) -> str:
         """Of a batch's file: a hash of its runs."""
         joined = "".join(self.runs[i].hash for i in self.batches[batch])
@@ -122,7 +137,8 @@ class Plan:
         for i in self.batches[batch]:
             run = self.runs[i]
             samples = run.problem.samples if run.problem else self.problem.samples
-            signal = math.sqrt(samples / classes) / run.network.label_scale
+            smallest = min(run.problem.counts) if run.problem else samples / classes
+            signal = math.sqrt(smallest) / run.network.label_scale
             scale = run.network.residual_scale
             plateau = samples / (2 * signal * max(depth - 2, 1) * scale ** (depth - 2))
             if run.train.engine == "flow":
@@ -133,24 +149,35 @@ class Plan:
             total += _OVERHEAD + gradients * (fixed + each * weights)
         return total
 
-    def require_memory(self, *, workers: int, available: int | None = None) -> None:
-        """Refuse a plan whose largest batch does not fit.
+    def require_memory(self, *, workers: int, results: int = 0, available: int | None = None) -> None:
+        """Refuse a plan whose largest batches, or whose results, do not fit.
+
+        Args:
+            workers: batches at a time on this machine.
+            results: bytes of the results.
+            available: bytes; by default what this machine grants.
 
         Raises:
             InvalidInputError: with both numbers.
         """
         available = _available_memory() if available is None else available
         largest = max(range(len(self.batches)), key=self.batch_bytes)
-        workers = max(1, min(workers, len(self.batches)))
-        needed = workers * self.batch_bytes(largest)
-        if needed > available:
-            rank, width, depth, _ = self.shapes[largest]
-            raise InvalidInputError(
-                got=f"a grid that needs about {needed / 2**30:.3g} GiB "
-                f"({workers} at a time; weights of {depth} layers, {width} × {width}, inputs of rank {rank})",
-                expected=f"at most the {available / 2**30:.3g} GiB of this machine",
-                next_step="use fewer --workers, reduced coordinates, a smaller width or fewer samples",
-            )
+        workers = min(workers, len(self.batches))
+        weights = workers * self.batch_bytes(largest)
+        if weights + results <= available:
+            return
+        rank, width, depth, _ = self.shapes[largest]
+        if weights >= results:
+            what = f"{workers} at a time; weights of {depth} layers, {width} × {width}, inputs of rank {rank}"
+            advice = "use fewer --workers, reduced coordinates, a smaller width or fewer samples"
+        else:
+            what = f"{results / 2**30:.3g} GiB of them for the results of {len(self.runs)} runs"
+            advice = "split the grid into several sweeps"
+        raise InvalidInputError(
+            got=f"a grid that needs about {(weights + results) / 2**30:.3g} GiB ({what})",
+            expected=f"at most the {available / 2**30:.3g} GiB of this machine",
+            next_step=advice,
+        )
 
 
 def _available_memory() -> int:
@@ -169,7 +196,7 @@ def make_plan(sweep: Sweep, *, device: str = "auto") -> Plan:
         device: where; it is not part of a run's hash.
 
     Raises:
-        InvalidInputError: a value that no run can have, data that cannot be read.
+        InvalidInputError: a value that no run can have, data that cannot be read, more runs than fit the memory.
 
     >>> from pnc.sweep.grid import read_sweep
     >>> plan = make_plan(read_sweep(depth="2:3", width="200,300", seeds=2))
@@ -177,6 +204,13 @@ def make_plan(sweep: Sweep, *, device: str = "auto") -> Plan:
     (8, ((0, 1, 2, 3), (4, 5, 6, 7)), (30, 33, 2, 3))
     """
     settings = sweep.settings
+    count = settings.seeds * sum(math.prod(map(len, grid.values())) for grid in sweep.grids)
+    if count * _RUN_BYTES > (available := _available_memory()):
+        raise InvalidInputError(
+            got=f"a grid that needs about {count * _RUN_BYTES / 2**30:.3g} GiB (for the plan of {count:,} runs alone)",
+            expected=f"at most the {available / 2**30:.3g} GiB of this machine",
+            next_step="split the grid into several sweeps",
+        )
     problem, digest = (None, "") if settings.synthetic else _read(sweep)
     runs: dict[str, Run] = {}
     for grid in sweep.grids:
@@ -198,12 +232,16 @@ def make_plan(sweep: Sweep, *, device: str = "auto") -> Plan:
     return Plan(sweep=sweep, runs=ordered, batches=tuple(batches), shapes=tuple(shapes), problem=problem)
 
 
-def _run(sweep: Sweep, point: dict[str, float], seed: int, digest: str, device: str) -> Run:
+def _run(sweep: Sweep, point: dict[str, Value], seed: int, digest: str, device: str) -> Run:
     settings = sweep.settings
     problem = None
     if settings.synthetic:
         given = {n: point[n] for n in ("classes", "samples_per_class", "dimension", "theta") if n in point}
+        if isinstance(sizes := given.get("samples_per_class"), tuple):
+            given.setdefault("classes", len(sizes))
         problem = ProblemSpec(kind=settings.data, seed=seed, **given)
+        if len(set(problem.counts)) == 1:  # the same data, however their sizes were written
+            problem = replace(problem, samples_per_class=problem.counts[0])
     network = NetworkSpec(
         depth=point["depth"],
         width=point.get("width"),
@@ -227,7 +265,7 @@ def _run(sweep: Sweep, point: dict[str, float], seed: int, digest: str, device: 
         if problem.kind == "nearly-orthonormal":
             stated["theta"] = problem.theta
     return Run(
-        coordinates={**stated, **point, "seed": seed},
+        coordinates={**point, **stated, "seed": seed},
         problem=problem,
         network=network,
         train=train,

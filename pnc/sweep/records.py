@@ -29,6 +29,8 @@ LAYER_FIELDS = {
     "residual_variance": "variance of the residual singular values of W_l (A3), l = 1…L-1",
     "certified_compression_lower": "C_l, lower end of its certificate (T8)",
     "certified_compression_upper": "C_l, upper end of its certificate (T8)",
+    "certified_discrimination_lower": "D_l, lower end of its certificate (T8)",
+    "certified_discrimination_upper": "D_l, upper end of its certificate (T8)",
     "certificate_half_width": "half of the certificate's interval for C_l over its middle (T8)",
     "full_imbalance": "‖W_{l+1}ᵀW_{l+1} - W_lW_lᵀ‖_F/‖W_l‖_F of the full matrices, l = 1…L-1",
     "full_residual_variance": "variance of σ_i(W_l), K+1 ≤ i ≤ d-K, of the full matrices, l = 1…L-1",
@@ -151,8 +153,8 @@ def _record(run: Run, problem: Problem, simulation: Any) -> dict[str, Any]:
             record[f"{law}_slope_predicted"] = expected.slope
     if run.certificate:
         certificate = certify(simulation.weights, simulation.inputs.X, simulation.inputs.y, explain=False)
-        record["certified_compression_lower"] = certificate.compression_lower
-        record["certified_compression_upper"] = certificate.compression_upper
+        for name in ("compression_lower", "compression_upper", "discrimination_lower", "discrimination_upper"):
+            record[f"certified_{name}"] = getattr(certificate, name)
         record["certificate_half_width"] = certificate.compression_half_width
     checks = full_checks(simulation, problem) if run.full_checks else None
     if checks is not None:

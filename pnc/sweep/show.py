@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from pnc.sweep.dataset import dataset_bytes, results_bytes, results_name
 from pnc.sweep.execute import SweepProgress
-from pnc.sweep.plan import Plan
+from pnc.sweep.plan import Plan, axis_label
 
 __all__ = ["describe_plan", "duration", "show_progress"]
+
+_STARTING = 3.0  # seconds until a worker has loaded its libraries
 
 
 def duration(seconds: float) -> str:
@@ -30,11 +33,13 @@ def duration(seconds: float) -> str:
 
 
 def describe_plan(plan: Plan, *, workers: int) -> str:
-    """Runs, their axes, reduced sizes and batches, memory and expected time; one line each."""
-    values = {
-        name: sorted({run.coordinates[name] for run in plan.runs if name in run.coordinates}) for name in plan.axes
-    }
-    varied = [f"{name} {found[0]:g}…{found[-1]:g} ({len(found)})" for name, found in values.items() if len(found) > 1]
+    """Runs, their axes, reduced sizes and batches, expected time, memory and results; one line each."""
+    values = {name: plan.values(name) for name in plan.axes}
+    varied = [
+        f"{name} {_shown(found[0])}…{_shown(found[-1])} ({len(found)})"
+        for name, found in values.items()
+        if len(found) > 1
+    ]
     seeds = plan.sweep.settings.seeds
     varied += [f"{seeds} seeds"] if seeds > 1 else []
     sizes: Counter[tuple[int, int, int]] = Counter()
@@ -45,17 +50,28 @@ def describe_plan(plan: Plan, *, workers: int) -> str:
         for (width, rank, depth), count in list(sizes.items())[:4]
     ]
     shown += [f"{len(sizes) - 4} further sizes"] if len(sizes) > 4 else []
-    seconds = sum(plan.batch_seconds(b) for b in range(len(plan.batches)))
+    seconds = _STARTING + sum(plan.batch_seconds(b) for b in range(len(plan.batches))) / min(workers, len(plan.batches))
     memory = max(plan.batch_bytes(b) for b in range(len(plan.batches))) * min(workers, len(plan.batches))
+    memory += results_bytes(plan)
     return "\n".join(
         [
-            f"plan: {len(plan.runs)} runs in {len(plan.batches)} batches"
-            + (f": {', '.join(varied)}" if varied else ""),
+            f"plan: {len(plan.runs)} run{'s' if len(plan.runs) > 1 else ''} in {len(plan.batches)} "
+            f"batch{'es' if len(plan.batches) > 1 else ''}" + (f": {', '.join(varied)}" if varied else ""),
             f"matrices: {'; '.join(shown)}",
-            f"expected: about {duration(seconds / min(workers, len(plan.batches)))} with {workers} "
-            f"worker{'s' if workers > 1 else ''}, {memory / 2**20:.0f} MiB of arrays",
+            f"expected: about {duration(seconds)} with {workers} worker{'s' if workers > 1 else ''}, "
+            f"{_size(memory)} of arrays",
+            f"results: {_size(dataset_bytes(plan))} in {results_name(plan)}, and results.csv",
         ]
     )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB" if count > 2**20 else "under 1 MiB"
+
+
+def _shown(value: float | tuple[int, ...]) -> str:
+    label = axis_label(value)
+    return label if isinstance(label, str) else f"{label:g}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import Any
 from pnc.errors import InvalidInputError
 from pnc.sweep.plan import FORMAT, Plan
 
-__all__ = ["SweepFolder", "open_folder", "write_atomically"]
+__all__ = ["SweepFolder", "open_folder", "write_atomically", "write_folder_atomically"]
 
 
 @contextmanager
@@ -36,6 +37,22 @@ def write_atomically(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_folder_atomically(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its place, and that of what was there, when the block ends."""
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    replaced = Path(f"{temporary}.replaced")
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            path.rename(replaced)
+        temporary.rename(path)
+        shutil.rmtree(replaced, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 class SweepFolder:

@@ -8,8 +8,8 @@ import signal
 import pytest
 import xarray
 
-from pnc.errors import InvalidInputError
-from pnc.sweep import make_plan, read_sweep, run_sweep
+from pnc.errors import InvalidInputError, PncError
+from pnc.sweep import execute, make_plan, read_sweep, run_sweep
 
 distributed = pytest.importorskip("distributed", reason="needs dask.distributed (pnc[cluster])")
 
@@ -45,3 +45,26 @@ def test_a_scheduler_that_is_not_there_is_said_so(address, tmp_path, monkeypatch
     plan = make_plan(read_sweep(depth=2), device="cpu")
     with pytest.raises(InvalidInputError, match="which does not answer"):
         run_sweep(plan, tmp_path / "nowhere", scheduler=address)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (distributed.CancelledError("lost"), "the connection to the scheduler was lost"),
+        (distributed.KilledWorker("run_batch", None, 3), "workers died one after another"),
+    ],
+)
+def test_a_cluster_that_fails_is_said_so(error, said, monkeypatch):
+    class Lost:
+        loop = None
+
+        def submit(self, *arguments, **options):
+            return self
+
+        def result(self):
+            raise error
+
+    monkeypatch.setattr(distributed, "as_completed", lambda futures, loop: iter(futures))
+    with pytest.raises(PncError, match=f"{said}.*run the same command again"):
+        list(execute._distributed(Lost(), {0: ([], None)}))

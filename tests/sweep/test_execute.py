@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from pnc.data import draw
 from pnc.errors import InvalidInputError
 from pnc.simulate import simulate
 from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.sweep import dataset as writing
 from pnc.sweep import execute, make_plan, make_table, read_sweep, run_sweep
+from pnc.sweep.store import write_folder_atomically
 from pnc.theory import predict
 
 SPEC = {
@@ -151,6 +154,69 @@ def test_cells_of_no_grid_are_empty(tmp_path):
     assert np.isnan(dataset.compression.sel(depth=3, epsilon=0.3)).all()
 
 
+def test_unequal_classes_are_a_coordinate_of_text(tmp_path):
+    mixed = plan(depth="2:3", samples_per_class="3,2/3/5", epsilon=0.3, seeds=1)
+    dataset = run_sweep(mixed, tmp_path / "m", workers=1)
+    assert dataset.samples_per_class.values.tolist() == ["2/3/5", "3"]
+    problem = draw(ProblemSpec(samples_per_class=(2, 3, 5)))
+    train = TrainSpec(loss_tolerance=1e-12, device="cpu")
+    run = simulate(problem, NetworkSpec(depth=3, width=40, residual_scale=0.3), train)
+    cell = dataset.sel(samples_per_class="2/3/5", depth=3).squeeze()
+    np.testing.assert_array_equal(cell.compression, run.measured.compression)
+    with xarray.open_dataset(tmp_path / "m" / "results.nc") as found:
+        xarray.testing.assert_identical(found.load(), dataset)
+    rows = (tmp_path / "m" / "results.csv").read_text().splitlines()
+    at = rows[0].split(",").index("samples_per_class")
+    assert [row.split(",")[at] for row in rows[1:]] == ["3", "3", "2/3/5", "2/3/5"]
+    equal = run_sweep(plan(depth="2:3", samples_per_class="3", epsilon=0.3, seeds=1), tmp_path / "m", workers=1)
+    assert equal.samples_per_class.values.tolist() == [3]
+    np.testing.assert_array_equal(equal.compression.values[:, 0], dataset.sel(samples_per_class="3").compression)
+
+
+def test_large_results_are_a_zarr_store(done, tmp_path, monkeypatch):
+    pytest.importorskip("zarr", reason="needs Zarr (pnc[store])")
+    dataset, whole = done
+    monkeypatch.setattr(writing, "_ZARR_BEYOND", 0)
+    monkeypatch.setattr(writing, "_CHUNK", 100)  # several chunks even here
+    folder = tmp_path / "large"
+    folder.mkdir()
+    shutil.copytree(whole / "batches", folder / "batches")
+    (folder / "results.nc").write_text("of a smaller sweep")
+    (folder / ".results.zarr.1234").mkdir()  # what a killed process left
+    (folder / ".results.zarr.1234" / "half").write_text("")
+    (folder / "sweep.json").write_bytes((whole / "sweep.json").read_bytes())
+    contents = []
+    for _ in range(2):  # the second time it takes the place of the first
+        xarray.testing.assert_identical(run_sweep(plan(), folder, workers=1), dataset)
+        with xarray.open_zarr(folder / "results.zarr") as found:
+            xarray.testing.assert_identical(found.load(), dataset)
+        files = sorted(p for p in (folder / "results.zarr").rglob("*") if p.is_file())
+        assert len([f for f in files if f.parent.name == "compression"]) > 10
+        contents.append({f.name + f.parent.name: f.read_bytes() for f in files})
+    assert contents[0] == contents[1]
+    assert sorted(p.name for p in folder.iterdir()) == [".lock", "batches", "results.csv", "results.zarr", "sweep.json"]
+    assert (folder / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
+    monkeypatch.setattr(writing, "_ZARR_BEYOND", 1 << 28)
+    run_sweep(plan(), folder, workers=1)
+    identical(dataset, folder, whole)
+    assert not (folder / "results.zarr").exists()
+
+
+def test_a_store_that_cannot_be_written_leaves_the_last_one(tmp_path):
+    path = tmp_path / "results.zarr"
+    path.mkdir()
+    (path / "old").write_text("")
+
+    def fail():
+        with write_folder_atomically(path) as temporary:
+            (temporary / "new").write_text("")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["results.zarr", "results.zarr/old"]
+
+
 # ---- killed, shared, damaged ---------------------------------------------------------------------------------
 
 CHILD = """
@@ -272,7 +338,7 @@ def test_folders_of_something_else_or_of_another_version_are_refused(tmp_path):
     newer = tmp_path / "newer"
     newer.mkdir()
     (newer / "sweep.json").write_text('{"format": 99}')
-    with pytest.raises(InvalidInputError, match="of version 99; expected results of version 1"):
+    with pytest.raises(InvalidInputError, match="of version 99; expected results of version 2"):
         run_sweep(small, newer, workers=1)
     (newer / "sweep.json").write_text('{"form')
     with pytest.raises(InvalidInputError, match=r"sweep\.json, which is damaged"):
@@ -280,6 +346,12 @@ def test_folders_of_something_else_or_of_another_version_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInputError, match="output folder"):
         run_sweep(small, tmp_path / "file", workers=1)
+
+
+def test_a_device_that_is_not_there_leaves_nothing(tmp_path):
+    with pytest.raises(InvalidInputError, match="got device 'cuda:7'"):
+        run_sweep(make_plan(read_sweep(depth=2), device="cuda:7"), tmp_path / "none", workers=2)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_table_has_a_row_for_every_run_in_plan_order():

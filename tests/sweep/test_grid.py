@@ -35,9 +35,22 @@ def test_fractional_ranges_are_the_numbers_that_one_would_write():
     assert isinstance(parse_values("depth", 4.0)[0], int)
 
 
+def test_sizes_of_unequal_classes_are_one_value():
+    assert parse_values("samples_per_class", "2:3,5/10/20, 4/4") == (2, 3, (5, 10, 20), (4, 4))
+    assert parse_values("samples_per_class", [10, [5, 10], "5/10"]) == (10, (5, 10))
+    assert parse_values("samples_per_class", [[7]]) == ((7,),)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("samples_per_class", "5/x"),
+        ("samples_per_class", "5/"),
+        ("samples_per_class", "5/2:3"),
+        ("samples_per_class", [[5, 2.5]]),
+        ("samples_per_class", [[]]),
+        ("depth", "5/6"),
+        ("depth", [[5, 6]]),
         ("depth", "2:x"),
         ("depth", "2.5"),
         ("depth", 2.5),

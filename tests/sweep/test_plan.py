@@ -12,8 +12,10 @@ from pnc.data import Problem, save_problem
 from pnc.errors import InvalidInputError
 from pnc.simulate.run import prepare
 from pnc.spec import TrainSpec
-from pnc.sweep import describe_plan, make_plan, read_sweep
+from pnc.sweep import describe_plan, make_plan, read_sweep, results_name
+from pnc.sweep.dataset import dataset_bytes
 from pnc.sweep.plan import problem_of
+from pnc.sweep.records import LAYER_FIELDS, SCALAR_FIELDS
 
 
 def plan(**options):
@@ -28,6 +30,20 @@ def test_the_runs_are_the_product_in_the_order_of_the_axes():
     )
     assert all(r.problem.seed == r.train.seed == r.coordinates["seed"] for r in made.runs)
     assert made.axes == ["classes", "samples_per_class", "theta", "depth", "epsilon", "label_scale"]
+
+
+def test_unequal_classes_are_counted_and_equal_ones_are_the_number():
+    made = plan(depth=3, samples_per_class="4,2/4/6,4/4/4,2/3", theta=0.1)
+    assert [run.problem.counts for run in made.runs] == [(4, 4, 4), (2, 4, 6), (2, 3)]
+    assert [run.coordinates["samples_per_class"] for run in made.runs] == [4, (2, 4, 6), (2, 3)]
+    assert made.values("samples_per_class") == [(2, 3), (2, 4, 6), 4]
+    assert made.values("classes") == [2, 3]
+    assert len({run.hash for run in made.runs}) == 3
+    assert made.runs[0].hash == plan(depth=3, samples_per_class=4, theta=0.1).runs[0].hash
+    assert "samples_per_class 2/3…4 (3)" in describe_plan(made, workers=1)
+    for sizes in ("2/4/6", "4/4/4"):
+        with pytest.raises(InvalidInputError, match="3 class sizes for 2 classes"):
+            plan(depth=3, classes=2, samples_per_class=sizes)
 
 
 def test_a_union_has_every_run_once():
@@ -103,6 +119,33 @@ def test_memory_is_counted_before_anything_starts():
     small.require_memory(workers=2, available=2**29)  # reduced: the width costs nothing
     with pytest.raises(InvalidInputError, match="GiB"):
         plan(depth=3, width=10**6, coordinates="full").require_memory(workers=1)
+    with pytest.raises(InvalidInputError, match=r"needs about 1 GiB \(1 GiB of them for the results of 500 runs\)"):
+        small.require_memory(workers=0, results=2**30, available=2**30 - 1)
+
+
+def test_the_size_of_the_results_decides_where_they_go(monkeypatch):
+    # a union whose grids hardly meet: 60 runs, of which the dataset is a box that they leave empty
+    made = plan(grid=[{"depth": 3, "epsilon": f"0.0{i}", "width": 10 + i, "theta": f"0.{i}"} for i in range(1, 10)])
+    numbers = 9**3 * (19 * 3 + len(SCALAR_FIELDS))
+    assert dataset_bytes(made) == 8 * numbers
+    assert len(LAYER_FIELDS) == 19
+    assert results_name(made) == "results.nc"
+    monkeypatch.setattr("pnc.sweep.dataset._ZARR_BEYOND", 8 * numbers)
+    assert results_name(made) == "results.nc"
+    monkeypatch.setattr("pnc.sweep.dataset._ZARR_BEYOND", 8 * numbers - 1)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "netCDF4" else name)
+    assert results_name(made) == "results.zarr"
+    assert "results.zarr" in describe_plan(made, workers=1)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert results_name(made) == "results.nc"
+    monkeypatch.setattr("pnc.sweep.dataset.dataset_bytes", lambda plan: 2**31)
+    with pytest.raises(InvalidInputError, match=r"results of 2 GiB.*pnc\[store\]"):
+        results_name(made)
+
+
+def test_more_runs_than_fit_are_refused_before_they_are_listed():
+    with pytest.raises(InvalidInputError, match=r"GiB \(for the plan of 100,000,000,000 runs alone\)"):
+        plan(depth="2:101", epsilon="0.01:1:0.01", theta="0:0.99:0.01", label_scale="1:100:1", seeds=1000)
 
 
 def test_the_plan_in_words():
