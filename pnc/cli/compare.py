@@ -1,39 +1,160 @@
-"""`pnc compare`: a predicted curve against a measured one."""
+"""`pnc compare`: a predicted curve against a measured one, or trained networks against the laws."""
 
 from __future__ import annotations
 
 from json import loads
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pnc.cli.options import CompressionLimitOption, DiscriminationLimitOption, JsonOption, limits_of
+from pnc.cli.following import print_following, print_following_seeds, shout
+from pnc.cli.options import (
+    OUTPUT,
+    CompressionLimitOption,
+    DiscriminationLimitOption,
+    JsonOption,
+    class_sizes,
+    limits_of,
+)
 from pnc.cli.output import print_comparison, print_json, read_text
 from pnc.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    from pnc.compare import Following, FollowingSeeds, MeasuredRun
+
 __all__ = ["compare"]
+
+RUNS = "Runs against the laws"
 
 
 def compare(
-    predicted: Annotated[str, typer.Argument(help="JSON of `pnc predict`, or - for stdin.")],
-    measured: Annotated[str, typer.Argument(help="JSON of `pnc measure` or `pnc simulate`, or - for stdin.")],
+    curves: Annotated[
+        list[str],
+        typer.Argument(
+            help="`predicted.json measured.json`, the one of `pnc predict`, the other of `pnc measure` or "
+            "`pnc simulate`; or one or more measured: run folders of `pnc train`, JSON of `pnc train` or "
+            "`pnc measure`. Several measured ones are seeds of one network. - is stdin.",
+            metavar="CURVES",
+        ),
+    ],
     compression_limit: CompressionLimitOption = 0.10,
     discrimination_limit: DiscriminationLimitOption = 0.10,
+    split: Annotated[str, typer.Option("--split", help="train or test, of a run.", rich_help_panel=RUNS)] = "train",
+    from_layer: Annotated[
+        int, typer.Option("--from-layer", help="Fitted from there on; 0: with the input.", rich_help_panel=RUNS)
+    ] = 1,
+    confidence: Annotated[float, typer.Option("--confidence", help="Of every interval.", rich_help_panel=RUNS)] = 0.95,
+    depth: Annotated[
+        int | None,
+        typer.Option("--depth", help="L, for ε_eff; default what the run says.", rich_help_panel=RUNS),
+    ] = None,
+    samples_per_class: Annotated[
+        str | None,
+        typer.Option("--samples-per-class", metavar="N|N,N,…", help="n, for ε_eff; likewise.", rich_help_panel=RUNS),
+    ] = None,
+    label_scale: Annotated[
+        float | None, typer.Option("--label-scale", help="α, for ε_eff; likewise.", rich_help_panel=RUNS)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write following.json, figure and page of runs there.", rich_help_panel=OUTPUT),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is at --out.", rich_help_panel=OUTPUT)] = False,
     json: JsonOption = False,
 ) -> None:
-    """Hold a measured curve against a predicted one and give a verdict."""
+    """Hold a measured curve against a predicted one, or trained networks
+    against the laws, and give a verdict.
+
+    FOLLOWS: from a layer on, for at least 4 layers and to the last, log C_l
+    falls along a straight line and D_l moves towards 1 along one, and the
+    corrected Akaike criterion (AICc) prefers this to a constant, to a constant
+    from that layer on, to a steady bend, and to a single exponential (C with a
+    floor, D with a limit). The richer of two descriptions must be lower by 2.
+
+    DEPARTS: one of these is preferred for C or for D, or the sign is wrong.
+
+    UNDECIDED: too close to call, or too few layers. One network needs 7 behind
+    the input, two seeds or more need 6, six or more need 5.
+
+    DISAGREES: U1-U4, which hold for every network, do not: a number is wrong.
+
+    Exit status: 0 agrees or follows, 2 bad input, 3 disagrees or departs,
+    4 inconclusive.
+    """
     limits = limits_of(compression_limit, discrimination_limit)
-    if predicted == measured == "-":
+    if curves.count("-") > 1:
         raise InvalidInputError(
-            got="- for both curves", expected="at most one of them on stdin", next_step="write the other to a file"
+            got="- for both curves" if len(curves) == 2 else "- for several curves",
+            expected="at most one of them on stdin",
+            next_step="write the other to a file",
         )
+    texts = [None if name != "-" and Path(name).is_dir() else read_text(name) for name in curves]
+    if len(curves) == 2 and not _all_measured(texts):
+        if out is not None or split != "train" or any(x is not None for x in (depth, samples_per_class, label_scale)):
+            raise InvalidInputError(
+                got="a predicted curve with an option of runs",
+                expected="--out, --split, --depth, --samples-per-class and --label-scale with measured curves alone",
+                next_step="leave it out",
+            )
+        status = _against_theory(curves, texts, limits, json=json)
+        raise typer.Exit(status)
+    runs = _read(curves, texts, split)
+    if out is not None:
+        from pnc.report import check_folder
+
+        check_folder(out, force=force)
+    found = _follow(
+        runs, depth=depth, label_scale=label_scale, samples_per_class=class_sizes(samples_per_class),
+        first_layer=from_layer, confidence=confidence,
+    )  # fmt: skip
+    shout(run.universal for run in getattr(found, "runs", (found,)))
+    names = [run.name for run in runs]
+    if out is not None:
+        from pnc.report.following import write_following
+
+        title = ", ".join(Path(name).name for name in names)
+        write_following(out, found, names=names, title=title, force=force)
+    if json:
+        print_json({**found.to_dict(), "names": names})
+    else:
+        (print_following if len(runs) == 1 else print_following_seeds)(found, names)
+        print(f"\n{found.verdict.name}: {found.advice}")
+        if out is not None:
+            print(f"written to {out}")
+    raise typer.Exit(found.verdict.exit_status)
+
+
+def _all_measured(texts: list[str | None]) -> bool:
+    """Whether both are runs: folders, or curves that say that they were measured."""
+    from pnc.compare import is_prediction
+
+    def measured(text: str | None) -> bool:
+        if text is None:
+            return True
+        try:
+            record = loads(text)
+            return not is_prediction(record) and "source" in (record.get("provenance") or {})
+        except (ValueError, AttributeError, TypeError):
+            return False
+
+    return all(measured(text) for text in texts)
+
+
+def _against_theory(curves: list[str], texts: list[str | None], limits: Any, *, json: bool) -> int:
     from pnc.compare import compare as compare_curves
     from pnc.curves import LayerCurve
     from pnc.theory import Certificate
 
-    theory, text = LayerCurve.from_json(read_text(predicted)), read_text(measured)
-    curve = LayerCurve.from_json(text)  # refuses what is not one JSON object
-    intervals = loads(text).get("certificate")
+    for name, text in zip(curves, texts, strict=True):
+        if text is None:
+            raise InvalidInputError(
+                got=f"the folder {name} beside a curve that was not measured",
+                expected="two JSON files, predicted and measured, or runs alone",
+                next_step="compare runs with each other, or the measured JSON with the predicted one",
+            )
+    theory, curve = LayerCurve.from_json(texts[0]), LayerCurve.from_json(texts[1])  # refuse what is not one object
+    intervals = loads(texts[1]).get("certificate")
     comparison = compare_curves(
         theory,
         curve,
@@ -45,4 +166,43 @@ def compare(
     else:
         print_comparison(comparison)
         print(f"\n{comparison.verdict.name}: {comparison.advice}")
-    raise typer.Exit(comparison.verdict.exit_status)
+    return comparison.verdict.exit_status
+
+
+def _read(curves: list[str], texts: list[str | None], split: str) -> list[MeasuredRun]:
+    from pnc.compare import MeasuredRun, parse_record, read_record
+
+    found = []
+    for name, text in zip(curves, texts, strict=True):
+        record = read_record(name) if text is None else parse_record(text, name=name)
+        found.append(MeasuredRun.from_record(record, name=name, split=split))
+    return found
+
+
+def _follow(
+    runs: list[MeasuredRun], *, depth: int | None, label_scale: float | None, **options: Any
+) -> Following | FollowingSeeds:
+    from pnc.compare import follow, follow_seeds
+
+    depths, scales = {run.depth for run in runs}, {run.label_scale for run in runs}
+    if len(depths) > 1 or len(scales) > 1:
+        raise InvalidInputError(
+            got=f"runs of depth {', '.join(map(str, depths))} and label scale {', '.join(map(str, scales))}",
+            expected="seeds of one network and training",
+            next_step="compare each network by itself",
+        )
+    options |= {
+        "depth": runs[0].depth if depth is None else depth,
+        "label_scale": runs[0].label_scale if label_scale is None else label_scale,
+    }
+    if len(runs) == 1:
+        return follow(runs[0].curve, converged=runs[0].converged, notes=_notes(runs), **options)
+    return follow_seeds(
+        [run.curve for run in runs], converged=[run.converged for run in runs], notes=_notes(runs), **options
+    )
+
+
+def _notes(runs: list[MeasuredRun]) -> list[str]:
+    notes = [note for run in runs for note in run.notes]
+    notes += [f"{run.name}: {run.reason}" for run in runs if run.reason]
+    return list(dict.fromkeys(notes))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pnc.cli.following import shout
 from pnc.cli.live import live_line, time_left
 from pnc.cli.low_rank import (
     LowRankEveryOption,
@@ -51,10 +52,12 @@ from pnc.cli.output import law_line, number, print_json, print_table
 from pnc.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from pnc.compare import Following
     from pnc.curves import LayerCurve
     from pnc.train import Progress, TrainedRun
 
 __all__ = ["train"]
+
 
 def train(
     network: Annotated[
@@ -152,6 +155,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a network, measure C_l and D_l of every layer on both splits, fit both laws."""
+    from pnc.compare import check_universal
     from pnc.data import load_splits
     from pnc.nets import build
     from pnc.report import check_folder
@@ -210,7 +214,8 @@ def train(
         if not processes.first:
             raise typer.Exit(0)
     converged = results["train"]["accuracy"] >= accuracy_limit
-    result = _result(run, curves, results, converged=converged)
+    following = _following(run, curves["train"], depth=depth, converged=converged)
+    result = _result(run, curves, results, following)
     if out is not None:  # before anything is printed: the reader of our output may go early
         record = {
             "command": "train",
@@ -225,10 +230,13 @@ def train(
         }  # fmt: skip
         _write(out, run, curves, record, title=f"{network} on {source['name']}", force=force)
         shutil.rmtree(checkpoints, ignore_errors=True)
+    shout(check_universal(curve) for curve in curves.values())
     if json:
         print_json(result)
     else:
         _print(network, source, run, curves, results, converged=converged, accuracy_limit=accuracy_limit)
+        if converged:
+            print(f"\n{following.verdict.name}: {following.advice}")
         if out is not None:
             print(f"written to {out}")
     raise typer.Exit(0 if converged else 4)
@@ -288,8 +296,16 @@ def _laws(curve: LayerCurve) -> dict[str, Any]:
     return {"geometric": fit_geometric_law(curve), "linear": fit_linear_law(curve)}
 
 
+def _following(run: TrainedRun, curve: LayerCurve, *, depth: int | None, converged: bool) -> Following:
+    """The training split held against the laws; without a squared error there is no label scale."""
+    from pnc.compare import follow
+
+    scale = run.spec.label_scale if run.spec.loss == "mse" else 1.0
+    return follow(curve, depth=depth, label_scale=scale, converged=converged)
+
+
 def _result(
-    run: TrainedRun, curves: dict[str, LayerCurve], results: dict[str, Any], *, converged: bool
+    run: TrainedRun, curves: dict[str, LayerCurve], results: dict[str, Any], following: Following
 ) -> dict[str, Any]:
     """The curve of the training split as every command gives it, and the rest beside it."""
     from pnc.curves import json_ready
@@ -308,7 +324,9 @@ def _result(
             "splits": splits,
             "laws": splits["train"]["laws"],
             "training": run.to_dict(),
-            "verdict": None if converged else "NOT_CONVERGED",
+            "following": following.findings(),
+            # training itself has no verdict: what is undecided here may be decided over seeds
+            "verdict": None if following.verdict.name in ("UNDECIDED", "BELOW_NOISE") else following.verdict.name,
         }
     )
 

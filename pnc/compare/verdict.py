@@ -10,8 +10,8 @@ __all__ = ["Verdict"]
 class Verdict(Enum):
     """The conclusion of a comparison; the value is advice.
 
-    AGREES to ASSUMPTION_VIOLATED are about deep linear networks and their closed form; FOLLOWS and DEPARTS about the
-    shape of any network's curves; MASKED about a defence against adversarial attacks.
+    AGREES to ASSUMPTION_VIOLATED are about deep linear networks and their closed form; FOLLOWS, DEPARTS and UNDECIDED
+    about the shape of any network's curves; MASKED about a defence against adversarial attacks.
 
     >>> Verdict.AGREES.exit_status, Verdict.DISAGREES.exit_status, Verdict.NOT_CONVERGED.exit_status
     (0, 3, 4)
@@ -29,6 +29,9 @@ class Verdict(Enum):
     ASSUMPTION_VIOLATED = "the weights do not satisfy what the statement assumes, so it says nothing about them"
     FOLLOWS = "the layers follow the law from the layer that is named, better than the alternatives explain them"
     DEPARTS = "the layers do not follow the law: an alternative explains them as well, or better"
+    UNDECIDED = (
+        "the layers are too few or too scattered to tell the law from an alternative: compare several seeds at once"
+    )
     MASKED = "the defence hides gradients instead of removing errors, so accuracy under attack means nothing here"
 
     @property

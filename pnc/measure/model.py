@@ -15,11 +15,12 @@ from pnc.errors import InvalidInputError
 from pnc.measure._arrays import dtype_name
 from pnc.measure.capture import Layer, LayerList, layer_output, list_layers
 from pnc.measure.cdnv import class_distance_normalised_variance
+from pnc.measure.class_geometry import class_geometry
 from pnc.measure.distributed import gather_moments, gather_objects, process_count, sum_over_processes, together
 from pnc.measure.fuzziness import FuzzinessPass
 from pnc.measure.moments import ClassMoments
 from pnc.measure.noise_floor import noise_floor, rounding_unit
-from pnc.measure.probe import LinearProbe, fit_linear_probe, nearest_centre_probe
+from pnc.measure.probe import LinearProbe, fit_linear_probe, nearest_centre_probe, projected_centre_probe
 from pnc.measure.running import BatchLabels, RunningMoments
 from pnc.measure.sampling_error import SamplingErrorPass
 from pnc.measure.spectrum import StreamingSpectrum
@@ -83,9 +84,11 @@ def measure_model(
 
     Returns:
         A curve whose provenance holds, a layer each: `names`, `kinds`, `shapes`, `dtype`, `dimensions`,
-        `noise_floor`, `between_rank`, `class_distance_normalised_variance`, and where asked `ranks`,
-        `spectrum_error`, `nearest_centre_accuracy`, `linear_probe_accuracy`, `compression_error`,
-        `compression_bias`, `discrimination_error`; and `skipped` (name → reason),
+        `noise_floor`, `between_rank`, `class_distance_normalised_variance`, the numbers of `class_geometry`, and
+        where asked `ranks`, `leading_variance` (bounds on the share of the variance in the top K-1 principal
+        components), `spectrum_error`, `nearest_centre_accuracy`, `linear_probe_accuracy`,
+        `projected_centre_accuracy` (U4; null for sketched layers), `compression_error`, `compression_bias`,
+        `discrimination_error`; and `skipped` (name → reason),
         `mode`, `device`, `samples`, `classes`, `class_counts`, `split`, `processes`, `notes`.
 
     Raises:
@@ -364,7 +367,12 @@ class _Measurement:
             elif probes:
                 self.probes[name] = {"nearest_centre_accuracy": nearest_centre_probe(moments)}
                 if name in self.spectrum:
-                    self.probes[name]["linear_probe_accuracy"] = fit_linear_probe(self.spectrum[name], moments)
+                    spectrum, found = self.spectrum[name], self.spectrum[name].directions()
+                    self.probes[name]["linear_probe_accuracy"] = fit_linear_probe(spectrum, moments, directions=found)
+                    if spectrum.missing == 0:
+                        self.probes[name]["projected_centre_accuracy"] = projected_centre_probe(
+                            spectrum, moments, directions=found
+                        )
             if probes:
                 self.hits[name] = dict.fromkeys(self.probes[name], 0.0)
 
@@ -473,6 +481,8 @@ class _Measurement:
             "processes": process_count(),
             "notes": notes,
         }
+        geometry = [class_geometry(self.moments[name]) for name in names]
+        provenance |= {key: [numbers[key] for numbers in geometry] for key in geometry[0]}
         if self.spectrum:
             centred = {name: self.spectrum[name].value(centred=True) for name in names}
             uncentred = {name: self.spectrum[name].value() for name in names}
@@ -488,11 +498,15 @@ class _Measurement:
                 }
                 for name in names
             ]
+            provenance["leading_variance"] = [
+                list(centred[name].variance_share(len(counts) - 1)) for name in names
+            ]
         if self.hits:
-            for kind in next(iter(self.hits.values())):
-                local = [self.hits[name][kind] for name in names]
+            for kind in dict.fromkeys(kind for name in names for kind in self.hits[name]):
+                local = [self.hits[name].get(kind, 0.0) for name in names]
                 provenance[kind] = [
-                    hit / self.total for hit in sum_over_processes(local, device=self.device)
+                    hit / self.total if kind in self.hits[name] else None
+                    for name, hit in zip(names, sum_over_processes(local, device=self.device), strict=True)
                 ]
         if self.errors:
             provenance |= self._standard_errors(names)

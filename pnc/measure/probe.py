@@ -15,7 +15,13 @@ from pnc.measure._arrays import as_labels, as_matrix
 from pnc.measure.moments import ClassMoments
 from pnc.measure.spectrum import StreamingSpectrum
 
-__all__ = ["LinearProbe", "fit_linear_probe", "logistic_probe_accuracy", "nearest_centre_probe"]
+__all__ = [
+    "LinearProbe",
+    "fit_linear_probe",
+    "logistic_probe_accuracy",
+    "nearest_centre_probe",
+    "projected_centre_probe",
+]
 
 _ENTRIES = 2**21  # float64 entries of features at a time
 
@@ -87,7 +93,48 @@ def nearest_centre_probe(moments: ClassMoments) -> LinearProbe:
     return LinearProbe(weights=centred.mT, intercept=-centred.square().sum(1) / 2, origin=origin)
 
 
-def fit_linear_probe(spectrum: StreamingSpectrum, moments: ClassMoments, *, ridge: float = 1e-6) -> LinearProbe:
+def projected_centre_probe(
+    spectrum: StreamingSpectrum,
+    moments: ClassMoments,
+    *,
+    directions: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> LinearProbe:
+    """The nearest class mean after projection to the top K-1 principal components (theory note, U4), as a linear probe.
+
+    With V (d × m), m = K-1, the leading right singular vectors of the centred features, ‖Vᵀ(z - μ_k)‖² is smallest
+    where (z - μ)·VVᵀ(μ_k - μ) - ‖Vᵀ(μ_k - μ)‖²/2 is largest.
+
+    Args:
+        spectrum: of the features.
+        moments: of the same.
+        directions: `spectrum.directions()`, where it is known.
+
+    Raises:
+        InvalidInputError: a class without samples, or a spectrum that is sketched, whose leading vectors are not those
+            of the features.
+
+    >>> x, y = torch.tensor([[0.0, 0.1], [2.0, -0.1], [6.0, 0.1], [9.0, -0.1]]), [0, 0, 1, 1]
+    >>> projected_centre_probe(StreamingSpectrum(dimension=2).update(x),
+    ...                        ClassMoments(classes=2, dimension=2).update(x, y)).accuracy(x, y)
+    1.0
+    """
+    _all_present(moments)
+    if spectrum.missing > 0:
+        raise InvalidInputError(
+            got="a sketched spectrum", expected="an exact one", next_step="raise the width up to which it is exact"
+        )
+    rows = (spectrum.directions() if directions is None else directions)[1][: moments.classes - 1]
+    centred = (moments.means - spectrum.mean) @ rows.mT
+    return LinearProbe(weights=rows.mT @ centred.mT, intercept=-centred.square().sum(1) / 2, origin=spectrum.mean)
+
+
+def fit_linear_probe(
+    spectrum: StreamingSpectrum,
+    moments: ClassMoments,
+    *,
+    ridge: float = 1e-6,
+    directions: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> LinearProbe:
     """The least-squares fit of one-hot labels by the features, in closed form, from sums alone.
 
         min Σ_i ‖Wᵀ(z_i - z̄) + p - y_i‖² + λ‖W‖²,     W = (S + λI)⁻¹ [n_k (μ_k - z̄)]_k
@@ -99,6 +146,7 @@ def fit_linear_probe(spectrum: StreamingSpectrum, moments: ClassMoments, *, ridg
         spectrum: of the training features.
         moments: of the same.
         ridge: λ/σ_1², at least 0; with 0 singular values at rounding are left out (minimum norm).
+        directions: `spectrum.directions()`, where it is known.
 
     Raises:
         InvalidInputError: sums of different samples, a negative ridge, or a class without samples.
@@ -119,7 +167,7 @@ def fit_linear_probe(spectrum: StreamingSpectrum, moments: ClassMoments, *, ridg
         )
     if not ridge >= 0:
         raise InvalidInputError(got=f"ridge = {ridge}", expected="at least 0", next_step="leave ridge out")
-    _, singular, rows = torch.linalg.svd(spectrum.factor(centred=True), full_matrices=False)
+    singular, rows = spectrum.directions() if directions is None else directions
     unit = torch.finfo(torch.float64).eps
     counted = singular > max(moments.samples, moments.dimension) * unit * singular.max()
     gain = torch.where(counted, 1 / (singular**2 + ridge * singular.max() ** 2).clamp(min=1e-300), 0)

@@ -91,6 +91,17 @@ class Spectrum:
             int(np.argmax(high)) + 1 if high.any() else self.most,
         )
 
+    def variance_share(self, directions: int) -> tuple[float, float]:
+        """Bounds on the share of Σσ² that the leading directions hold (theory note, U1); NaN where all are zero.
+
+        >>> Spectrum(values=np.array([2.0, 1.0]), squared_error=0, missing=0, most=2, centred=True).variance_share(1)
+        (0.8, 0.8)
+        """
+        total, top = float(np.sum(self.values**2)) + self.missing, float(np.sum(self.values[:directions] ** 2))
+        if total == 0:
+            return float("nan"), float("nan")
+        return top / total, min(1.0, (top + min(directions * self.squared_error, self.missing)) / total)
+
     def stable_rank(self) -> tuple[float, float]:
         """Bounds on Σσ²/σ_1² (theory note, U2, for centred features); NaN where all are zero.
 
@@ -267,6 +278,11 @@ class StreamingSpectrum:
         if centred:
             return self._factor
         return torch.cat([self._factor, self.mean[None] * self.samples**0.5])
+
+    def directions(self) -> tuple[Float[torch.Tensor, " m"], Float[torch.Tensor, "m d"]]:
+        """Singular values and right singular vectors of B, of centred features; decreasing."""
+        _, values, rows = torch.linalg.svd(self._factor, full_matrices=False)
+        return values, rows
 
     def value(self, *, centred: bool = False) -> Spectrum:
         """The singular values so far.

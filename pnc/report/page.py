@@ -14,12 +14,12 @@ from pnc.compare import Comparison
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PLAIN_SVG", "report_page"]
+__all__ = ["PAGE_STYLE", "PLAIN_SVG", "report_page"]
 
 PLAIN_SVG = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 """Metadata of figures: none, neither addresses nor the hour."""
 
-_STYLE = """
+PAGE_STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
@@ -65,7 +65,7 @@ def report_page(comparison: Comparison, figure: Figure, *, title: str, record: M
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in comparison.reasons)
     return f"""<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style></head>
+<head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{PAGE_STYLE}</style></head>
 <body>
 <h1>{html.escape(title)}</h1>
 <p class="verdict">{comparison.verdict.name}</p>

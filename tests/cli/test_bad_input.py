@@ -297,7 +297,7 @@ def test_compare_needs_its_files(capsys, tmp_path):
         ("simulate", "--weights", "heavy"),
         ("simulate", "--dtype", "float8"),
         ("measure",),
-        ("compare", "only-one.json"),
+        ("compare",),
         ("prdict",),
         ("--nothing",),
     ],

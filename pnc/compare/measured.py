@@ -1,0 +1,146 @@
+"""`MeasuredRun`: the curve in a run folder or in what a command printed, and what is known of how it came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pnc.curves import LayerCurve
+from pnc.errors import InvalidInputError
+
+__all__ = ["MeasuredRun", "is_prediction", "parse_record", "read_record"]
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """The JSON object of a file, or of the run.json of a folder.
+
+    Raises:
+        InvalidInputError: nothing to read there, or not one JSON object.
+    """
+    path = Path(path)
+    file = path / "run.json" if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            got=f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}",
+            expected="a run folder of `pnc train --out`, or the JSON of a command",
+            next_step="write one with `pnc train … --out RUN` or `pnc measure … --json > measured.json`",
+        ) from error
+    return parse_record(text, name=str(file))
+
+
+def parse_record(text: str, *, name: str) -> dict[str, Any]:
+    """One JSON object.
+
+    Raises:
+        InvalidInputError: something else.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InvalidInputError(
+            got=f"{name}: text that is not JSON ({error})",
+            expected="one JSON object",
+            next_step="write it with `pnc train --json` or `pnc measure --json`",
+        ) from error
+    if not isinstance(data, dict):
+        raise InvalidInputError(
+            got=f"{name}: a JSON {type(data).__name__}",
+            expected="one JSON object",
+            next_step="write it with `pnc train --json` or `pnc measure --json`",
+        )
+    return data
+
+
+def is_prediction(record: Mapping[str, Any]) -> bool:
+    """Whether a record is a prediction of theory: what `pnc predict --json` prints.
+
+    >>> is_prediction({"provenance": {"kind": "theory"}}), is_prediction({"provenance": {"source": "measured"}})
+    (True, False)
+    """
+    provenance = record.get("provenance")
+    return isinstance(provenance, Mapping) and provenance.get("kind") == "theory"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredRun:
+    """One measured curve.
+
+    Args:
+        name: where it was read from.
+        curve: of the split.
+        depth: L, or `None` where the record does not say.
+        label_scale: α; 1 where the record does not say, or for cross-entropy, which has none.
+        converged: whether training reached its limit; `None` where the record does not say.
+        reason: why it has not, in numbers.
+        notes: what a reader of the numbers should know.
+    """
+
+    name: str
+    curve: LayerCurve
+    depth: int | None = None
+    label_scale: float = 1.0
+    converged: bool | None = None
+    reason: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], *, name: str, split: str = "train") -> MeasuredRun:
+        """The curve of a split in what `pnc train`, `pnc measure` or `pnc simulate` wrote.
+
+        Raises:
+            InvalidInputError: a prediction, a record without curve, or without that split.
+        """
+        if is_prediction(record):
+            raise InvalidInputError(
+                got=f"{name}: a prediction",
+                expected="measured curves",
+                next_step="give `pnc compare predicted.json measured.json`",
+            )
+        comparison = record.get("comparison")  # the run folder of `pnc simulate`
+        if "compression" not in record and isinstance(comparison, Mapping):
+            record = {**record, **comparison.get("measured", {})}
+        splits = record.get("splits")
+        chosen: Mapping[str, Any] = record
+        if isinstance(splits, Mapping) and isinstance(splits.get(split), Mapping):
+            chosen = splits[split]
+        elif split != ((record.get("provenance") or {}).get("split") or "train"):
+            raise InvalidInputError(
+                got=f"{name}: no split {split!r}",
+                expected=f"one of {', '.join(splits)}" if isinstance(splits, Mapping) and splits else "no --split",
+                next_step="choose one that was measured",
+            )
+        curve = LayerCurve.from_dict(chosen)
+        notes: list[str] = []
+        spec = _within(record, "training", "spec")
+        network = _within(record, "network") or _within(record, "provenance", "network")
+        depth, scale = network.get("depth"), spec.get("label_scale", network.get("label_scale"))
+        if spec.get("loss", "mse") != "mse":
+            notes.append(f"trained with {spec['loss']}, which has no label scale: ε_eff is stated for α = 1")
+            scale = 1.0
+        converged, reason = curve.provenance.get("converged"), None
+        if "training" in record:
+            converged = record.get("verdict") != "NOT_CONVERGED"
+            accuracy = _within(record, "splits", "train").get("accuracy")
+            if not converged and isinstance(accuracy, float):
+                reason = f"training accuracy {accuracy:.2%}"
+        return cls(
+            name=name,
+            curve=curve,
+            depth=depth if isinstance(depth, int) else None,
+            label_scale=float(scale) if isinstance(scale, int | float) else 1.0,
+            converged=converged if isinstance(converged, bool) else None,
+            reason=reason,
+            notes=tuple(notes),
+        )
+
+
+def _within(record: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """A nested object, or an empty one."""
+    for name in path:
+        record = record.get(name) if isinstance(record, Mapping) else None
+    return record if isinstance(record, Mapping) else {}
