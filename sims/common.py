@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pnc.cli.output import number, print_table, span
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError, PncError
 from pnc.sweep import describe_plan, make_plan, read_sweep, run_sweep, show_progress, usual_workers
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-__all__ = ["Scale", "command", "new_figure", "save", "sweep"]
+__all__ = ["Scale", "command", "new_figure", "own_data", "save", "show", "sweep"]
 
 Scale = Literal["smoke", "paper", "full"]
 
@@ -32,14 +35,14 @@ def sweep(spec: Mapping[str, Any], folder: Path, *, workers: int | None = None, 
         return run_sweep(plan, folder, workers=workers, progress=progress)
 
 
-def new_figure(panels: int, *, height: float = 3.4) -> tuple[Figure, Any]:
-    """A row of panels that needs no display."""
+def new_figure(panels: int, *, rows: int = 1, height: float = 3.4) -> tuple[Figure, Any]:
+    """Rows of so many panels each, without a display; the panels in one list, row by row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.6 * panels, height), layout="constrained")
+    figure = Figure(figsize=(3.6 * panels, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(1, panels, squeeze=False)[0]
+    return figure, figure.subplots(rows, panels, squeeze=False).ravel()
 
 
 def save(folder: Path, name: str, figure: Figure, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,6 +55,50 @@ def save(folder: Path, name: str, figure: Figure, summary: Mapping[str, Any]) ->
     return plain
 
 
+def show(summary: Mapping[str, Any]) -> None:
+    """Print what an experiment found: a table of the layers for what has layers, a line for anything else."""
+    for key, value in summary.items():
+        if not isinstance(value, Mapping) or "layers" not in value:
+            print(f"{key}: {value}")
+            continue
+        accuracies = ", ".join(f"{split} {found['mean']:.2%}" for split, found in value["accuracy"].items())
+        print(f"\n{key}: {value['verdict']}; accuracy {accuracies}")
+        for reason in value["reasons"]:
+            print(f"  {reason}")
+        for name, found in value["table"].items():
+            print(f"  {name.replace('_', ' ')}: {_cell(found['mean'])} {span(*_ends(found))} over seeds")
+        columns = {
+            name.replace("_", " "): [_cell(mean) for mean in found["mean"]]
+            for name, found in value.items()
+            if isinstance(found, Mapping) and "mean" in found
+        }
+        rows = zip(map(str, value["layers"]), value["names"], *columns.values(), strict=True)
+        print_table(["layer", "name", *columns], rows)
+
+
+def _ends(interval: Mapping[str, float | None]) -> tuple[float, float]:
+    return tuple(math.nan if interval[end] is None else interval[end] for end in ("lower", "upper"))
+
+
+def _cell(value: float | None) -> str:
+    return number(math.nan if value is None else value)
+
+
+def own_data(reproduce: Callable[..., Any], data: str | None) -> dict[str, str]:
+    """The argument `data` of an experiment, where it is given.
+
+    Raises:
+        InvalidInputError: an experiment that takes none.
+    """
+    if data is None:
+        return {}
+    if "data" not in inspect.signature(reproduce).parameters:
+        raise InvalidInputError(
+            got=f"--data {data}", expected="it only with experiments on any data", next_step="leave it out"
+        )
+    return {"data": data}
+
+
 def command(reproduce: Callable[..., Mapping[str, Any]], name: str) -> None:
     """Run an experiment from its own command line."""
 
@@ -59,18 +106,19 @@ def command(reproduce: Callable[..., Mapping[str, Any]], name: str) -> None:
         scale: Annotated[str, typer.Option(help="smoke, paper or full.")] = "smoke",
         out: Annotated[Path | None, typer.Option(help="Folder; default ./reproduce/NAME-SCALE.")] = None,
         workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one a core.")] = None,
+        data: Annotated[str | None, typer.Option(help="Data of your own, where it takes any.")] = None,
     ) -> None:
         try:
             if scale not in ("smoke", "paper", "full"):
                 raise InvalidInputError(
                     got=f"--scale {scale}", expected="smoke, paper or full", next_step="pass --scale smoke"
                 )
-            summary = reproduce(out or Path("reproduce") / f"{name}-{scale}", scale=scale, workers=workers)
+            own = own_data(reproduce, data)
+            summary = reproduce(out or Path("reproduce") / f"{name}-{scale}", scale=scale, workers=workers, **own)
         except PncError as error:
             print(f"{name}: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
-        for key, value in summary.items():
-            print(f"{key}: {value}")
+        show(summary)
 
     run.__doc__ = reproduce.__doc__
     typer.run(run)

@@ -33,6 +33,9 @@ def reproduce(
     ] = Scale.paper,
     out: Annotated[Path | None, typer.Option("--out", help="Folder; default ./reproduce/NAME-SCALE.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default one a core.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Data of your own, where the experiment takes any.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
@@ -54,12 +57,13 @@ def reproduce(
         )
     module = importlib.import_module(f"sims.{matches[0]}")
     folder = out if out is not None else Path("reproduce") / f"{matches[0]}-{scale.value}"
-    summary = module.reproduce(folder, scale=scale.value, workers=workers, quiet=quiet)
+    common = importlib.import_module("sims.common")
+    own = common.own_data(module.reproduce, data)
+    summary = module.reproduce(folder, scale=scale.value, workers=workers, quiet=quiet, **own)
     if json:
         print_json({"experiment": matches[0], "scale": scale.value, "folder": str(folder), **summary})
         return
-    for key, value in summary.items():
-        print(f"{key}: {value}")
+    common.show(summary)
     print(f"written to {folder}")
 
 

@@ -160,7 +160,8 @@ def load_run(folder: str | Path) -> SavedRun:
 
 
 _BUILD = (
-    "name", "input_shape", "classes", "width", "depth", "nonlinear", "activation", "batch_norm", "projection", "seed",
+    "name", "input_shape", "classes", "width", "depth", "nonlinear", "activation", "batch_norm", "bias", "projection",
+    "seed",
 )  # fmt: skip
 
 
