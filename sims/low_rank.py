@@ -7,8 +7,8 @@ the share of the variance in r directions, ranks by every definition and C_l; ac
 compressed to m dimensions, read out by a linear SVM, by the network's own tail and by one linear map in place of the
 tail; U1 and U2 at every block after every epoch. Attacks and noise are in sims.robustness.
 
-`smoke`: a VGG-11 of an eighth of the published width on 2,000 images of Fashion-MNIST, tested on 5,000. `paper`: ResNet-18 on all of
-it, for a GPU. `full`: the same on CIFAR-10.
+`smoke`: a VGG-11 of a quarter of the published width on 2,000 images of Fashion-MNIST, tested on 5,000. `paper`:
+ResNet-18 on all of it, for a GPU. `full`: the same on CIFAR-10.
 
 All numbers are means over the seeds with the half-width of a 95 % interval (Student's t); differences are taken seed by
 seed, for seeds share their initial weights and their order of samples.
