@@ -3,8 +3,8 @@
     python -m sims.timing                  # command line, simulation, measurement, sweeps, Dask
     python -m sims.timing --device cuda    # simulation engines on a GPU beside two CPU cores
 
-Minutes each, and on their own: `python -m sims.timing_model` (measuring a ResNet-18) and `python -m sims.timing_low_rank`
-(projections, a training step with the low-rank layer).
+Minutes each, and on their own: `python -m sims.timing_model` (measuring a ResNet-18) and
+`python -m sims.timing_low_rank` (projections, a training step with the low-rank layer).
 
 Prints Markdown tables. Nothing here is asserted: machines differ.
 """
