@@ -48,6 +48,7 @@ class BatchLabels:
         [0, 2]
         """
         y = as_labels(labels, samples=samples, classes=classes, device=device, first_sample=first_sample)
+        y = y.contiguous()  # of a view with steps, such as a process's share, `searchsorted` would warn
         present, counts = torch.unique(y, return_counts=True)
         return cls(y=y, present=present, counts=counts, order=torch.argsort(y, stable=True))
 

@@ -60,6 +60,12 @@ def test_any_batch_size_gives_what_the_features_give(size):
     assert curve.provenance["skipped"] == {}
 
 
+def test_labels_may_be_every_other_of_many():
+    (x, _), (_, y) = data(60), data(120)
+    model = mlp()
+    assert measure_model(model, [(x, y[::2])], classes=3) == measure_model(model, [(x, y[::2].clone())], classes=3)
+
+
 def test_convolutional_features_are_flattened():
     torch.manual_seed(1)
     model = Residual().double()
