@@ -64,8 +64,9 @@ def test_a_reader_that_leaves_early_is_no_error(arguments):
 def test_ctrl_c_during_training_leaves_a_result(tmp_path):
     # a plateau of millions of steps, and a shell that tells when training has begun
     code = (
-        "import sys, pnc.simulate.train as training\n"
+        "import signal, sys, pnc.simulate.train as training\n"
         "from pnc.cli.main import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # shells have background jobs ignore it
         "measure = training._Stack.measure\n"
         "def told(*arguments):\n"
         "    if not told.spoken:\n"
