@@ -1,4 +1,4 @@
-"""Numbers that a measurement notes of each layer, read from a curve's provenance, which may come from any file."""
+"""What a measurement notes of each layer, read from a curve's provenance, which may come from any file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 
-__all__ = ["noted_counts", "noted_numbers", "noted_pairs", "noted_stable_ranks"]
+__all__ = ["noted_counts", "noted_numbers", "noted_pairs", "noted_stable_ranks", "noted_words"]
 
 
 def _refuse(name: str, value: Any) -> InvalidInputError:
@@ -58,6 +58,19 @@ def noted_pairs(curve: LayerCurve, name: str) -> list[tuple[float, float] | None
             raise _refuse(name, value)
         ends = None if value is None else tuple(_number(name, end) for end in value)
         found.append(None if ends is None or None in ends else ends)
+    return found
+
+
+def noted_words(curve: LayerCurve, name: str) -> list[str | None]:
+    """A word a layer, or `None`.
+
+    Raises:
+        InvalidInputError: an entry that is neither.
+    """
+    found = _column(curve, name)
+    for value in found:
+        if not (value is None or isinstance(value, str)):
+            raise _refuse(name, value)
     return found
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from pnc.compare.noted import noted_numbers, noted_pairs, noted_stable_ranks
+from pnc.compare.noted import noted_numbers, noted_pairs, noted_stable_ranks, noted_words
 from pnc.curves import LayerCurve, json_ready
 from pnc.theory import nearest_centre_error_bound, stable_rank_bound, variance_share_bound
 
 __all__ = ["BoundCheck", "UniversalChecks", "check_universal"]
 
 _UNIT = float(np.finfo(np.float64).eps)
+_SINGLE = 1e-6
+"""Of tr Σ_W and, relative to √tr Σ_W, of the class means: their error where features are narrower than float64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,9 @@ def check_universal(curve: LayerCurve) -> UniversalChecks:
 
     A sketched spectrum gives bounds: U1 is violated where even the largest share that it allows is too small, U2 where
     even the smallest stable rank is too large. Rounding: sums over N samples of d entries in float64 are off by
-    γ = (N + d) u at most, singular values by γ σ_1, and a distance of means by γ max_k ‖μ_k‖.
+    γ = (N + d) u at most, singular values by γ σ_1, and a distance of means by γ max_k ‖μ_k‖. Of features narrower than
+    float64 the sums are taken in float32 (`RunningMoments`): tr Σ_W is then off by a relative η = 1e-6, a class mean by
+    η √tr Σ_W, and so C by a relative τ = 3η (1 + √C).
 
     Args:
         curve: of `measure_model`, with `probes` for U3 and `spectra` for U1 and U2, both for U4.
@@ -102,18 +106,20 @@ def check_universal(curve: LayerCurve) -> UniversalChecks:
     def add(name: str, i: int, value: float, bound: float, slack: float) -> None:
         checks[name].append(BoundCheck(layer=layers[i], value=value, bound=bound, slack=slack))
 
+    coarse = [0.0 if kind in (None, "float64") else _SINGLE for kind in noted_words(curve, "dtype")]
     spectra = noted_pairs(curve, "leading_variance"), noted_stable_ranks(curve), noted_numbers(curve, "dimensions")
     for i, (leading, least, dimension) in enumerate(zip(*spectra, strict=True)):
         C = float(curve.compression[i])
         γ = (samples + (dimension or 0)) * _UNIT
         if not math.isfinite(C):
             continue
+        lost = 3 * coarse[i] * (1 + math.sqrt(C)) * C / (1 + C)  # of 1 + C, relative
         if leading is not None:
             bound = float(variance_share_bound(C))
-            add("U1", i, leading[1], bound, leading[1] - bound + 4 * γ)
+            add("U1", i, leading[1], bound, leading[1] - bound * (1 - lost) + 4 * γ)
         if least is not None:
             bound = float(stable_rank_bound(C, classes))
-            add("U2", i, least, bound, bound * (1 + 4 * γ) - least)
+            add("U2", i, least, bound, bound * (1 + 4 * γ + lost) - least)
 
     geometry = (
         "smallest_separation", "projected_separation", "smallest_mean_square", "mean_square", "largest_mean_square",
@@ -124,8 +130,9 @@ def check_universal(curve: LayerCurve) -> UniversalChecks:
         if separation is None or largest is None or min(separation, largest) < 0:
             continue
         γ = (samples + (dimension or 0)) * _UNIT
-        within = float(curve.within_scatter[i]) * (1 + γ)
-        shaken = γ * math.sqrt(largest)  # of a distance of two means
+        η = coarse[i]
+        within = float(curve.within_scatter[i]) * (1 + γ + η)
+        shaken = γ * math.sqrt(largest) + 2 * η * math.sqrt(within)  # of a distance of two means
         lost = 2 * shaken * math.sqrt(separation) + shaken**2
         if centre is not None:
             near = max(math.sqrt(separation) - shaken, 0.0)
@@ -134,6 +141,7 @@ def check_universal(curve: LayerCurve) -> UniversalChecks:
                 add("U3", i, 1 - centre, bound, bound - (1 - centre) + _UNIT)
             C, D = float(curve.compression[i]), float(curve.discrimination[i])
             if D > 0 and smallest:  # the same in terms of C, D and the norms; D as far below as rounding may have it
+                γ += 3 * η * (1 + math.sqrt(C))
                 low = D - 4 * γ * largest / smallest
                 bound = 2 * C / low * mean / smallest * (1 + 4 * γ) if low > 0 else math.inf
                 if bound < 1:

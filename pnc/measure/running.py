@@ -13,6 +13,7 @@ from pnc.measure.moments import ClassMoments
 
 __all__ = ["BatchLabels", "RunningMoments"]
 
+_SHIFT_SAMPLES = 16  # whose mean is a class's first shift: of a single one, outlying, Σt would cancel
 _FLUSH_SAMPLES = 2048  # float32 deviations are taken from a fixed shift for about this long
 _CORE_ENTRIES = 2**17
 _ACCELERATOR_ENTRIES = 2**23
@@ -113,10 +114,10 @@ class RunningMoments:
                 expected=f"dimension {self.dimension}, as before",
                 next_step="give every sample the same size, or reduce the features to one size",
             )
-        first = labels.order[labels.counts.cumsum(0) - labels.counts]
-        for k, row in zip(labels.present.tolist(), first.tolist(), strict=True):
+        for k, rows in zip(labels.present.tolist(), labels.order.split(labels.counts.tolist()), strict=True):
             if not self._known[k]:
-                self._shifts[k] = x[row]
+                shift = x[rows[:_SHIFT_SAMPLES]].to(torch.float32).mean(0)
+                self._shifts[k] = shift if torch.isfinite(shift).all() else x[rows[0]]
                 self._known[k] = True
         if x.device.type != "cpu":
             sums, squares = self._accelerated(x, labels)

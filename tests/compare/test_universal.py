@@ -55,6 +55,20 @@ def test_they_hold_for_every_network(seed, spread, sizes):
         assert used > 0.1
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+@pytest.mark.parametrize("seed", range(12))
+def test_equality_is_no_violation_in_either_precision(kind, seed):
+    """Two classes and spread across the line of their means alone: U1 and U2 are equalities."""
+    across = 0.3 * torch.randn(500, 1, generator=torch.Generator().manual_seed(seed))
+    across = torch.cat([across, -across])
+    x = torch.cat([torch.cat([torch.full_like(across, side), across], 1) for side in (1.1, -1.1)]).to(kind)
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU()).to(kind)
+    curve = measure_model(model, [(x, torch.arange(2).repeat_interleave(1000))], classes=2, spectra=True, probes=True)
+    found = check_universal(curve)
+    assert found.violations == ()
+    assert all(abs(found.checks[name][0].slack) < 1e-5 for name in ("U1", "U2"))
+
+
 def test_what_was_measured_is_right():
     """Every number of U3 and U4, from the features themselves."""
     curve, (x, y) = measured(1, spread=0.6, sizes=(8, 12, 20))
