@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -121,6 +121,15 @@ def combined_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict.FOLLOWS if all(verdict is Verdict.FOLLOWS for verdict in verdicts) else Verdict.UNDECIDED
 
 
+def features_of(curve: LayerCurve) -> tuple[LayerCurve, str | None]:
+    """The curve without the classifier's outputs, which are no features, and its name where they were measured."""
+    classifier = curve.provenance.get("classifier")
+    if not isinstance(classifier, str) or len(curve) < 2:
+        return curve, None
+    rest = curve.at(curve.layers[:-1])
+    return replace(rest, provenance={**rest.provenance, "classifier": None}), classifier
+
+
 def exhausted(curve: LayerCurve, *, first_layer: int) -> bool:
     """Whether D is 1 at every layer, as for orthonormal data, to within what a comparison forgives."""
     later = curve.layers >= first_layer
@@ -164,7 +173,8 @@ def follow(
     "How much" is the law's and each alternative's criterion, R² and the largest misfit in the phase.
 
     Args:
-        curve: measured; the more of its optional parts it has (probes, spectra, fuzziness), the more is checked.
+        curve: measured; the more of its optional parts it has (probes, spectra, fuzziness), the more is checked. The
+            outputs of a classifier, where the provenance names one, are left out.
         depth: L, weight matrices, for ε_eff; by default the last layer's number and a classifier after it.
         samples_per_class: n, or one size a class, for ε_eff; by default what the curve's provenance says.
         label_scale: α.
@@ -194,9 +204,12 @@ def follow(
             expected="one of them",
             next_step="begin earlier",
         )
+    curve, classifier = features_of(curve)
     if converged is None:
         converged = curve.provenance.get("converged")
     notes = list(notes)
+    if classifier is not None:
+        notes.append(f"{classifier} is the classifier: its outputs are no features, and are not judged")
     laws = {}
     for law in ("geometric", "linear"):
         layers, values, left_out = law_values(curve, law, first_layer=first_layer)

@@ -168,6 +168,7 @@ def follow_seeds(
         )
         for i, curve in enumerate(curves)
     )  # fmt: skip
+    curves = [run.curve for run in runs]
     options = {"first_layer": first_layer, "confidence": confidence}
     geometric, linear = (_joint(curves, law, **options) for law in ("geometric", "linear"))
     if all(exhausted(curve, first_layer=first_layer) for curve in curves):

@@ -110,7 +110,7 @@ def _read_all(
                 got=f"{file} of {image.shape[1]} × {image.shape[2]} pixels, {files[0]} of "
                 f"{first.shape[1]} × {first.shape[2]}",
                 expected="images of one size",
-                next_step="state a size to which all are resized",
+                next_step="resize them first, or call load_image_folder with a size",
             )
         images[i] = image
     return images

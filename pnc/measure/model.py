@@ -13,7 +13,7 @@ from torch import nn
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 from pnc.measure._arrays import dtype_name
-from pnc.measure.capture import Layer, LayerList, layer_output, list_layers
+from pnc.measure.capture import Layer, LayerList, layer_output, list_layers, unwrapped
 from pnc.measure.cdnv import class_distance_normalised_variance
 from pnc.measure.class_geometry import class_geometry
 from pnc.measure.distributed import gather_moments, gather_objects, process_count, sum_over_processes, together
@@ -446,6 +446,12 @@ class _Measurement:
             "error_samples": self.errors[names[0]].samples,
         }
 
+    def _classifier(self, last: str) -> str | None:
+        """The last layer, where it is the network's last linear module and has one output a class: no features."""
+        linear = [name for name, module in unwrapped(self.model).named_modules() if isinstance(module, nn.Linear)]
+        found = linear and self.layers[last].module == linear[-1] and self.moments[last].dimension == self.classes
+        return last if found else None
+
     def curve(self, split: str | None) -> LayerCurve:
         """What was measured, with its provenance."""
         names = list(self.moments)
@@ -471,6 +477,7 @@ class _Measurement:
             "class_distance_normalised_variance": [
                 class_distance_normalised_variance(self.moments[name]) for name in names
             ],
+            "classifier": self._classifier(names[-1]),
             "skipped": self.skipped,
             "mode": "evaluation",
             "device": str(self.source.device),

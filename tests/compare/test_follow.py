@@ -7,10 +7,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from pnc.compare import Verdict, follow, follow_seeds
 from pnc.compare.evidence import weigh_law
 from pnc.errors import InvalidInputError
+from pnc.measure import measure_model
+from pnc.nets import build
 from tests.compare.curves import curve
 
 GEOMETRIC = {
@@ -241,3 +244,19 @@ def test_seeds_need_the_same_layers():
         follow_seeds([noisy(0), curve([1.0, 0.5, 0.2])])
     with pytest.raises(InvalidInputError, match="two or more"):
         follow_seeds([noisy(0)])
+
+
+def test_the_classifier_of_any_network_is_not_judged():
+    """The same network with its classifier measured and without gives the same verdict and the same ε_eff."""
+    torch.manual_seed(0)
+    y = torch.arange(60) % 3
+    x = torch.randn(3, 12)[y] + 0.5 * torch.randn(60, 12)
+    model = build("mlp", input_shape=(12,), classes=3, width=24, depth=9)
+    whole = measure_model(model, [(x, y)], classes=3, layers=["body.?", "head"])
+    hidden = measure_model(model, [(x, y)], classes=3, layers=["body.?"])
+    assert (whole.provenance["classifier"], hidden.provenance["classifier"]) == ("head", None)
+    judged, expected = follow(whole), follow(hidden)
+    assert len(judged.curve) == len(whole) - 1
+    assert (judged.verdict, judged.residual_scale.value) == (expected.verdict, expected.residual_scale.value)
+    assert any("head is the classifier" in note for note in judged.notes)
+    assert follow_seeds([whole, whole]).geometric.layers == follow_seeds([hidden, hidden]).geometric.layers
