@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from pnc.errors import InvalidInputError
-from pnc.train import DivergedError, as_samples, load_weights, read_checkpoint, read_weights, train
+from pnc.train import DivergedError, as_samples, fit_weights, load_weights, read_checkpoint, read_weights, train
 from tests.train.cases import clusters, images, network, same_weights, spec
 
 
@@ -64,6 +64,16 @@ def test_weights_come_back(wrapped: str | None, kind: str, tmp_path: Path) -> No
     else:
         save_file(weights, path)
     load_weights(other, path)
+    assert same_weights(model, other)
+
+
+@pytest.mark.parametrize("child", ["module", "_orig_mod"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_child_with_the_name_of_a_wrapper_keeps_it(child: str, wrapped: bool) -> None:
+    model, other = (torch.nn.Module() for _ in range(2))
+    for seed, net in enumerate((model, other)):
+        net.add_module(child, network(seed=seed))
+    fit_weights(other, {f"{child}." * wrapped + name: value for name, value in model.state_dict().items()})
     assert same_weights(model, other)
 
 
