@@ -103,12 +103,12 @@ class MeasuredRun:
             )
         comparison = record.get("comparison")  # the run folder of `pnc simulate`
         if "compression" not in record and isinstance(comparison, Mapping):
-            record = {**record, **comparison.get("measured", {})}
+            record = {**record, **_within(comparison, "measured")}
         splits = record.get("splits")
         chosen: Mapping[str, Any] = record
         if isinstance(splits, Mapping) and isinstance(splits.get(split), Mapping):
             chosen = splits[split]
-        elif split != ((record.get("provenance") or {}).get("split") or "train"):
+        elif split != (_within(record, "provenance").get("split") or "train"):
             raise InvalidInputError(
                 got=f"{name}: no split {split!r}",
                 expected=f"one of {', '.join(splits)}" if isinstance(splits, Mapping) and splits else "no --split",

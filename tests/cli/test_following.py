@@ -175,6 +175,14 @@ def test_bad_input_is_one_line(capsys, tmp_path, folder, name):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("found", [{"provenance": "x", "layers": [0]}, {"comparison": {"measured": "x"}}])
+def test_a_record_of_other_parts_is_one_line(capsys, tmp_path, found):
+    (tmp_path / "a.json").write_text(json.dumps(found))
+    ended = run(capsys, "compare", tmp_path / "a.json")
+    assert ended.status == 2
+    assert ended.err.count("\n") == 1
+
+
 def test_runs_that_are_no_seeds_are_refused(capsys, folder):
     ended = run(capsys, "compare", folder("a"), folder("b", depth=7))
     assert ended.status == 2
