@@ -183,6 +183,18 @@ def test_a_record_of_other_parts_is_one_line(capsys, tmp_path, found):
     assert ended.err.count("\n") == 1
 
 
+def test_one_run_is_not_two_seeds(capsys, folder):
+    a, b = folder("a"), folder("b", seed=1)
+    for same in (a, a / "run.json", a / ".." / "a"):
+        ended = run(capsys, "compare", a, b, same)
+        assert ended.status == 2
+        assert "each run once" in ended.err
+
+
+def test_layers_before_the_input_are_refused(capsys, folder):
+    assert run(capsys, "compare", folder("a"), "--from-layer", -3).status == 2
+
+
 def test_runs_that_are_no_seeds_are_refused(capsys, folder):
     ended = run(capsys, "compare", folder("a"), folder("b", depth=7))
     assert ended.status == 2
