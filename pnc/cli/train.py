@@ -214,7 +214,9 @@ def train(
         if not processes.first:
             raise typer.Exit(0)
     converged = results["train"]["accuracy"] >= accuracy_limit
-    following = _following(run, curves["train"], depth=depth, converged=converged)
+    # a projection head's layers are weight matrices too
+    matrices = None if depth is None else depth + projection
+    following = _following(run, curves["train"], depth=matrices, converged=converged)
     result = _result(run, curves, results, following)
     if out is not None:  # before anything is printed: the reader of our output may go early
         record = {

@@ -73,7 +73,7 @@ class MeasuredRun:
     Args:
         name: where it was read from.
         curve: of the split.
-        depth: L, or `None` where the record does not say.
+        depth: L, with the layers of a projection head, or `None` where the record does not say.
         label_scale: α; 1 where the record does not say, or for cross-entropy, which has none.
         converged: whether training reached its limit; `None` where the record does not say.
         reason: why it has not, in numbers.
@@ -118,7 +118,10 @@ class MeasuredRun:
         notes: list[str] = []
         spec = _within(record, "training", "spec")
         network = _within(record, "network") or _within(record, "provenance", "network")
-        depth, scale = network.get("depth"), spec.get("label_scale", network.get("label_scale"))
+        depth, head = network.get("depth"), network.get("projection")  # layers of a projection head are of L too
+        if isinstance(depth, int) and isinstance(head, int):
+            depth += head
+        scale = spec.get("label_scale", network.get("label_scale"))
         if spec.get("loss", "mse") != "mse":
             notes.append(f"trained with {spec['loss']}, which has no label scale: ε_eff is stated for α = 1")
             scale = 1.0

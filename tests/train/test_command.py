@@ -100,6 +100,24 @@ def test_it_is_deterministic_and_resumes_what_was_interrupted(files: list[str], 
         assert (tmp_path / "one" / name).read_text() == (tmp_path / "two" / name).read_text()
 
 
+@pytest.mark.parametrize(("depth", "expected"), [(4, 6), (None, None)])
+def test_a_projection_head_counts_in_the_depth(
+    depth: int | None, expected: int | None, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pnc.compare import follow
+
+    given = []
+
+    def watched(curve: object, **options: object) -> object:
+        given.append(options["depth"])
+        return follow(curve, **options)
+
+    monkeypatch.setattr("pnc.compare.follow", watched)
+    options = ["--width", 16, "--epochs", 1, "--device", "cpu", "--quiet", "--projection", 2, "--accuracy-limit", 0]
+    assert pnc("train", "mlp", *files, *options, *(["--depth", depth] if depth else [])) == 0
+    assert given == [expected]
+
+
 @pytest.mark.skipif(not FASHION_MNIST_FOLDER.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
 def test_real_images_print_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--samples-per-class", "20", "--test-samples-per-class", "10", "--crop", "2", "--flip"]
