@@ -19,6 +19,7 @@ from torch import nn
 
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
+from pnc.measure.memory import out_of_memory
 from pnc.measure.model import measure_model
 from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
@@ -330,9 +331,12 @@ class _Training:
             try:
                 totals = self._gradients(x, y, size)
                 break
-            except torch.OutOfMemoryError as error:
-                self._use_less_memory(len(mine), error)
-            except self.compile_errors as error:
+            except Exception as error:
+                if out_of_memory(error):
+                    self._use_less_memory(len(mine), error)
+                    continue
+                if not isinstance(error, self.compile_errors):
+                    raise
                 self.forward = self.forward._orig_mod
                 self.notes.append(f"torch.compile failed ({type(error).__name__}); trained without it")
         self.scaler.step(self.optimiser)

@@ -177,13 +177,18 @@ def test_weights_that_explode_are_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_batch_too_large_for_the_memory_is_worked_on_in_pieces(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+    ids=["device", "cpu"],
+)
+def test_a_batch_too_large_for_the_memory_is_worked_on_in_pieces(error: Exception, tmp_path: Path) -> None:
     plain, tight, resumed = network(), network(), network()
     chosen = spec(precision="float64")
 
     def small(module: torch.nn.Module, inputs: tuple) -> None:
         if module.training and len(inputs[0]) > 4:
-            raise torch.OutOfMemoryError
+            raise error
 
     train(plain, clusters(), chosen)
     tight.register_forward_pre_hook(small)
@@ -193,9 +198,16 @@ def test_a_batch_too_large_for_the_memory_is_worked_on_in_pieces(tmp_path: Path)
     assert train(resumed, clusters(), chosen, checkpoints=tmp_path, resume=True).notes == run.notes
 
     none = network()
-    none.register_forward_pre_hook(lambda module, inputs: (_ for _ in ()).throw(torch.OutOfMemoryError()))
+    none.register_forward_pre_hook(lambda module, inputs: (_ for _ in ()).throw(error))
     with pytest.raises(InvalidInputError, match="too little memory"):
         train(none, clusters(), chosen)
+
+
+def test_another_error_of_a_step_is_not_taken_for_too_little_memory() -> None:
+    model = network()
+    model.register_forward_pre_hook(lambda module, inputs: (_ for _ in ()).throw(RuntimeError("broken")))
+    with pytest.raises(RuntimeError, match="broken"):
+        train(model, clusters(), spec())
 
 
 def test_half_precision_needs_a_gpu_and_resume_a_folder() -> None:
