@@ -254,7 +254,10 @@ def _check_layers(model: Any, samples: Any, layers: list[str] | None) -> None:
     """Refuse patterns that match nothing before the training, not after it."""
     from pnc.measure import list_layers
 
-    first, _ = next(iter(samples.batches(2, dtype=next(model.parameters()).dtype)))
+    parameter = next(model.parameters(), None)
+    if parameter is None:
+        return  # the training says that there is nothing to train
+    first, _ = next(iter(samples.batches(2, dtype=parameter.dtype)))
     list_layers(model, first, patterns=layers)
 
 

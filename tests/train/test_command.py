@@ -154,3 +154,19 @@ def test_bad_input_is_one_line(
     text = capsys.readouterr().err
     assert words in text
     assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [("net.py:wrong", "Sequential, which fails on samples of shape (8,)"), ("torch.nn:Identity", "without parameters")],
+)
+def test_a_network_that_does_not_fit_is_one_line(
+    network: str, words: str, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text("from torch import nn\n\n\ndef wrong():\n    return nn.Sequential(nn.Linear(10, 3))\n")
+    assert pnc("train", network, *files, "--epochs", 1, "--device", "cpu", "--quiet") == 2
+    text = capsys.readouterr().err
+    assert words in text
+    assert text.count("\n") == 1
