@@ -168,6 +168,22 @@ def test_a_loss_that_explodes_stops_the_training_and_says_where(tmp_path: Path) 
     assert kept.step == 6
 
 
+def test_a_short_training_that_explodes_has_a_checkpoint_of_its_first_epoch(tmp_path: Path) -> None:
+    model = network()
+    calls = []
+
+    def spoil(module: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return output * float("nan") if len(calls) == 7 else output
+
+    model.register_forward_hook(spoil)
+    with pytest.raises(DivergedError, match=r"step 7 \(epoch 2\).*step-000000004") as caught:
+        train(model, clusters(), spec(), checkpoints=tmp_path)  # four batches an epoch, less than a minute
+    kept = read_checkpoint(caught.value.checkpoint)
+    assert kept.step == 4
+    assert len(kept.state["history"]) == 1
+
+
 def test_weights_that_explode_are_not_written(tmp_path: Path) -> None:
     """The loss of the first step is finite; its gradient times the learning rate is beyond float32."""
     chosen = spec(optimiser="sgd", learning_rate=1e38, label_scale=100.0, schedule="constant")
