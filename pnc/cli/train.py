@@ -154,8 +154,12 @@ def train(
         bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)
     ] = False,
 ) -> None:
-    """Train a network, measure C_l and D_l of every layer on both splits, fit both laws."""
-    from pnc.compare import check_universal
+    """Train a network, measure C_l and D_l of every layer on both splits, fit both laws.
+
+    Exit status: 0 trained, 2 bad input, 3 U1-U4, which hold for every network,
+    do not, 4 not converged.
+    """
+    from pnc.compare import Verdict, check_universal
     from pnc.data import load_splits
     from pnc.nets import build
     from pnc.report import check_folder
@@ -232,16 +236,19 @@ def train(
         }  # fmt: skip
         _write(out, run, curves, record, title=f"{network} on {source['name']}", force=force)
         shutil.rmtree(checkpoints, ignore_errors=True)
-    shout(check_universal(curve) for curve in curves.values())
+    checks = [check_universal(curve) for curve in curves.values()]
+    shout(checks)
     if json:
         print_json(result)
     else:
         _print(network, source, run, curves, results, converged=converged, accuracy_limit=accuracy_limit)
-        if converged:
+        if converged or following.verdict is Verdict.DISAGREES:
             print(f"\n{following.verdict.name}: {following.advice}")
         if out is not None:
             print(f"written to {out}")
-    raise typer.Exit(0 if converged else 4)
+    if any(check.violations for check in checks):
+        raise typer.Exit(Verdict.DISAGREES.exit_status)
+    raise typer.Exit(0 if converged else Verdict.NOT_CONVERGED.exit_status)
 
 
 def _from_anywhere(network: str) -> str:

@@ -133,6 +133,26 @@ def test_a_network_that_has_not_learned_is_inconclusive(files: list[str], capsys
     assert "NOT_CONVERGED" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("limit", [0, 1.1])
+def test_a_violated_theorem_is_no_success(
+    split: str, limit: float, files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pnc.measure.model import measure_splits
+
+    def wrong(*arguments: object, **options: object) -> object:
+        curves = measure_splits(*arguments, **options)
+        known = curves[split].provenance
+        known["leading_variance"] = [[0.01, 0.01] for _ in known["leading_variance"]]
+        return curves
+
+    monkeypatch.setattr("pnc.measure.model.measure_splits", wrong)
+    assert pnc("train", "mlp", *files, *SMALL, "--accuracy-limit", limit) == 3
+    captured = capsys.readouterr()
+    assert "BUG: U1 fails at layer 0" in captured.err
+    assert ("DISAGREES: " in captured.out) == (split == "train")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
