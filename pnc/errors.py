@@ -10,7 +10,12 @@ __all__ = ["InvalidInputError", "NotApplicableError", "PncError"]
 
 
 class PncError(Exception):
-    """Base of every exception that the package raises on purpose."""
+    """Base of every exception that the package raises on purpose.
+
+    `exit_status` is that of the command line: 2 bad input, 4 inconclusive.
+    """
+
+    exit_status = 2
 
 
 class InvalidInputError(PncError, ValueError):

@@ -42,7 +42,7 @@ def compare(
     discrimination_limit: DiscriminationLimitOption = 0.10,
     split: Annotated[str, typer.Option("--split", help="train or test, of a run.", rich_help_panel=RUNS)] = "train",
     from_layer: Annotated[
-        int, typer.Option("--from-layer", help="Fitted from there on; 0: with the input.", rich_help_panel=RUNS)
+        int, typer.Option("--from-layer", min=0, help="Fitted from there on; 0: with the input.", rich_help_panel=RUNS)
     ] = 1,
     confidence: Annotated[float, typer.Option("--confidence", help="Of every interval.", rich_help_panel=RUNS)] = 0.95,
     depth: Annotated[
@@ -89,6 +89,7 @@ def compare(
             expected="at most one of them on stdin",
             next_step="write the other to a file",
         )
+    _refuse_twice(curves)
     texts = [None if name != "-" and Path(name).is_dir() else read_text(name) for name in curves]
     if len(curves) == 2 and not _all_measured(texts):
         if out is not None or split != "train" or any(x is not None for x in (depth, samples_per_class, label_scale)):
@@ -123,6 +124,21 @@ def compare(
         if out is not None:
             print(f"written to {out}")
     raise typer.Exit(found.verdict.exit_status)
+
+
+def _refuse_twice(curves: list[str]) -> None:
+    """One run given twice would count as two seeds."""
+    seen: dict[Path, str] = {}
+    for name in curves:
+        path = Path(name).resolve()
+        path = path / "run.json" if path.is_dir() else path
+        if path in seen:
+            raise InvalidInputError(
+                got=f"{name} twice" if seen[path] == name else f"{seen[path]} and {name}, which are one file",
+                expected="each run once: they count as seeds",
+                next_step="leave one out",
+            )
+        seen[path] = name
 
 
 def _all_measured(texts: list[str | None]) -> bool:

@@ -61,12 +61,13 @@ def _root(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; bad input and bad usage become one line on stderr and exit status 2."""
+    """Run the command line; bad input and bad usage become one line on stderr and exit status 2, a training that
+    diverged likewise and 4."""
     try:
         status: Any = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
     except PncError as error:
-        _fail(str(error))
+        _fail(str(error), status=error.exit_status)
     except MemoryError as error:
         _fail(_TOO_LARGE.format(error))
     except OverflowError as error:
@@ -91,6 +92,6 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, *, status: int = 2) -> None:
     print(f"pnc: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(status)

@@ -154,8 +154,12 @@ def train(
         bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)
     ] = False,
 ) -> None:
-    """Train a network, measure C_l and D_l of every layer on both splits, fit both laws."""
-    from pnc.compare import check_universal
+    """Train a network, measure C_l and D_l of every layer on both splits, fit both laws.
+
+    Exit status: 0 trained, 2 bad input, 3 U1-U4, which hold for every network,
+    do not, 4 not converged.
+    """
+    from pnc.compare import Verdict, check_universal
     from pnc.data import load_splits
     from pnc.nets import build
     from pnc.report import check_folder
@@ -214,7 +218,9 @@ def train(
         if not processes.first:
             raise typer.Exit(0)
     converged = results["train"]["accuracy"] >= accuracy_limit
-    following = _following(run, curves["train"], depth=depth, converged=converged)
+    # a projection head's layers are weight matrices too
+    matrices = None if depth is None else depth + projection
+    following = _following(run, curves["train"], depth=matrices, converged=converged)
     result = _result(run, curves, results, following)
     if out is not None:  # before anything is printed: the reader of our output may go early
         record = {
@@ -230,16 +236,19 @@ def train(
         }  # fmt: skip
         _write(out, run, curves, record, title=f"{network} on {source['name']}", force=force)
         shutil.rmtree(checkpoints, ignore_errors=True)
-    shout(check_universal(curve) for curve in curves.values())
+    checks = [check_universal(curve) for curve in curves.values()]
+    shout(checks)
     if json:
         print_json(result)
     else:
         _print(network, source, run, curves, results, converged=converged, accuracy_limit=accuracy_limit)
-        if converged:
+        if converged or following.verdict is Verdict.DISAGREES:
             print(f"\n{following.verdict.name}: {following.advice}")
         if out is not None:
             print(f"written to {out}")
-    raise typer.Exit(0 if converged else 4)
+    if any(check.violations for check in checks):
+        raise typer.Exit(Verdict.DISAGREES.exit_status)
+    raise typer.Exit(0 if converged else Verdict.NOT_CONVERGED.exit_status)
 
 
 def _from_anywhere(network: str) -> str:
@@ -252,7 +261,10 @@ def _check_layers(model: Any, samples: Any, layers: list[str] | None) -> None:
     """Refuse patterns that match nothing before the training, not after it."""
     from pnc.measure import list_layers
 
-    first, _ = next(iter(samples.batches(2, dtype=next(model.parameters()).dtype)))
+    parameter = next(model.parameters(), None)
+    if parameter is None:
+        return  # the training says that there is nothing to train
+    first, _ = next(iter(samples.batches(2, dtype=parameter.dtype)))
     list_layers(model, first, patterns=layers)
 
 

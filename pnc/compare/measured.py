@@ -73,7 +73,7 @@ class MeasuredRun:
     Args:
         name: where it was read from.
         curve: of the split.
-        depth: L, or `None` where the record does not say.
+        depth: L, with the layers of a projection head, or `None` where the record does not say.
         label_scale: α; 1 where the record does not say, or for cross-entropy, which has none.
         converged: whether training reached its limit; `None` where the record does not say.
         reason: why it has not, in numbers.
@@ -103,12 +103,12 @@ class MeasuredRun:
             )
         comparison = record.get("comparison")  # the run folder of `pnc simulate`
         if "compression" not in record and isinstance(comparison, Mapping):
-            record = {**record, **comparison.get("measured", {})}
+            record = {**record, **_within(comparison, "measured")}
         splits = record.get("splits")
         chosen: Mapping[str, Any] = record
         if isinstance(splits, Mapping) and isinstance(splits.get(split), Mapping):
             chosen = splits[split]
-        elif split != ((record.get("provenance") or {}).get("split") or "train"):
+        elif split != (_within(record, "provenance").get("split") or "train"):
             raise InvalidInputError(
                 got=f"{name}: no split {split!r}",
                 expected=f"one of {', '.join(splits)}" if isinstance(splits, Mapping) and splits else "no --split",
@@ -118,7 +118,10 @@ class MeasuredRun:
         notes: list[str] = []
         spec = _within(record, "training", "spec")
         network = _within(record, "network") or _within(record, "provenance", "network")
-        depth, scale = network.get("depth"), spec.get("label_scale", network.get("label_scale"))
+        depth, head = network.get("depth"), network.get("projection")  # layers of a projection head are of L too
+        if isinstance(depth, int) and isinstance(head, int):
+            depth += head
+        scale = spec.get("label_scale", network.get("label_scale"))
         if spec.get("loss", "mse") != "mse":
             notes.append(f"trained with {spec['loss']}, which has no label scale: ε_eff is stated for α = 1")
             scale = 1.0

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from pnc.errors import InvalidInputError
+from pnc.errors import InvalidInputError, PncError
+from pnc.measure.memory import out_of_memory
 
 __all__ = ["Layer", "LayerList", "capture", "evaluating", "list_layers", "tapped"]
 
@@ -237,7 +238,8 @@ def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None
             the default. A pattern without `#` means every call.
 
     Raises:
-        InvalidInputError: a pattern that matches no module that the model calls, or nothing to measure.
+        InvalidInputError: a model that fails on the inputs, a pattern that matches no module that the model calls,
+            or nothing to measure.
 
     >>> net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
     >>> [layer.name for layer in list_layers(net, torch.zeros(5, 3)).layers]
@@ -269,7 +271,20 @@ def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None
             reasons[name] = reason
 
     with evaluating(inner), tapped(inner, consume) as run:
-        run(inputs)
+        try:
+            run(inputs)
+        except PncError:
+            raise
+        except Exception as error:  # whatever the forward of anybody's network may raise
+            if out_of_memory(error):
+                raise
+            reason = (str(error).splitlines() or [""])[0]
+            raise InvalidInputError(
+                got=f"{type(inner).__name__}, which fails on samples of shape {tuple(first_tensor(inputs).shape[1:])}: "
+                + (f"{type(error).__name__}: {reason}" if reason else type(error).__name__),
+                expected="a network that takes such samples",
+                next_step="build it for samples of this shape, or reshape them in its forward",
+            ) from error
     if not called:  # a model without parts is a layer itself, but has no name: its output is all there is
         raise InvalidInputError(
             got=f"a {type(inner).__name__} that calls no module of its own",

@@ -13,6 +13,7 @@ from torch import nn
 from pnc.errors import InvalidInputError
 from pnc.measure.capture import batch_size, evaluating, first_tensor, rows_of, tapped
 from pnc.measure.distributed import gather_objects, together
+from pnc.measure.memory import out_of_memory
 
 __all__ = ["BatchSource", "SomeOfEachClass", "count_classes", "run_pass"]
 
@@ -176,12 +177,6 @@ class SomeOfEachClass:
                     yield rows_of(inputs, rows), y[rows]
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
-
-
 def run_pass(
     model: nn.Module,
     source: BatchSource,
@@ -266,7 +261,7 @@ class _Stream:
                 run(inputs)
                 return
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 reason = (str(error).splitlines() or ["no memory"])[0]
             # outside the handler, whose traceback would keep the activations alive

@@ -18,7 +18,7 @@ __all__ = ["DivergedError", "EpochRecord", "LowRankOutcome", "Measurement", "Pro
 
 
 class DivergedError(PncError):
-    """The loss or the weights became NaN or infinite.
+    """The loss or the weights became NaN or infinite: NOT_CONVERGED on the command line.
 
     Args:
         step: at which, counted from 1.
@@ -30,6 +30,8 @@ class DivergedError(PncError):
     'training stopped at step 3 (epoch 1): the loss is NaN or infinite; no checkpoint had been written; lower
     --learning-rate'
     """
+
+    exit_status = 4
 
     def __init__(self, *, step: int, epoch: int, what: str, checkpoint: Path | None = None) -> None:
         self.step = step

@@ -19,6 +19,7 @@ from torch import nn
 
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
+from pnc.measure.memory import out_of_memory
 from pnc.measure.model import measure_model
 from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
@@ -75,8 +76,8 @@ def train(
             (`pnc.nets.LowRankLayer`), and nothing of them is in the trained network.
         device: where.
         checkpoints: folder of checkpoints; `None`: none are written.
-        checkpoint_seconds: a checkpoint is written at the first step after so much time, and at the end; 0: at every
-            step.
+        checkpoint_seconds: a checkpoint is written at the first step after so much time, after the first epoch, and
+            at the end; 0: at every step.
         resume: go on from the newest checkpoint of the folder, or begin where there is none.
         measure: (model, batches, split) → LayerCurve; `pnc.measure.measure_model` where not given. Each process calls
             it with its share of the samples and is to be given the curve of the whole.
@@ -299,7 +300,8 @@ class _Training:
             if self.step % self.batches == 0:
                 self._close_epoch()
             now = time.monotonic()
-            if self.folder is not None and (now - self.written_at >= self.interval or self.step == total):
+            due = self.step in (self.batches, total) or now - self.written_at >= self.interval
+            if self.folder is not None and due:
                 self._write()
             if self._measure_if_due() and self.step == total and self.folder is not None:
                 self._write()
@@ -330,9 +332,12 @@ class _Training:
             try:
                 totals = self._gradients(x, y, size)
                 break
-            except torch.OutOfMemoryError as error:
-                self._use_less_memory(len(mine), error)
-            except self.compile_errors as error:
+            except Exception as error:
+                if out_of_memory(error):
+                    self._use_less_memory(len(mine), error)
+                    continue
+                if not isinstance(error, self.compile_errors):
+                    raise
                 self.forward = self.forward._orig_mod
                 self.notes.append(f"torch.compile failed ({type(error).__name__}); trained without it")
         self.scaler.step(self.optimiser)

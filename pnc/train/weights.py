@@ -78,7 +78,8 @@ def fit_weights(model: nn.Module, weights: Mapping[str, torch.Tensor], *, source
     own = model.state_dict()
     # a network that was compiled or shared among processes puts a word before every name
     for prefix in ("module.", "_orig_mod."):
-        if weights and all(name.startswith(prefix) for name in weights):
+        own_too = prefix if all(name.startswith(prefix) for name in own) else ""
+        if weights and all(name.startswith(prefix + own_too) for name in weights):
             weights = {name.removeprefix(prefix): value for name, value in weights.items()}
 
     def some(word: str, names: list[str]) -> list[str]:

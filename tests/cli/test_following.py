@@ -16,7 +16,7 @@ from tests.cli.commands import run
 L = np.arange(9)
 
 
-def record(seed=0, *, verdict=None, ratio=0.6, linear=True, depth=9, loss="mse", **provenance):
+def record(seed=0, *, verdict=None, ratio=0.6, linear=True, depth=9, projection=0, loss="mse", **provenance):
     """What `pnc train --out` writes into run.json, as far as compare reads it."""
     rng = np.random.default_rng(seed)
     compression = 3 * ratio**L * np.exp(0.03 * rng.standard_normal(9))
@@ -37,7 +37,7 @@ def record(seed=0, *, verdict=None, ratio=0.6, linear=True, depth=9, loss="mse",
         **curve,
         "splits": {"train": {**curve, "accuracy": 0.5 if verdict else 1.0}},
         "training": {"spec": {"loss": loss, "label_scale": 2.0}},
-        "network": {"name": "mlp", "depth": depth},
+        "network": {"name": "mlp", "depth": depth, "projection": projection},
         "verdict": verdict,
     }
 
@@ -79,6 +79,12 @@ def test_the_run_is_overridden_by_options(capsys, folder):
     assert (scale["depth"], scale["label_scale"]) == (5, 1.0)
     assert scale["samples_per_class"] == pytest.approx(20)
     assert found["geometric"]["layers"][0] == 2
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(7, 9), (None, 9)])  # the last layer is 8
+def test_a_projection_head_counts_in_the_depth(capsys, folder, depth, expected):
+    found = run(capsys, "compare", folder("a", depth=depth, projection=2), "--json").json()
+    assert found["residual_scale"]["depth"] == expected
 
 
 @pytest.mark.parametrize(
@@ -173,6 +179,26 @@ def test_bad_input_is_one_line(capsys, tmp_path, folder, name):
     assert ended.err.count("\n") == 1
     assert ended.out == ""
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("found", [{"provenance": "x", "layers": [0]}, {"comparison": {"measured": "x"}}])
+def test_a_record_of_other_parts_is_one_line(capsys, tmp_path, found):
+    (tmp_path / "a.json").write_text(json.dumps(found))
+    ended = run(capsys, "compare", tmp_path / "a.json")
+    assert ended.status == 2
+    assert ended.err.count("\n") == 1
+
+
+def test_one_run_is_not_two_seeds(capsys, folder):
+    a, b = folder("a"), folder("b", seed=1)
+    for same in (a, a / "run.json", a / ".." / "a"):
+        ended = run(capsys, "compare", a, b, same)
+        assert ended.status == 2
+        assert "each run once" in ended.err
+
+
+def test_layers_before_the_input_are_refused(capsys, folder):
+    assert run(capsys, "compare", folder("a"), "--from-layer", -3).status == 2
 
 
 def test_runs_that_are_no_seeds_are_refused(capsys, folder):

@@ -165,7 +165,7 @@ def test_hooks_and_modes_are_as_before_when_the_model_fails():
 
     model = nn.Sequential(nn.Linear(2, 2), Returning(fail)).train()
     handle = model[0].register_forward_hook(lambda *_: None)  # the user's own stays
-    with pytest.raises(RuntimeError, match="broken"):
+    with pytest.raises(InvalidInputError, match="RuntimeError: broken"):
         capture(model, torch.zeros(2, 2))
     with pytest.raises(KeyError), tapped(model, lambda *_: None):
         raise KeyError
@@ -173,6 +173,33 @@ def test_hooks_and_modes_are_as_before_when_the_model_fails():
     assert all(module.training for module in model.modules())
     assert torch.is_grad_enabled()
     handle.remove()
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyError("no"), AssertionError()])
+def test_a_model_that_fails_on_the_shape_is_named_with_it(error):
+    def fail(x):
+        raise error
+
+    for model in (nn.Linear(10, 2), Returning(fail)):
+        with pytest.raises(InvalidInputError, match=r"(Linear|Returning), which fails on samples of shape \(784,\)"):
+            list_layers(nn.Sequential(model)[0], torch.zeros(3, 784))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        InvalidInputError(got="a", expected="b", next_step="c"),
+    ],
+)
+def test_too_little_memory_and_errors_of_our_own_are_let_through(error):
+    def fail(x):
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        list_layers(Returning(fail), torch.zeros(3, 2))
+    assert caught.value is error
 
 
 def test_wrappers_are_looked_through():

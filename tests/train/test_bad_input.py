@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from pnc.errors import InvalidInputError
-from pnc.train import DivergedError, as_samples, load_weights, read_checkpoint, read_weights, train
+from pnc.train import DivergedError, as_samples, fit_weights, load_weights, read_checkpoint, read_weights, train
 from tests.train.cases import clusters, images, network, same_weights, spec
 
 
@@ -64,6 +64,16 @@ def test_weights_come_back(wrapped: str | None, kind: str, tmp_path: Path) -> No
     else:
         save_file(weights, path)
     load_weights(other, path)
+    assert same_weights(model, other)
+
+
+@pytest.mark.parametrize("child", ["module", "_orig_mod"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_child_with_the_name_of_a_wrapper_keeps_it(child: str, wrapped: bool) -> None:
+    model, other = (torch.nn.Module() for _ in range(2))
+    for seed, net in enumerate((model, other)):
+        net.add_module(child, network(seed=seed))
+    fit_weights(other, {f"{child}." * wrapped + name: value for name, value in model.state_dict().items()})
     assert same_weights(model, other)
 
 
@@ -158,6 +168,22 @@ def test_a_loss_that_explodes_stops_the_training_and_says_where(tmp_path: Path) 
     assert kept.step == 6
 
 
+def test_a_short_training_that_explodes_has_a_checkpoint_of_its_first_epoch(tmp_path: Path) -> None:
+    model = network()
+    calls = []
+
+    def spoil(module: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return output * float("nan") if len(calls) == 7 else output
+
+    model.register_forward_hook(spoil)
+    with pytest.raises(DivergedError, match=r"step 7 \(epoch 2\).*step-000000004") as caught:
+        train(model, clusters(), spec(), checkpoints=tmp_path)  # four batches an epoch, less than a minute
+    kept = read_checkpoint(caught.value.checkpoint)
+    assert kept.step == 4
+    assert len(kept.state["history"]) == 1
+
+
 def test_weights_that_explode_are_not_written(tmp_path: Path) -> None:
     """The loss of the first step is finite; its gradient times the learning rate is beyond float32."""
     chosen = spec(optimiser="sgd", learning_rate=1e38, label_scale=100.0, schedule="constant")
@@ -167,13 +193,18 @@ def test_weights_that_explode_are_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_batch_too_large_for_the_memory_is_worked_on_in_pieces(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+    ids=["device", "cpu"],
+)
+def test_a_batch_too_large_for_the_memory_is_worked_on_in_pieces(error: Exception, tmp_path: Path) -> None:
     plain, tight, resumed = network(), network(), network()
     chosen = spec(precision="float64")
 
     def small(module: torch.nn.Module, inputs: tuple) -> None:
         if module.training and len(inputs[0]) > 4:
-            raise torch.OutOfMemoryError
+            raise error
 
     train(plain, clusters(), chosen)
     tight.register_forward_pre_hook(small)
@@ -183,9 +214,16 @@ def test_a_batch_too_large_for_the_memory_is_worked_on_in_pieces(tmp_path: Path)
     assert train(resumed, clusters(), chosen, checkpoints=tmp_path, resume=True).notes == run.notes
 
     none = network()
-    none.register_forward_pre_hook(lambda module, inputs: (_ for _ in ()).throw(torch.OutOfMemoryError()))
+    none.register_forward_pre_hook(lambda module, inputs: (_ for _ in ()).throw(error))
     with pytest.raises(InvalidInputError, match="too little memory"):
         train(none, clusters(), chosen)
+
+
+def test_another_error_of_a_step_is_not_taken_for_too_little_memory() -> None:
+    model = network()
+    model.register_forward_pre_hook(lambda module, inputs: (_ for _ in ()).throw(RuntimeError("broken")))
+    with pytest.raises(RuntimeError, match="broken"):
+        train(model, clusters(), spec())
 
 
 def test_half_precision_needs_a_gpu_and_resume_a_folder() -> None:

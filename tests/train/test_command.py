@@ -100,6 +100,24 @@ def test_it_is_deterministic_and_resumes_what_was_interrupted(files: list[str], 
         assert (tmp_path / "one" / name).read_text() == (tmp_path / "two" / name).read_text()
 
 
+@pytest.mark.parametrize(("depth", "expected"), [(4, 6), (None, None)])
+def test_a_projection_head_counts_in_the_depth(
+    depth: int | None, expected: int | None, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pnc.compare import follow
+
+    given = []
+
+    def watched(curve: object, **options: object) -> object:
+        given.append(options["depth"])
+        return follow(curve, **options)
+
+    monkeypatch.setattr("pnc.compare.follow", watched)
+    options = ["--width", 16, "--epochs", 1, "--device", "cpu", "--quiet", "--projection", 2, "--accuracy-limit", 0]
+    assert pnc("train", "mlp", *files, *options, *(["--depth", depth] if depth else [])) == 0
+    assert given == [expected]
+
+
 @pytest.mark.skipif(not FASHION_MNIST_FOLDER.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
 def test_real_images_print_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--samples-per-class", "20", "--test-samples-per-class", "10", "--crop", "2", "--flip"]
@@ -115,6 +133,26 @@ def test_a_network_that_has_not_learned_is_inconclusive(files: list[str], capsys
     assert "NOT_CONVERGED" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("limit", [0, 1.1])
+def test_a_violated_theorem_is_no_success(
+    split: str, limit: float, files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pnc.measure.model import measure_splits
+
+    def wrong(*arguments: object, **options: object) -> object:
+        curves = measure_splits(*arguments, **options)
+        known = curves[split].provenance
+        known["leading_variance"] = [[0.01, 0.01] for _ in known["leading_variance"]]
+        return curves
+
+    monkeypatch.setattr("pnc.measure.model.measure_splits", wrong)
+    assert pnc("train", "mlp", *files, *SMALL, "--accuracy-limit", limit) == 3
+    captured = capsys.readouterr()
+    assert "BUG: U1 fails at layer 0" in captured.err
+    assert ("DISAGREES: " in captured.out) == (split == "train")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -124,7 +162,6 @@ def test_a_network_that_has_not_learned_is_inconclusive(files: list[str], capsys
         (["--layers", "no.such"], "no.such"),
         (["--start-from", "nowhere.safetensors"], "nowhere.safetensors"),
         (["--samples-per-class", "3"], "only with images and texts"),
-        (["--learning-rate", "1e30", "--optimiser", "sgd"], "training stopped at step"),
         (["--precision", "float16"], "float16"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -133,6 +170,29 @@ def test_bad_input_is_one_line(
     options: list[str], words: str, files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert pnc("train", "mlp", *files, *SMALL, "--measure-every", 1, *options) == 2
+    text = capsys.readouterr().err
+    assert words in text
+    assert text.count("\n") == 1
+
+
+def test_a_training_that_diverges_is_not_converged(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert pnc("train", "mlp", *files, *SMALL, "--learning-rate", "1e30", "--optimiser", "sgd") == 4
+    text = capsys.readouterr().err
+    assert "training stopped at step" in text
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [("net.py:wrong", "Sequential, which fails on samples of shape (8,)"), ("torch.nn:Identity", "without parameters")],
+)
+def test_a_network_that_does_not_fit_is_one_line(
+    network: str, words: str, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text("from torch import nn\n\n\ndef wrong():\n    return nn.Sequential(nn.Linear(10, 3))\n")
+    assert pnc("train", network, *files, "--epochs", 1, "--device", "cpu", "--quiet") == 2
     text = capsys.readouterr().err
     assert words in text
     assert text.count("\n") == 1
