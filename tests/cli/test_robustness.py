@@ -182,6 +182,15 @@ def test_bad_input_is_one_line(options, words, files, capsys):
     assert not ended.out
 
 
+@pytest.mark.parametrize(
+    ("options", "words"), [(["--steps", "20"], "--steps 7,20"), (["--noise", "0.5,1.5"], "probability 1.5")]
+)
+def test_options_are_checked_before_the_data_are_read(options, words, files, capsys):
+    ended = run(capsys, "robustness", *of(files)[:3], "--data", files / "nowhere.npz", *options)
+    assert ended.status == 2
+    assert words in ended.err
+
+
 def test_data_of_another_scale_are_refused_with_their_range(files, capsys):
     x, y = clusters(240, 2)
     np.savez(files / "wide.npz", X=3 * x.reshape(240, -1) - 1, y=y)

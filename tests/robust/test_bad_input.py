@@ -10,7 +10,16 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.robust import AttackSpec, Bench, PixelModel, check_masking, deepfool, pixel_noise, run_attack
+from pnc.robust import (
+    AttackSpec,
+    Bench,
+    PixelModel,
+    check_masking,
+    deepfool,
+    evaluate_robustness,
+    pixel_noise,
+    run_attack,
+)
 
 NET = PixelModel(nn.Linear(4, 3).eval())
 X, Y = np.full((5, 4), 0.5), np.array([0, 1, 2, 0, 1])
@@ -121,6 +130,16 @@ def test_networks_that_give_no_logits():
 def test_checks(options):
     with pytest.raises(InvalidInputError):
         check_masking(Bench(NET, X, Y), **{"radii": (0.1,), **options})
+
+
+@pytest.mark.parametrize("options", [{"steps": (7,)}, {"noise": (0.4, 1.5)}], ids=str)
+def test_an_evaluation_is_refused_before_any_attack(options, monkeypatch):
+    def attacked(self, **_):
+        raise AssertionError("an attack was made")
+
+    monkeypatch.setattr(Bench, "attacked", attacked)
+    with pytest.raises(InvalidInputError):
+        evaluate_robustness(NET, X, Y, **options)
 
 
 @pytest.mark.parametrize(
