@@ -13,7 +13,7 @@ from pnc.nets.initial import seeded
 from pnc.robust.auto_attack import AUTO_ATTACK, art_auto_attack
 from pnc.robust.bim import BIM
 from pnc.robust.clean import predicted_classes
-from pnc.robust.inputs import class_labels, finite_images, pixel_images
+from pnc.robust.inputs import check_reach, class_labels, finite_images, pixel_images
 from pnc.robust.libraries import load_foolbox
 from pnc.robust.pixel_model import PixelModel
 from pnc.robust.registry import attack_named
@@ -50,8 +50,8 @@ def run_attack(
         keep: whether to keep the perturbed images.
 
     Raises:
-        InvalidInputError: images outside [0, 1], labels that do not fit, targets equal to the label, the attack
-            library missing.
+        InvalidInputError: images outside [0, 1], a radius above √d for ℓ2, labels that do not fit, targets equal to the
+            label, the attack library missing.
 
     >>> net = PixelModel(torch.nn.Identity())  # the class is the larger of two pixels
     >>> images, labels = np.array([[0.6, 0.5], [0.9, 0.1]]), np.array([0, 0])
@@ -60,6 +60,7 @@ def run_attack(
     ([False, True], 0.5)
     """
     images = pixel_images(images, dtype=model.dtype)
+    check_reach(images, radius=spec.radius, norm=spec.norm)
     with seeded(spec.seed):  # of a network that draws random numbers itself
         before = predicted_classes(model, images, batch_size=batch_size)
         with torch.no_grad():

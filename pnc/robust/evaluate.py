@@ -10,6 +10,7 @@ from pnc.curves import json_ready
 from pnc.robust.bench import Bench
 from pnc.robust.checks import Checks, check_compared, check_masking
 from pnc.robust.deepfool import DeepFoolResult, deepfool
+from pnc.robust.inputs import check_reach
 from pnc.robust.noise import check_probability, pixel_noise
 from pnc.robust.pixel_model import PixelModel
 from pnc.robust.registry import attack_named
@@ -108,6 +109,8 @@ def evaluate_robustness(
     if checks:
         check_compared(radii, steps)
     bench = Bench(model, images, labels, batch_size=batch_size, seed=seed)
+    for radius in radii:
+        check_reach(bench.images, radius=radius, norm=norm)
     wanted: list[dict[str, Any]] = []
     for name in attacks:
         kind = attack_named(name)

@@ -159,6 +159,7 @@ def test_a_run_folder_and_its_source(trained_run, files, capsys):
         (["--attack", ","], "at least one"),
         (["--radius", "8"], "at most 1"),
         (["--radius", "8/255,-1"], "radius = -1"),
+        (["--radius", "3000", "--norm", "l2"], "at most √d = 8"),
         (["--radius", "8/0"], "--radius '8/0'"),
         (["--radius", "wide"], "--radius 'wide'"),
         (["--steps", "7.5,20"], "whole numbers"),
