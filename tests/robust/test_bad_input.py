@@ -136,7 +136,9 @@ def test_checks(options):
         check_masking(Bench(NET, X, Y), **{"radii": (0.1,), **options})
 
 
-@pytest.mark.parametrize("options", [{"steps": (7,)}, {"noise": (0.4, 1.5)}, {"norm": "l2", "radii": (0.5, 2.1)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"steps": (7,)}, {"noise": (0.4, 1.5)}, {"norm": "l2", "radii": (0.5, 2.1)}], ids=str
+)
 def test_an_evaluation_is_refused_before_any_attack(options, monkeypatch):
     def attacked(self, **_):
         raise AssertionError("an attack was made")
