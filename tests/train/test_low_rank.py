@@ -370,6 +370,10 @@ def test_sites_by_name_end_and_pattern() -> None:
     assert find_sites(own, ["layer1"]) == ("layer1",)
 
 
+def test_as_many_samples_as_a_large_rank_needs() -> None:
+    assert [LowRankSpec(sites="stage4", rank=rank).samples for rank in (10, 256, 257, 600)] == [512, 512, 514, 1200]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -385,6 +389,7 @@ def test_sites_by_name_end_and_pattern() -> None:
         ({"ramp": 1.5}, "ramp = 1.5 of a low-rank layer; expected 0 to 1"),
         ({"unit": 0.0}, "unit = 0.0"),
         ({"unit": "first"}, "unit = 'first'"),
+        ({"rank": 600, "samples": 512}, "samples = 512 for rank 600"),
         ({"samples": 5}, "samples = 5 for rank 10"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
