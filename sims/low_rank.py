@@ -10,6 +10,10 @@ tail; U1 and U2 at every block after every epoch. Attacks and noise are in sims.
 `smoke`: a VGG-11 of a quarter of the published width on 2,000 images of Fashion-MNIST, tested on 5,000. `paper`:
 ResNet-18 on all of it, for a GPU. `full`: the same on CIFAR-10.
 
+A site's components, SVMs and linear maps are fitted to the first n training images of each class, n the largest with
+n·K·d ≤ 2^28 of its d entries, so that the activations are held at once (1 GiB): to all of them at `smoke`. What cannot
+be held even so has no SVM and no linear map of all dimensions, and a dash in the table.
+
 All numbers are means over the seeds with the half-width of a 95 % interval (Student's t); differences are taken seed by
 seed, for seeds share their initial weights and their order of samples.
 """
@@ -17,7 +21,9 @@ seed, for seeds share their initial weights and their order of samples.
 from __future__ import annotations
 
 import csv
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +93,7 @@ def _run(
     """One network: trained, measured at every block, compressed at both sites."""
     from pnc.compare import variance_floors
     from pnc.measure import curve_spectra, measure_compressed, measure_model, variance_curve
+    from pnc.measure.site import site_of
     from pnc.nets import build
     from pnc.train import LowRankSpec, NetTrainSpec, as_samples, evaluate, train
 
@@ -115,6 +122,8 @@ def _run(
         split: measure_model(model, data, classes=samples.classes, layers=list(recipe["sites"]), spectra=True)
         for split, data in batches.items()
     }
+    first = next(iter(batches["train"]))[0][:2]
+    sizes = {site: math.prod(site_of(model, first, site).shape) for site in recipe["sites"]}
     floors = [floor for m in run.measurements for floor in variance_floors(m.curve)]
     place = {name: i for i, name in enumerate(curves["test"].provenance["names"])}
     kinds = {"centred": True, "uncentred": False}
@@ -137,7 +146,8 @@ def _run(
         "ranks": {site: curves["test"].provenance["ranks"][place[site]] for site in recipe["sites"]},
         "site": {
             site: measure_compressed(
-                model, batches["train"], batches["test"], classes=samples.classes, site=site, dimensions=_DIMENSIONS
+                model, _held(samples, sizes[site]).to(device).batches(_BATCH), batches["test"],
+                classes=samples.classes, site=site, dimensions=_DIMENSIONS,
             )
             for site in recipe["sites"]
         },
@@ -147,16 +157,35 @@ def _run(
     }  # fmt: skip
 
 
-def _over_seeds(values: Any) -> list[float]:
-    """Mean and half-width of the 95 % interval."""
+def _held(samples: Any, dimension: int) -> Any:
+    """The first n images of each class, n·K·d at most what is held at once; all where they are no more than that."""
+    from pnc.data import first_of_each_class
+    from pnc.measure.site import MOST_ENTRIES
+
+    if len(samples) * dimension <= MOST_ENTRIES:
+        return samples
+    y = samples.y.cpu().numpy()
+    most = max(1, MOST_ENTRIES // (samples.classes * dimension))
+    rows = first_of_each_class(y, np.minimum(np.bincount(y), most).tolist())
+    return replace(samples, x=samples.x[rows], y=samples.y[rows])
+
+
+def _less(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other
+
+
+def _over_seeds(values: Any) -> list[float] | None:
+    """Mean and half-width of the 95 % interval; `None` where a seed has no value."""
     from scipy.stats import t
 
+    if any(value is None for value in values):
+        return None
     values = np.asarray(values, dtype=np.float64)
     return [float(values.mean()), float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)]
 
 
 def _summary(runs: dict[str, list[dict[str, Any]]], recipe: dict[str, Any]) -> dict[str, Any]:
-    def each(pick: Any) -> dict[str, list[float]]:
+    def each(pick: Any) -> dict[str, list[float] | None]:
         return {kind: _over_seeds([pick(run) for run in found]) for kind, found in runs.items()}
 
     def kept(run: dict[str, Any], site: str) -> Any:
@@ -195,13 +224,14 @@ def _summary(runs: dict[str, list[dict[str, Any]]], recipe: dict[str, Any]) -> d
             },
             **{
                 f"{field}_lost_in_{_RANK}": each(
-                    lambda run, site=site, field=field: getattr(run["site"][site].whole, field)
-                    - getattr(kept(run, site), field)
+                    lambda run, site=site, field=field: _less(
+                        getattr(run["site"][site].whole, field), getattr(kept(run, site), field)
+                    )
                 )
                 for field in ("svm_accuracy", "own_accuracy")
             },
             "linear_tail_less_own": each(
-                lambda run, site=site: run["site"][site].whole.linear_accuracy - run["test_accuracy"]
+                lambda run, site=site: _less(run["site"][site].whole.linear_accuracy, run["test_accuracy"])
             ),
             "tail_parameters": compressed.tail_parameters,
             "linear_tail_parameters": compressed.linear_parameters,
@@ -242,12 +272,13 @@ _PER_CENT = ("accuracy", "variance_in", "lost", "less")
 
 
 def _table(summary: dict[str, Any], recipe: dict[str, Any]) -> str:
-    """The summary as a Markdown table: one row a quantity, one column a kind, mean ± half-width."""
+    """The summary as a Markdown table: one row a quantity, one column a kind, mean ± half-width or a dash."""
 
-    def cells(name: str, values: dict[str, list[float]]) -> list[str]:
+    def cells(name: str, values: dict[str, list[float] | None]) -> list[str]:
         share = any(word in name for word in _PER_CENT)
         shown = "{:.2%} ± {:.2%}" if share else "{:.3g} ± {:.2g}"
-        return [shown.format(*values[kind]) if kind in values else "" for kind in _COLOURS]
+        found = [values.get(kind, "") for kind in _COLOURS]
+        return ["–" if one is None else one and shown.format(*one) for one in found]
 
     rows = [["", *_COLOURS], ["---"] * (1 + len(_COLOURS))]
     rows += [[name, *cells(name, summary[name])] for name in ("test_accuracy", "test_accuracy_less_plain")]

@@ -9,6 +9,9 @@ pixels, and asked the checks of `pnc robustness`, the plain network's images amo
 `full`: ResNet-18 on all of Fashion-MNIST, 2,000 to attack.
 `paper`: ResNet-50 on CIFAR-10, 10,000 to attack.
 
+So here `paper`, the network and the data of the published table, is the larger of the two: `full` is everything on the
+images that a machine without CIFAR-10 has.
+
 What to compare with (Sanyal's own post on arXiv:1804.07090; ResNet-50, CIFAR-10, PGD ℓ∞, accuracy % at 7 / 20 steps,
 with step sizes that it does not give):
 

@@ -112,6 +112,7 @@ def robustness(
     from pnc.robust import evaluate_robustness
 
     within = _attacks(names, radii, counts, norm, targeted, restarts)
+    _check_rest(radii, counts, probabilities, checks=checks)
     if out is not None:
         from pnc.report import check_folder
 
@@ -202,6 +203,17 @@ def _attacks(
     if "auto" in names:
         load_art()
     return [name for name in names if name != "deepfool"]
+
+
+def _check_rest(radii: list[float], steps: list[float], probabilities: list[float], *, checks: bool) -> None:
+    """What the noise and the checks of masking need, before any data are read."""
+    from pnc.robust.checks import check_compared
+    from pnc.robust.noise import check_probability
+
+    for probability in probabilities:
+        check_probability(probability)
+    if checks:
+        check_compared(radii, steps)
 
 
 def _loaded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -10,7 +11,25 @@ import numpy as np
 from pnc.errors import InvalidInputError
 from pnc.measure._arrays import as_matrix
 
-__all__ = ["linear_svm_accuracy"]
+__all__ = ["check_strength", "linear_svm_accuracy"]
+
+
+def check_strength(strength: float) -> None:
+    """Refuse a strength of the SVM that is not a finite number above 0.
+
+    Raises:
+        InvalidInputError: another one.
+
+    >>> check_strength(0.0)
+    Traceback (most recent call last):
+    pnc.errors.InvalidInputError: got strength = 0.0 of a linear SVM; expected a finite number above 0; ...
+    """
+    if not (math.isfinite(strength) and strength > 0):
+        raise InvalidInputError(
+            got=f"strength = {strength} of a linear SVM",
+            expected="a finite number above 0",
+            next_step="pass for instance --strength 1",
+        )
 
 
 def linear_svm_accuracy(
@@ -28,15 +47,16 @@ def linear_svm_accuracy(
         train_labels: (N,) labels.
         test: (M, …) features.
         test_labels: (M,) labels.
-        strength: c.
+        strength: c, above 0.
         iterations: the most steps.
 
     Raises:
-        InvalidInputError: scikit-learn is not installed, or the fit has not converged.
+        InvalidInputError: another strength, scikit-learn is not installed, or the fit has not converged.
 
     >>> linear_svm_accuracy([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1], [[0.5], [4.5]], [0, 1])
     1.0
     """
+    check_strength(strength)
     try:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.svm import LinearSVC

@@ -111,6 +111,24 @@ class Checks:
         }
 
 
+def check_compared(radii: Sequence[float], steps: Sequence[int]) -> None:
+    """Refuse radii and numbers of steps that leave the checks nothing to compare.
+
+    Raises:
+        InvalidInputError: fewer than two different numbers of steps, or no radius.
+
+    >>> check_compared([0.1], [20])
+    Traceback (most recent call last):
+    pnc.errors.InvalidInputError: got 1 number(s) of steps and 1 radii for the checks; expected at least two ...
+    """
+    if len(set(steps)) < 2 or not len(radii):
+        raise InvalidInputError(
+            got=f"{len(set(steps))} number(s) of steps and {len(set(radii))} radii for the checks",
+            expected="at least two different numbers of steps, and a radius",
+            next_step="pass for instance --steps 7,20, or --no-checks",
+        )
+
+
 def check_masking(
     bench: Bench,
     *,
@@ -149,13 +167,8 @@ def check_masking(
     Raises:
         InvalidInputError: fewer than two numbers of steps, a tolerance or confidence outside (0, 1).
     """
+    check_compared(radii, steps)
     radii, steps = sorted(set(radii)), sorted(set(steps))
-    if len(steps) < 2 or not radii:
-        raise InvalidInputError(
-            got=f"{len(steps)} number(s) of steps and {len(radii)} radii for the checks",
-            expected="at least two different numbers of steps, and a radius",
-            next_step="pass for instance --steps 7,20, or --no-checks",
-        )
     for name, value in (("tolerance", tolerance), ("confidence", confidence)):
         if not 0 < value < 1:
             raise InvalidInputError(

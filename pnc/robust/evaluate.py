@@ -8,9 +8,10 @@ from typing import Any
 
 from pnc.curves import json_ready
 from pnc.robust.bench import Bench
-from pnc.robust.checks import Checks, check_masking
+from pnc.robust.checks import Checks, check_compared, check_masking
 from pnc.robust.deepfool import DeepFoolResult, deepfool
-from pnc.robust.noise import pixel_noise
+from pnc.robust.inputs import check_reach
+from pnc.robust.noise import check_probability, pixel_noise
 from pnc.robust.pixel_model import PixelModel
 from pnc.robust.registry import attack_named
 from pnc.robust.result import Accuracy, AttackResult, NoiseResult
@@ -103,7 +104,13 @@ def evaluate_robustness(
     Raises:
         InvalidInputError: as `AttackSpec`, `run_attack`, `pixel_noise` and `check_masking`.
     """
+    for probability in noise:  # before any attack is made
+        check_probability(probability)
+    if checks:
+        check_compared(radii, steps)
     bench = Bench(model, images, labels, batch_size=batch_size, seed=seed)
+    for radius in radii:
+        check_reach(bench.images, radius=radius, norm=norm)
     wanted: list[dict[str, Any]] = []
     for name in attacks:
         kind = attack_named(name)

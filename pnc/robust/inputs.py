@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["class_labels", "finite_images", "pixel_images"]
+__all__ = ["check_reach", "class_labels", "finite_images", "pixel_images"]
 
 
 def pixel_images(images: Any, *, dtype: torch.dtype = torch.float32) -> Float[torch.Tensor, "N ..."]:
@@ -45,6 +46,26 @@ def pixel_images(images: Any, *, dtype: torch.dtype = torch.float32) -> Float[to
             next_step="rescale the data, and hand the standardisation to PixelModel as mean and scale",
         )
     return images.to(dtype)
+
+
+def check_reach(images: Float[torch.Tensor, "N ..."], *, radius: float, norm: str) -> None:
+    """Refuse a ball of ℓ2 that is larger than it need be: no two images of d entries in [0, 1] are more than √d apart.
+
+    Raises:
+        InvalidInputError: a radius above √d for ℓ2.
+
+    >>> check_reach(torch.zeros(1, 4), radius=2.0, norm="l2")
+    >>> check_reach(torch.zeros(1, 4), radius=2.1, norm="l2")
+    Traceback (most recent call last):
+    pnc.errors.InvalidInputError: got radius = 2.1 for l2; expected at most √d = 2, within which lies every image ...
+    """
+    largest = math.sqrt(images[0].numel())
+    if norm == "l2" and radius > largest * (1 + 1e-9):  # √d as it is rounded is allowed
+        raise InvalidInputError(
+            got=f"radius = {radius} for l2",
+            expected=f"at most √d = {largest:.6g}, within which lies every image of {images[0].numel()} entries",
+            next_step=f"pass for instance --radius {largest / 40:.2g}",
+        )
 
 
 def finite_images(

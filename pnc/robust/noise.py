@@ -16,7 +16,25 @@ from pnc.robust.pixel_model import PixelModel
 from pnc.robust.result import NoiseResult
 from pnc.robust.starts import sample_generator
 
-__all__ = ["pixel_noise", "replaced_pixels"]
+__all__ = ["check_probability", "pixel_noise", "replaced_pixels"]
+
+
+def check_probability(probability: float) -> None:
+    """Refuse a probability outside [0, 1].
+
+    Raises:
+        InvalidInputError: such a one.
+
+    >>> check_probability(1.5)
+    Traceback (most recent call last):
+    pnc.errors.InvalidInputError: got noise with probability 1.5; expected a number in [0, 1]; ...
+    """
+    if not 0 <= probability <= 1:  # NaN fails
+        raise InvalidInputError(
+            got=f"noise with probability {probability}",
+            expected="a number in [0, 1]",
+            next_step="pass for instance --noise 0.4,0.6",
+        )
 
 
 def replaced_pixels(
@@ -41,12 +59,7 @@ def replaced_pixels(
     >>> round((noisy > 0).float().mean().item(), 1)
     0.4
     """
-    if not 0 <= probability <= 1:  # NaN fails
-        raise InvalidInputError(
-            got=f"noise with probability {probability}",
-            expected="a number in [0, 1]",
-            next_step="pass for instance --noise 0.4,0.6",
-        )
+    check_probability(probability)
     noisy = images.clone()
     shape = tuple(images.shape[1:])
     for row in range(len(images)):

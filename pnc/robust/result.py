@@ -54,11 +54,11 @@ class AttackResult(Accuracy):
 
     Args:
         spec: the attack.
-        correct: (N,) whether a sample is still given its own label.
+        correct: (N,) whether a sample is given its own label, as it is and after every try.
         success: (N,) whether the attack reached its aim: another class than the label, or the target.
         distance: (N,) ‖x' - x‖ in the norm of the attack; 0 for what was at the aim from the start.
         targets: (N,) of a targeted attack.
-        perturbed: (N, …) the images x', where they were asked for.
+        perturbed: (N, …) the images x' of the last try, where they were asked for.
     """
 
     spec: AttackSpec

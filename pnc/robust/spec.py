@@ -23,7 +23,8 @@ class AttackSpec:
 
     Args:
         attack: name of it, see `pnc.robust.ATTACKS`.
-        radius: of the ball, in units of the pixels' range [0, 1]; for ℓ∞ at most 1, which reaches every image.
+        radius: of the ball, in units of the pixels' range [0, 1]; for ℓ∞ at most 1, which reaches every image;
+            for ℓ2 likewise at most √d, which `run_attack` checks.
         norm: `linf` or `l2`.
         steps: gradient steps; of FGSM always 1.
         restarts: tries, each from its own random point; a sample that fell once is not tried again. Above 1 only where

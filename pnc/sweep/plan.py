@@ -13,7 +13,7 @@ import json
 import math
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -212,13 +212,14 @@ def make_plan(sweep: Sweep, *, device: str = "auto") -> Plan:
             next_step="split the grid into several sweeps",
         )
     problem, digest = (None, "") if settings.synthetic else _read(sweep)
+    named = frozenset(name for grid in sweep.grids for name in grid)
     runs: dict[str, Run] = {}
     for grid in sweep.grids:
         names = [name for name in AXES if name in grid]
         for values in itertools.product(*(grid[name] for name in names)):
             point = dict(zip(names, values, strict=True))
             for seed in range(settings.seed, settings.seed + settings.seeds):
-                run = _run(sweep, point, seed, digest, device)
+                run = _run(sweep, point, named, seed, digest, device, problem)
                 runs.setdefault(run.hash, run)
     ordered = tuple(runs.values())
     groups: dict[tuple, list[int]] = defaultdict(list)
@@ -232,7 +233,16 @@ def make_plan(sweep: Sweep, *, device: str = "auto") -> Plan:
     return Plan(sweep=sweep, runs=ordered, batches=tuple(batches), shapes=tuple(shapes), problem=problem)
 
 
-def _run(sweep: Sweep, point: dict[str, Value], seed: int, digest: str, device: str) -> Run:
+def _run(
+    sweep: Sweep,
+    point: dict[str, Value],
+    named: Set[str],
+    seed: int,
+    digest: str,
+    device: str,
+    shared: Problem | None,
+) -> Run:
+    """One run, with a coordinate for every axis that its grid or, among `named`, another one states."""
     settings = sweep.settings
     problem = None
     if settings.synthetic:
@@ -264,6 +274,10 @@ def _run(sweep: Sweep, point: dict[str, Value], seed: int, digest: str, device: 
         stated |= {"classes": problem.classes, "samples_per_class": problem.samples_per_class}
         if problem.kind == "nearly-orthonormal":
             stated["theta"] = problem.theta
+        if "dimension" in named:
+            stated["dimension"] = problem.dimension
+    if "width" in named:
+        stated["width"] = _width(network, shared if problem is None else problem)
     return Run(
         coordinates={**point, **stated, "seed": seed},
         problem=problem,
@@ -275,11 +289,16 @@ def _run(sweep: Sweep, point: dict[str, Value], seed: int, digest: str, device: 
     )
 
 
+def _width(network: NetworkSpec, data: Problem | ProblemSpec) -> int:
+    """The width of a network, that which `prepare` chooses where none is stated."""
+    return network.width or max(512, data.dimension, 32 * data.classes)
+
+
 def _shape(run: Run, problem: Problem | None) -> tuple[int, int, int, int]:
     """(Inputs' rank, width, depth, classes) in the coordinates of the run; of generic inputs where they are drawn."""
     samples, dimension = (run.problem.samples, run.problem.dimension) if problem is None else problem.X.shape
     classes = run.problem.classes if problem is None else problem.classes
-    width = run.network.width or max(512, dimension, 32 * classes)
+    width = _width(run.network, run.problem if problem is None else problem)
     rank = min(samples, dimension)
     if run.train.coordinates == "full":
         return dimension, width, run.network.depth, classes

@@ -72,12 +72,6 @@ class LowRankSites:
         self.spec, self.batch, self.seed, self.processes, self.scaler = spec, batch, seed, processes, scaler
         self.ramp = spec.ramp * steps
         self.weight = 0.0  # of L_c at this step
-        if min(spec.samples, spec.every * smallest) < spec.rank:
-            raise InvalidInputError(
-                got=f"{spec.every * smallest} activations between projections, for rank {spec.rank}",
-                expected=f"at least {spec.rank}",
-                next_step="raise --low-rank-every or --batch-size, or lower --rank",
-            )
         self.sites: list[_Site] = []
         for name, width in _widths(model, find_sites(model, spec.sites), example).items():
             try:
@@ -87,6 +81,12 @@ class LowRankSites:
                     got=f"{error.got} at site {name}", expected=error.expected, next_step=error.next_step
                 ) from None
             self.sites.append(_Site(name, layer))
+        if min(spec.samples, spec.every * smallest) < spec.rank:
+            raise InvalidInputError(
+                got=f"{spec.every * smallest} activations between projections, for rank {spec.rank}",
+                expected=f"at least {spec.rank}",
+                next_step="raise --low-rank-every or --batch-size, or lower --rank",
+            )
         groups = []
         for site in self.sites:
             groups += [{"params": [site.layer.left, site.layer.right]}, {"params": [site.layer.shift]}]

@@ -32,7 +32,8 @@ class LowRankSpec:
         ramp: share of the training over which the weight of L_c grows from 0 to that; 0: it is there at once.
         norm_weight: of L_n. The weights in the published work are not known; its author's post writes none.
         projection: how W is found from activations, see `pnc.nets.PROJECTIONS`.
-        samples: at most so many of the latest activations are projected from.
+        samples: at most so many of the latest activations are projected from; by default 512, or twice the rank where
+            that is more.
         learning_rate: η of the layer's own steps on L_c: η/mean‖a + b‖² for the factors of W and η for b, whose
             curvatures are at most twice that mean and 2, so that more than 0.5 may diverge. It neither depends on the
             weight of L_c nor decays.
@@ -55,7 +56,7 @@ class LowRankSpec:
     ramp: float = 0.0
     norm_weight: float = 1.0
     projection: Projection = "nystrom"
-    samples: int = 512
+    samples: int | None = None
     learning_rate: float = 0.1
 
     def __post_init__(self) -> None:
@@ -67,6 +68,8 @@ class LowRankSpec:
                 next_step="pass for instance --low-rank-site stage4",
             )
         object.__setattr__(self, "sites", sites)
+        if self.samples is None:
+            object.__setattr__(self, "samples", max(512, 2 * at_least("rank", self.rank, 1)))
         for name in ("rank", "every", "samples"):
             object.__setattr__(self, name, at_least(name, getattr(self, name), 1))
         if self.projection not in get_args(Projection):
@@ -90,7 +93,7 @@ class LowRankSpec:
             raise InvalidInputError(
                 got=f"samples = {self.samples} for rank {self.rank}",
                 expected="at least as many samples as dimensions",
-                next_step="raise samples",
+                next_step="give more samples, or leave them out for their default",
             )
 
     def to_dict(self) -> dict[str, Any]:

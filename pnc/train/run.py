@@ -426,10 +426,15 @@ class _Training:
         }  # fmt: skip
 
     def low_rank_outcome(self) -> LowRankOutcome | None:
-        """What the layers did, after training."""
+        """What the layers did, after training; what they did not is a note."""
         low_rank = self.low_rank
         if low_rank is None:
             return None
+        if self.step <= low_rank.spec.every and low_rank.spec.compression_weight:
+            self.notes.append(
+                f"no projection was made before the end of {self.step} steps: L_c was never applied; "
+                "lower --low-rank-every"
+            )
         return LowRankOutcome(
             spec=low_rank.spec,
             sites=tuple(site.name for site in low_rank.sites),

@@ -69,6 +69,10 @@ def test_the_end_of_a_name_and_fewer_samples(capsys, folder):
         (("--site", "body.*"), "layers; expected one layer"),
         (("--samples-per-class", 31), "which has 30 samples"),
         (("--samples-per-class", 1), "expected at most 2"),
+        (("--strength", 0), "strength = 0.0 of a linear SVM; expected a finite number above 0"),
+        (("--strength", "nan"), "strength = nan"),
+        (("--strength", "inf"), "strength = inf"),
+        (("--strength", -1), "strength = -1.0"),
     ],
 )
 def test_what_is_refused(capsys, folder, options, said):

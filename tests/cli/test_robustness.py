@@ -159,6 +159,7 @@ def test_a_run_folder_and_its_source(trained_run, files, capsys):
         (["--attack", ","], "at least one"),
         (["--radius", "8"], "at most 1"),
         (["--radius", "8/255,-1"], "radius = -1"),
+        (["--radius", "3000", "--norm", "l2"], "at most √d = 8"),
         (["--radius", "8/0"], "--radius '8/0'"),
         (["--radius", "wide"], "--radius 'wide'"),
         (["--steps", "7.5,20"], "whole numbers"),
@@ -180,6 +181,15 @@ def test_bad_input_is_one_line(options, words, files, capsys):
     assert words in ended.err
     assert ended.err.count("\n") == 1
     assert not ended.out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [(["--steps", "20"], "--steps 7,20"), (["--noise", "0.5,1.5"], "probability 1.5")]
+)
+def test_options_are_checked_before_the_data_are_read(options, words, files, capsys):
+    ended = run(capsys, "robustness", *of(files)[:3], "--data", files / "nowhere.npz", *options)
+    assert ended.status == 2
+    assert words in ended.err
 
 
 def test_data_of_another_scale_are_refused_with_their_range(files, capsys):

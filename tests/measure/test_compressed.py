@@ -211,3 +211,9 @@ def test_an_svm_that_does_not_converge():
     x, y = planted(noise=1.0)
     with pytest.raises(InvalidInputError, match="not converged in 1 steps"):
         linear_svm_accuracy(1e3 * x, y, x, y, iterations=1)
+
+
+@pytest.mark.parametrize("strength", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_strength_that_cannot_be_is_refused(strength):
+    with pytest.raises(InvalidInputError, match="finite number above 0"):
+        linear_svm_accuracy([[0.0], [1.0]], [0, 1], [[0.5]], [0], strength=strength)

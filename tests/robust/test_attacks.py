@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 import numpy as np
@@ -112,6 +113,36 @@ def test_the_first_samples_fall_alike_without_the_rest():
     spec = AttackSpec(radius=radius)
     some = run_attack(net, x[:11], y[:11], spec, keep=True)
     assert np.abs(some.perturbed - run_attack(net, x, y, spec, keep=True).perturbed[:11]).max() < 1e-9
+
+
+class Intervals(nn.Module):
+    """One pixel: class 0 below 0.4, class 2 above 0.6, class 1 between."""
+
+    def forward(self, x):
+        return torch.cat([0.4 - x, torch.zeros_like(x), x - 0.6], 1)
+
+
+def test_a_misclassified_image_moved_onto_its_label_on_the_way_to_the_target_has_fallen():
+    spec = AttackSpec(attack="bim", radius=0.15, targeted=True)
+    net, x, y = PixelModel(Intervals()), np.array([[0.3]]), np.array([1])
+    result = run_attack(net, x, y, spec, targets=np.array([2]), keep=True)
+    assert predicted_classes(net, x).tolist() == [0]
+    assert predicted_classes(net, result.perturbed).tolist() == [1]
+    assert result.accuracy == 0
+    assert not result.success.any()
+
+
+def test_restarts_of_a_targeted_attack_never_help_the_defender():
+    x, y, radius = case("linf")
+    net = golden_network()
+    tries = [
+        run_attack(net, x, y, AttackSpec(radius=3 * radius, step_ratio=1e-3, restarts=r, targeted=True))
+        for r in range(1, 13)
+    ]
+    for few, more in itertools.pairwise(tries):
+        assert not (more.correct & ~few.correct).any()
+        assert not (few.success & ~more.success).any()
+    assert tries[-1].accuracy < tries[0].accuracy <= np.mean(predicted_classes(net, x) == y)
 
 
 def test_restarts_never_help_the_defender():

@@ -10,7 +10,16 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.robust import AttackSpec, Bench, PixelModel, check_masking, deepfool, pixel_noise, run_attack
+from pnc.robust import (
+    AttackSpec,
+    Bench,
+    PixelModel,
+    check_masking,
+    deepfool,
+    evaluate_robustness,
+    pixel_noise,
+    run_attack,
+)
 
 NET = PixelModel(nn.Linear(4, 3).eval())
 X, Y = np.full((5, 4), 0.5), np.array([0, 1, 2, 0, 1])
@@ -41,7 +50,11 @@ def test_specs(options, words):
         AttackSpec(**options)
 
 
-def test_an_l2_radius_may_be_above_1():
+def test_an_l2_radius_may_be_above_1_and_at_most_that_of_all_images():
+    x = X[:, :3]
+    with pytest.raises(InvalidInputError, match=r"at most √d = 1\.73205"):
+        run_attack(PixelModel(nn.Linear(3, 3)), x, Y, AttackSpec(norm="l2", radius=1.74))
+    run_attack(PixelModel(nn.Linear(3, 3)), x, Y, AttackSpec(norm="l2", radius=3**0.5, steps=1))
     assert AttackSpec(norm="l2", radius=3.0).step == pytest.approx(2.5 * 3 / 20)
 
 
@@ -121,6 +134,18 @@ def test_networks_that_give_no_logits():
 def test_checks(options):
     with pytest.raises(InvalidInputError):
         check_masking(Bench(NET, X, Y), **{"radii": (0.1,), **options})
+
+
+@pytest.mark.parametrize(
+    "options", [{"steps": (7,)}, {"noise": (0.4, 1.5)}, {"norm": "l2", "radii": (0.5, 2.1)}], ids=str
+)
+def test_an_evaluation_is_refused_before_any_attack(options, monkeypatch):
+    def attacked(self, **_):
+        raise AssertionError("an attack was made")
+
+    monkeypatch.setattr(Bench, "attacked", attacked)
+    with pytest.raises(InvalidInputError):
+        evaluate_robustness(NET, X, Y, **options)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pnc.errors import InvalidInputError
 from pnc.simulate.run import prepare
 from pnc.spec import TrainSpec
 from pnc.sweep import describe_plan, make_plan, read_sweep, results_name
-from pnc.sweep.dataset import dataset_bytes
+from pnc.sweep.dataset import dataset_bytes, make_dataset
 from pnc.sweep.plan import problem_of
 from pnc.sweep.records import LAYER_FIELDS, SCALAR_FIELDS
 
@@ -50,6 +50,32 @@ def test_a_union_has_every_run_once():
     made = plan(grid=[{"depth": "2:5", "width": 400}, {"depth": 5, "width": "200:700:100"}], seeds=10)
     assert len(made.runs) == 90
     assert len({run.hash for run in made.runs}) == 90
+
+
+@pytest.mark.parametrize(
+    ("grids", "axis", "found"),
+    [
+        ([{"width": 100}, {"label_scale": 2.0}], "width", [100, 512]),
+        ([{"dimension": 40}, {"label_scale": 2.0}], "dimension", [40, 50]),
+        ([{"dimension": 600}, {"width": 700}], "width", [600, 700]),
+    ],
+)
+def test_grids_of_a_union_need_not_state_the_same_axes(grids, axis, found):
+    made = plan(depth=2, grid=grids)
+    assert [run.coordinates[axis] for run in made.runs] in (found, found[::-1])
+    assert made.values(axis) == found
+    assert all(set(made.axes) < set(run.coordinates) for run in made.runs)
+    data = make_dataset(made, {run.hash: {"outcome": "converged"} for run in made.runs})
+    assert int((data.outcome == "converged").sum()) == len(made.runs) == 2
+    # nothing else of a run changes by what another grid states
+    assert made.runs[0].hash == plan(depth=2, **grids[0]).runs[0].hash
+
+
+def test_a_width_that_one_grid_states_with_data_that_are_read(tmp_path):
+    draw = np.random.default_rng(0)
+    save_problem(tmp_path / "data.npz", Problem(X=draw.standard_normal((12, 20)), y=np.arange(12) % 3))
+    made = plan(depth=2, data=str(tmp_path / "data.npz"), grid=[{"width": 100}, {"label_scale": 2.0}])
+    assert [run.coordinates["width"] for run in made.runs] == [100, 512]
 
 
 def test_every_run_is_in_one_batch_and_a_batch_has_one_shape():

@@ -118,6 +118,14 @@ def test_activations_become_low_rank_and_the_network_stays_what_it_is() -> None:
     assert (norms / run.low_rank.units[0] - 1).abs().mean() < 0.2
 
 
+@pytest.mark.parametrize("every", [9, 10, 11])
+def test_a_training_without_a_projection_says_that_it_drew_nothing(every: int) -> None:
+    """Of 10 steps; a projection after the last one is of no use either."""
+    run = train(network(), clusters(), spec(epochs=10, batch_size=None), low_rank=replace(LAYER, every=every))
+    said = [note for note in run.notes if "L_c was never applied; lower --low-rank-every" in note]
+    assert len(said) == (every >= run.steps == 10)
+
+
 def test_shares_are_those_of_a_decomposition() -> None:
     x = clusters()[0]
     z = torch.tanh(torch.from_numpy(x)).numpy()
@@ -370,6 +378,10 @@ def test_sites_by_name_end_and_pattern() -> None:
     assert find_sites(own, ["layer1"]) == ("layer1",)
 
 
+def test_as_many_samples_as_a_large_rank_needs() -> None:
+    assert [LowRankSpec(sites="stage4", rank=rank).samples for rank in (10, 256, 257, 600)] == [512, 512, 514, 1200]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -385,6 +397,7 @@ def test_sites_by_name_end_and_pattern() -> None:
         ({"ramp": 1.5}, "ramp = 1.5 of a low-rank layer; expected 0 to 1"),
         ({"unit": 0.0}, "unit = 0.0"),
         ({"unit": "first"}, "unit = 'first'"),
+        ({"rank": 600, "samples": 512}, "samples = 512 for rank 600"),
         ({"samples": 5}, "samples = 5 for rank 10"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",

@@ -49,6 +49,7 @@ def test_it_prints_a_row_a_site(files: list[str], capsys: pytest.CaptureFixture[
     [
         (["--low-rank-site", "bdy.1"], "did you mean 'body.1'"),
         (["--low-rank-site", "body.1", "--rank", 16], "a rank below 16"),
+        (["--low-rank-site", "body.1", "--rank", 600], "a rank below 16"),
         (["--low-rank-site", "body.1", "--rank", 0], "rank = 0"),
         (["--rank", 3], "--rank without --low-rank-site"),
         (["--low-rank-weight", 3], "--low-rank-weight without --low-rank-site"),
