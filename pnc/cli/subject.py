@@ -104,7 +104,12 @@ def run_subject(
         samples={split: len(samples) for split, samples in found.items()},
         classes=run.classes,
         layers=_own_layers(model),
-        record={"run": str(folder), "network": run.record["network"], "data": source},
+        record={
+            "run": str(folder),
+            "network": run.record["network"],
+            "data": source,
+            "converged": run.record.get("verdict") != "NOT_CONVERGED",
+        },
         notes=tuple(source.get("notes", ())),
     )
 

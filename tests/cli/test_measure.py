@@ -122,6 +122,15 @@ def test_a_run_folder_is_measured_as_the_training_did(capsys, trained):
     assert result["verdict"] is None
 
 
+def test_what_is_known_of_convergence_goes_along(capsys, folder, tmp_path):
+    out = tmp_path / "short"
+    options = ("--data", folder / "train.npz", "--epochs", 1, "--batch-size", 20, "--learning-rate", 1e-6)
+    assert run(capsys, "train", "mlp", *options, *SHAPE, "--device", "cpu", "--quiet", "--out", out).status == 4
+    measured = tmp_path / "measured.json"
+    measured.write_text(run(capsys, "measure", out, "--quick", "--json").out)
+    assert [run(capsys, "compare", what, "--json").json()["verdict"] for what in (out, measured)] == ["NOT_CONVERGED"] * 2
+
+
 def test_a_network_and_its_weights_are_the_same(capsys, trained, folder):
     options = (*SHAPE, "--no-batch-norm", "--weights", trained / "weights.safetensors", "--device", "cpu", "--json")
     result = run(capsys, "measure", "mlp", *data_of(folder), *options, "--split", "test").json()
