@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_labels, as_matrix
-from pnc.measure._chunks import centred_chunks
+from pnc.measure._second_pass import deviations, require_complete
 from pnc.measure.between import between_factor, class_weights
 from pnc.measure.moments import ClassMoments
 
@@ -77,12 +76,7 @@ class FuzzinessPass:
     """
 
     def __init__(self, moments: ClassMoments, *, rounding: float = torch.finfo(torch.float64).eps) -> None:
-        if bool((moments.counts == 0).any()):
-            raise InvalidInputError(
-                got="moments with a class that has no sample",
-                expected="the complete moments of the same features",
-                next_step="finish the first pass before the second",
-            )
+        require_complete(moments)
         self._moments = moments
         within = moments.means.new_tensor(moments.within_scatter())
         whitening, rank = between_whitening(moments.means, moments.counts, within, rounding=rounding)
@@ -98,23 +92,13 @@ class FuzzinessPass:
         Raises:
             InvalidInputError: shapes or labels that do not fit.
         """
-        device = self._moments.device
-        x = as_matrix(features, device=device)
-        if x.shape[1] != self._moments.dimension:
-            raise InvalidInputError(
-                got=f"features of dimension {x.shape[1]}",
-                expected=f"dimension {self._moments.dimension}, as in the first pass",
-                next_step="pass the same batches as in the first pass",
-            )
-        y = as_labels(labels, samples=x.shape[0], classes=self._moments.classes, device=device)
-        present, local, counts = torch.unique(y, return_inverse=True, return_counts=True)
-        order = torch.argsort(local, stable=True)
+        y, chunks = deviations(self._moments, features, labels)
         total = torch.zeros_like(self._total)  # a batch that fails half way leaves nothing behind
-        for _, t in centred_chunks(x, order, counts, self._moments.means[present]):
+        for _, t in chunks:
             projected = (t @ self._whitening.mT).reshape(-1)
             total += torch.dot(projected, projected)
         self._total += total
-        self._samples += x.shape[0]
+        self._samples += y.numel()
         return self
 
     def merge(self, other: FuzzinessPass) -> FuzzinessPass:

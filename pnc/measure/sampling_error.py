@@ -6,9 +6,7 @@ from typing import Any
 
 import torch
 
-from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_labels, as_matrix
-from pnc.measure._chunks import centred_chunks
+from pnc.measure._second_pass import deviations, require_complete
 from pnc.measure.moments import ClassMoments
 
 __all__ = ["SamplingErrorPass"]
@@ -44,12 +42,7 @@ class SamplingErrorPass:
     """
 
     def __init__(self, moments: ClassMoments) -> None:
-        if bool((moments.counts == 0).any()):
-            raise InvalidInputError(
-                got="moments with a class that has no sample",
-                expected="the complete moments of the same features",
-                next_step="finish the first pass before the second",
-            )
+        require_complete(moments)
         self._moments = moments
         counts = moments.counts.to(torch.float64)
         self._counts, self._shares = counts, counts / counts.sum()
@@ -72,20 +65,9 @@ class SamplingErrorPass:
         Raises:
             InvalidInputError: shapes or labels that do not fit.
         """
-        device = self._moments.device
-        x = as_matrix(features, device=device)
-        if x.shape[1] != self._moments.dimension:
-            raise InvalidInputError(
-                got=f"features of dimension {x.shape[1]}",
-                expected=f"dimension {self._moments.dimension}, as in the first pass",
-                next_step="pass batches of the same features",
-            )
-        y = as_labels(labels, samples=x.shape[0], classes=self._moments.classes, device=device)
-        present, local, counts = torch.unique(y, return_inverse=True, return_counts=True)
-        order = torch.argsort(local, stable=True)
+        y, chunks = deviations(self._moments, features, labels)
         sums, squares = torch.zeros_like(self._sums), torch.zeros_like(self._squares)
-        for chunk, t in centred_chunks(x, order, counts, self._moments.means[present]):
-            k = present[chunk]
+        for k, t in chunks:
             outward, towards = self._moments.means[k] - self._mean, self._towards[self._place[k]]
             along = torch.stack([torch.linalg.vecdot(t, direction) for direction in (outward, towards)])
             k = k.expand(t.shape[0])
