@@ -41,6 +41,7 @@ __all__ = ["evaluate", "train"]
 Measure = Callable[[nn.Module, Batches, str], LayerCurve]
 
 _WORTH_SHARING = 2**18  # entries of a matrix, 512 × 512, from which on more threads than one are of use
+_SAFE_CHANNELS = 16  # of a convolution's output, from which on more threads than one are safe
 _SEEN_EVERY = 0.5  # seconds between calls of `progress`
 _CHECKED_EVERY = 20  # steps between looks at the loss on a GPU, each of which waits for it
 
@@ -166,11 +167,13 @@ def _deterministic(device: torch.device) -> Iterator[None]:
 @contextmanager
 def _threads_for(model: nn.Module, device: torch.device) -> Iterator[None]:
     """One thread for small dense networks on a CPU: two that wait for each other, or for another program's, cost more
-    than they do, and how sums round then does not depend on how many there are."""
+    than they do, and how sums round then does not depend on how many there are. One for convolutions of few channels
+    too, whose backward pass has been seen to corrupt memory with several (torch 2.13, oneDNN, 8 channels)."""
     shapes = [p.shape for p in model.parameters()]
     small = all(shape.numel() <= _WORTH_SHARING and len(shape) <= 2 for shape in shapes)
+    narrow = any(len(shape) > 3 and shape[0] < _SAFE_CHANNELS for shape in shapes)
     before = torch.get_num_threads()
-    if device.type == "cpu" and small:
+    if device.type == "cpu" and (small or narrow):
         torch.set_num_threads(1)
     try:
         yield

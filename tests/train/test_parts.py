@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.train import (
@@ -181,6 +182,21 @@ def test_channels_last_changes_nothing_but_speed() -> None:
     train(last, images(), spec(precision="float64", epochs=2, channels_last=True))
     assert last[0].weight.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(last[0].weight, plain[0].weight, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("channels", "threads"), [(8, 1), (16, 2)])
+def test_narrow_convolutions_are_trained_by_one_thread(channels: int, threads: int) -> None:
+    """Several corrupted memory in their backward pass; what is set is set back."""
+    model = nn.Sequential(nn.Conv2d(1, channels, 3), nn.ReLU(), nn.Flatten(), nn.Linear(channels * 16, 3))
+    seen = []
+    model.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train(model, images(), spec(epochs=1))
+        assert (set(seen), torch.get_num_threads()) == ({threads}, 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_bfloat16_is_close_to_single_and_not_the_same() -> None:
