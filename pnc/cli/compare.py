@@ -13,6 +13,7 @@ from pnc.cli.options import (
     OUTPUT,
     CompressionLimitOption,
     DiscriminationLimitOption,
+    ForceOption,
     JsonOption,
     class_sizes,
     limits_of,
@@ -60,7 +61,7 @@ def compare(
         Path | None,
         typer.Option("--out", help="Write following.json, figure and page of runs there.", rich_help_panel=OUTPUT),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is at --out.", rich_help_panel=OUTPUT)] = False,
+    force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
     """Hold a measured curve against a predicted one, or trained networks

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pnc.cli.live import live_line
-from pnc.cli.options import OUTPUT, JsonOption
+from pnc.cli.options import JsonOption, QuietOption
 from pnc.cli.output import number, print_json, print_table
 from pnc.errors import InvalidInputError
 
@@ -37,9 +37,7 @@ def compress(
     strength: Annotated[float, typer.Option("--strength", help="Of the SVM: scikit-learn's C.")] = 1.0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")] = "auto",
     json: JsonOption = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)
-    ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Accuracy against the dimensions that a layer is compressed to: SVM, own tail, linear tail, nearest centre."""
     from pnc.measure import measure_compressed

@@ -25,6 +25,7 @@ from pnc.cli.options import (
     LabelColumnOption,
     NonlinearOption,
     ProjectionOption,
+    QuietOption,
     SeedOption,
     SubsetOption,
     TestDataOption,
@@ -131,9 +132,7 @@ def measure(
     ] = 256,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")] = "auto",
     json: JsonOption = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)
-    ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Compression, discrimination, scatters, ranks, probes and neural collapse of every layer, with standard errors."""
     from pnc.simulate.device import resolve_device

@@ -33,6 +33,7 @@ __all__ = [
     "DtypeChoice",
     "EngineChoice",
     "EpsilonOption",
+    "ForceOption",
     "HiddenDepthOption",
     "HiddenWidthOption",
     "JsonOption",
@@ -41,6 +42,7 @@ __all__ = [
     "LabelledOption",
     "NonlinearOption",
     "ProjectionOption",
+    "QuietOption",
     "SamplesOption",
     "ScaleChoice",
     "ScaleOption",
@@ -192,6 +194,8 @@ ProjectionOption = Annotated[
     int, typer.Option("--projection", help="Layers of a projection head.", rich_help_panel=NETWORK)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUTPUT)]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is at --out.", rich_help_panel=OUTPUT)]
 CompressionLimitOption = Annotated[
     float,
     typer.Option("--compression-limit", help="Largest relative error of C_l that agrees.", rich_help_panel=OUTPUT),

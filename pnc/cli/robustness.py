@@ -16,7 +16,9 @@ from pnc.cli.options import (
     OUTPUT,
     DataDirOption,
     DownloadOption,
+    ForceOption,
     JsonOption,
+    QuietOption,
     SeedOption,
     TestDataOption,
     class_sizes,
@@ -99,11 +101,9 @@ def robustness(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write numbers and every sample there.", rich_help_panel=OUTPUT)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is at --out.", rich_help_panel=OUTPUT)] = False,
+    force: ForceOption = False,
     json: JsonOption = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)
-    ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Attack a network, and say MASKED (exit 3) where its defence only hides gradients."""
     names = _words("--attack", attack)

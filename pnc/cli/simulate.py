@@ -28,6 +28,7 @@ from pnc.cli.options import (
     EpsilonOption,
     JsonOption,
     LabelScaleOption,
+    QuietOption,
     SamplesOption,
     ScaleOption,
     SeedOption,
@@ -108,9 +109,7 @@ def simulate(
         bool, typer.Option("--force", help="Replace an output folder that exists.", rich_help_panel=OUTPUT)
     ] = False,
     json: JsonOption = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)
-    ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a deep linear network, measure every layer, compare it with the theory and give a verdict."""
     from pnc.spec import NetworkSpec, TrainSpec

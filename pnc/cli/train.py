@@ -33,6 +33,7 @@ from pnc.cli.options import (
     BatchNormOption,
     DataDirOption,
     DownloadOption,
+    ForceOption,
     HiddenDepthOption,
     HiddenWidthOption,
     JsonOption,
@@ -40,6 +41,7 @@ from pnc.cli.options import (
     LabelledOption,
     NonlinearOption,
     ProjectionOption,
+    QuietOption,
     SeedOption,
     SubsetOption,
     TestDataOption,
@@ -148,11 +150,9 @@ def train(
     checkpoint_seconds: Annotated[
         float, typer.Option("--checkpoint-seconds", help="Between checkpoints.", rich_help_panel=OUTPUT)
     ] = 60.0,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is at --out.", rich_help_panel=OUTPUT)] = False,
+    force: ForceOption = False,
     json: JsonOption = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)
-    ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a network, measure C_l and D_l of every layer on both splits, fit both laws.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pnc.compare import BoundCheck, Following, FollowingSeeds, LawEvidence, Verdict, alternative_fit
-from pnc.report.page import PAGE_STYLE, PLAIN_SVG
+from pnc.report.page import PAGE_STYLE, PLAIN_SVG, inline_svg
 from pnc.report.run_folder import new_folder, software_versions
 
 if TYPE_CHECKING:
@@ -199,10 +198,7 @@ def following_page(found: Following | FollowingSeeds, figure: Figure, *, title: 
         title: of the page.
         record: what was compared, shown as JSON.
     """
-    drawing = io.StringIO()
-    figure.savefig(drawing, format="svg", metadata=PLAIN_SVG)
-    svg = drawing.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = inline_svg(figure)
     curve = getattr(found, "mean_curve", None) or found.curve
     layers = _table(
         ["layer", "C", "D", "tr Σ_W", "tr Σ_B", "fuzziness"],

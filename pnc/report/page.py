@@ -14,7 +14,7 @@ from pnc.compare import Comparison
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PAGE_STYLE", "PLAIN_SVG", "report_page"]
+__all__ = ["PAGE_STYLE", "PLAIN_SVG", "inline_svg", "report_page"]
 
 PLAIN_SVG = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 """Metadata of figures: none, neither addresses nor the hour."""
@@ -27,6 +27,14 @@ th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: 13px; }
 svg { max-width: 100%; height: auto; }
 """
+
+
+def inline_svg(figure: Figure) -> str:
+    """The figure as an SVG element, to stand inside a page."""
+    drawing = io.StringIO()
+    figure.savefig(drawing, format="svg", metadata=PLAIN_SVG)
+    svg = drawing.getvalue()
+    return svg[svg.index("<svg") :]
 
 
 def _cell(value: float) -> str:
@@ -42,10 +50,7 @@ def report_page(comparison: Comparison, figure: Figure, *, title: str, record: M
         title: of the page.
         record: what was run, shown as JSON.
     """
-    drawing = io.StringIO()
-    figure.savefig(drawing, format="svg", metadata=PLAIN_SVG)
-    svg = drawing.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = inline_svg(figure)
     measured, predicted = comparison.measured, comparison.predicted
     rows = "".join(
         "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
