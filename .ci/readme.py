@@ -30,9 +30,7 @@ def main() -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for line, expected in found:
-            if line.startswith(
-                ("git clone", "cd ", "python3 -m venv", ". ", "pip install", "pytest")
-            ):
+            if line.startswith(("git clone", "cd ", "python3 -m venv", ". ", "pip install", "pytest")):
                 continue  # done before, or elsewhere in the same script
             start = time.monotonic()
             done = subprocess.run(

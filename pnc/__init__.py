@@ -24,7 +24,7 @@ __all__ = [
     "PncError",
     "Problem",
     "ProblemSpec",
-    "TrainSpec",
+    "SimulationSpec",
     "__version__",
 ]
 
@@ -36,7 +36,7 @@ _HOME = {
     "PncError": "pnc.errors",
     "Problem": "pnc.data",
     "ProblemSpec": "pnc.spec",
-    "TrainSpec": "pnc.spec",
+    "SimulationSpec": "pnc.spec",
 }
 _ROOMS = (
     "cli",
@@ -59,10 +59,14 @@ if TYPE_CHECKING:
     from pnc.curves import LayerCurve
     from pnc.data import Problem
     from pnc.errors import InvalidInputError, NotApplicableError, PncError
-    from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+    from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 
 
 def __getattr__(name: str) -> Any:
+    if name == "TrainSpec":
+        import pnc.spec
+
+        return pnc.spec.TrainSpec  # warns
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     if name in _ROOMS:

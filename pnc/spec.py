@@ -1,13 +1,14 @@
 """What to predict or simulate: frozen, validated once, at construction.
 
 `ProblemSpec` says how synthetic data are drawn, `NetworkSpec` is all that the theory needs to know of a
-network besides its data, `TrainSpec` says how a network is trained. None of them holds an array.
+network besides its data, `SimulationSpec` says how a network is trained. None of them holds an array.
 """
 
 from __future__ import annotations
 
 import math
 import operator
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -21,7 +22,7 @@ __all__ = [
     "InitialWeights",
     "NetworkSpec",
     "ProblemSpec",
-    "TrainSpec",
+    "SimulationSpec",
 ]
 
 DataKind = Literal["nearly-orthonormal", "orthonormal", "orthonormal-noise", "gaussian-clusters"]
@@ -229,7 +230,7 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSpec:
+class SimulationSpec:
     """How a deep linear network is trained.
 
     Args:
@@ -251,7 +252,7 @@ class TrainSpec:
     Raises:
         InvalidInputError: an unknown name, a number out of range, `default` weights in reduced coordinates.
 
-    >>> TrainSpec().engine
+    >>> SimulationSpec().engine
     'flow'
     """
 
@@ -304,3 +305,14 @@ class TrainSpec:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TrainSpec":
+        warnings.warn(
+            "pnc.spec.TrainSpec is now SimulationSpec; the old name goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return SimulationSpec
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -50,15 +50,8 @@ def random_data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         X = np.linalg.qr(rng.standard_normal((d, samples)))[0].T
         X = X + 10.0 ** rng.uniform(-6, -0.5) * rng.standard_normal((samples, d)) / np.sqrt(d * samples)
     else:
-        d = (
-            int(rng.integers(1, 16))
-            if kind == "tall"
-            else int(rng.integers(max(2, samples // 2), samples + 8))
-        )
-        X = (
-            rng.standard_normal((samples, d)) / np.sqrt(d)
-            + rng.uniform(0, 2) * rng.standard_normal((classes, d))[y]
-        )
+        d = int(rng.integers(1, 16)) if kind == "tall" else int(rng.integers(max(2, samples // 2), samples + 8))
+        X = rng.standard_normal((samples, d)) / np.sqrt(d) + rng.uniform(0, 2) * rng.standard_normal((classes, d))[y]
         if kind == "repeated":
             X[rng.integers(0, samples, samples // 3)] = X[0]
         if kind == "centred":
@@ -108,9 +101,7 @@ def _complement(vt: np.ndarray) -> np.ndarray:
     return np.linalg.svd(np.vstack([vt, np.zeros((1, vt.shape[1]))]), full_matrices=True)[2][vt.shape[0] :].T
 
 
-def initial_weights(
-    rng: np.random.Generator, law: str, widths: list[int], epsilon: float
-) -> list[np.ndarray]:
+def initial_weights(rng: np.random.Generator, law: str, widths: list[int], epsilon: float) -> list[np.ndarray]:
     """Initial weights of the `orthogonal` (ε × isometry) or the `default` (uniform ±1/√fan_in) law."""
     shapes = [(b, a) for a, b in itertools.pairwise(widths)]
     if law == "orthogonal":
@@ -157,9 +148,7 @@ def train(
     return weights, loss
 
 
-def random_weights(
-    rng: np.random.Generator, kind: str, X: np.ndarray, y: np.ndarray
-) -> tuple[list[np.ndarray], str]:
+def random_weights(rng: np.random.Generator, kind: str, X: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], str]:
     """Weights of a kind of KINDS for the data, and a label for the table."""
     depth = int(rng.integers(2, 8))
     epsilon = 10.0 ** rng.uniform(-1.3, -0.1)
@@ -245,9 +234,7 @@ def violations(
                 f"{name}_{l} = {value[l]!r} outside [{low[l]!r}, {high[l]!r}] ({dtype.__name__})"
                 for l in np.flatnonzero(outside)
             ]
-    value, low, high = (
-        a[1:].astype(float) for a in (compression, bound.compression_lower, bound.compression_upper)
-    )
+    value, low, high = (a[1:].astype(float) for a in (compression, bound.compression_lower, bound.compression_upper))
     measurable = value > 1e-24
     half = np.where(measurable, bound.compression_half_width[1:], np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -309,9 +296,7 @@ def _print_perturbations(seed: int) -> int:
             found, half, _ = violations(weights, X, y, 2)
             bad += len(found)
             worst.append(100 * np.nanmax(half))
-        print(
-            f"  perturbation 1e{exponent:<4} median {np.median(worst):9.2g}   worst of 20 {max(worst):9.2g}"
-        )
+        print(f"  perturbation 1e{exponent:<4} median {np.median(worst):9.2g}   worst of 20 {max(worst):9.2g}")
     return bad
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from pnc.data import draw
 from pnc.report import dynamics_animation, dynamics_figure, shown_times
 from pnc.simulate import simulate
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import plateau_time, predict_dynamics
 from sims.common import Scale, command, save
 
@@ -31,7 +31,7 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     depths = {"smoke": (3, 4), "paper": (2, 3, 4, 5, 6), "full": (2, 3, 4, 5, 6, 7, 8)}[scale]
     problem = draw(ProblemSpec(theta=0.5))
     network = NetworkSpec(depth=depth, width=width, residual_scale=0.3)
-    history = simulate(problem, network, TrainSpec(device="cpu", record=points)).history
+    history = simulate(problem, network, SimulationSpec(device="cpu", record=points)).history
     grid = shown_times(history, points=400)
     predicted, aligned = (predict_dynamics(problem, network, grid, aligned=a) for a in (False, True))
     figure = dynamics_figure(history, predicted, aligned)
@@ -39,7 +39,7 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     plateaus, white = {}, draw(ProblemSpec(kind="orthonormal"))
     for L in depths:
         found = simulate(
-            white, NetworkSpec(depth=L, width=width, residual_scale=0.1), TrainSpec(device="cpu", record=400)
+            white, NetworkSpec(depth=L, width=width, residual_scale=0.1), SimulationSpec(device="cpu", record=400)
         ).history
         half = float(np.interp(-0.25, -found.loss, found.time))  # half of every signal direction is learned
         times = [plateau_time(np.sqrt(10), depth=L, start=0.1, samples=30, aligned=a) for a in (True, False)]

@@ -95,7 +95,7 @@ def _run(
     from pnc.measure import curve_spectra, measure_compressed, measure_model, variance_curve
     from pnc.measure.site import site_of
     from pnc.nets import build
-    from pnc.train import LowRankSpec, NetTrainSpec, as_samples, evaluate, train
+    from pnc.train import LowRankSpec, TrainSpec, as_samples, evaluate, train
 
     samples = splits["train"]
     model = build(
@@ -111,7 +111,7 @@ def _run(
 
     run = train(
         model, samples,
-        NetTrainSpec(
+        TrainSpec(
             loss="cross-entropy", epochs=recipe["epochs"], learning_rate=2e-3, batch_size=64, measure_every=1, seed=seed
         ),
         low_rank=LowRankSpec(sites=sites, rank=_RANK, compression_weight=recipe["weight"]) if sites else None,

@@ -64,7 +64,7 @@ class Case:
     Args:
         network: name, for `pnc.nets.build`.
         options: of it.
-        training: of `NetTrainSpec`.
+        training: of `TrainSpec`.
         layers: `block_names` or `layer_names` of the network; the classifier's outputs are left out.
         measured: what `measure_model` is asked for of the training split; of the test split it is fuzziness alone, for
             probes are fitted to what they are measured on.
@@ -171,7 +171,7 @@ def _trained(case: Case, data: Data, seed: int, folder: Path, *, quiet: bool) ->
     from pnc.nets import build
     from pnc.report.training import write_training
     from pnc.simulate.device import resolve_device
-    from pnc.train import NetTrainSpec, train
+    from pnc.train import TrainSpec, train
 
     digests = {split: samples.digest() for split, samples in data.splits.items()}
     recipe = json_ready({**asdict(case), "seed": seed, "data": digests})
@@ -181,7 +181,7 @@ def _trained(case: Case, data: Data, seed: int, folder: Path, *, quiet: bool) ->
     model = build(
         case.network, input_shape=data.train.input_shape, classes=data.train.classes, seed=seed, **case.options
     )
-    spec = NetTrainSpec(**{"measure_every": None, **case.training}, seed=seed)
+    spec = TrainSpec(**{"measure_every": None, **case.training}, seed=seed)
     digest = hashlib.blake2b(json.dumps(recipe, sort_keys=True).encode(), digest_size=6).hexdigest()
     checkpoints = folder.parent / f".{folder.name}-{digest}.checkpoints"
     with _live(folder.name, quiet=quiet) as progress:

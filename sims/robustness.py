@@ -109,7 +109,7 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
 def _train(recipe: dict[str, Any], sites: int, seed: int, samples: Any, device: Any, folder: Path) -> Any:
     """One network; what was interrupted goes on from its last checkpoint."""
     from pnc.nets import build
-    from pnc.train import NetTrainSpec, train
+    from pnc.train import TrainSpec, train
 
     model = build(**recipe["network"], input_shape=samples.input_shape, classes=samples.classes, seed=seed)
     options: dict[str, Any] = {}
@@ -117,7 +117,7 @@ def _train(recipe: dict[str, Any], sites: int, seed: int, samples: Any, device: 
         from pnc.train import LowRankSpec
 
         options["low_rank"] = LowRankSpec(sites=model.block_names[-1 - sites : -1], rank=_RANK)
-    spec = NetTrainSpec(**recipe["spec"], seed=seed, measure_every=None)
+    spec = TrainSpec(**recipe["spec"], seed=seed, measure_every=None)
     return train(model, samples, spec, device=device, checkpoints=folder, resume=True, **options).model
 
 

@@ -66,12 +66,12 @@ def _network(out: Path, name: str, recipe: dict[str, Any], splits: dict[str, Any
     from pnc.measure import measure_model
     from pnc.nets import build
     from pnc.report.spectra import variance_figure
-    from pnc.train import NetTrainSpec, evaluate, train
+    from pnc.train import TrainSpec, evaluate, train
 
     model = build(
         name, input_shape=splits["train"].input_shape, classes=splits["train"].classes, width=recipe["width"], seed=0
     ).to(device)  # fmt: skip
-    spec = NetTrainSpec(
+    spec = TrainSpec(
         loss="cross-entropy", epochs=recipe["epochs"], learning_rate=_LEARNING_RATE, batch_size=64, measure_every=None
     )
 
@@ -124,7 +124,7 @@ def _told(found: dict[str, Any]) -> dict[str, Any]:
 
 def _deep_linear(panel: Any) -> dict[str, Any]:
     """Eigenvalues of every layer's Gram matrix: T1 (lines) and gradient flow (circles); the largest errors."""
-    from pnc import NetworkSpec, ProblemSpec, TrainSpec
+    from pnc import NetworkSpec, ProblemSpec, SimulationSpec
     from pnc.data import draw
     from pnc.measure import numerical_rank, singular_values
     from pnc.simulate import simulate
@@ -132,7 +132,7 @@ def _deep_linear(panel: Any) -> dict[str, Any]:
 
     problem = draw(ProblemSpec(classes=3, samples_per_class=10, theta=0.5, seed=0))
     network = NetworkSpec(depth=6, width=512, residual_scale=0.3)
-    run = simulate(problem, network, TrainSpec(seed=0))
+    run = simulate(problem, network, SimulationSpec(seed=0))
     features, found = run.inputs.X, {"signal_error": [], "residual_error": [], "rank_predicted": [], "rank": []}
     for l in range(network.depth):
         if l:
@@ -161,14 +161,14 @@ def _nearest_centre(panel: Any, splits: dict[str, Any]) -> dict[str, Any]:
     from pnc.measure import measure_compressed
     from pnc.nets import build
     from pnc.report.spectra import draw_centre_error, projected_error_bound
-    from pnc.train import NetTrainSpec, train
+    from pnc.train import TrainSpec, train
 
     samples = splits["train"]
     model = build("mlp", input_shape=samples.input_shape, classes=samples.classes, width=256, depth=7, batch_norm=True)
     epochs = max(1, 60_000 // len(samples))  # as many steps on few images as on all
     train(
         model, samples,
-        NetTrainSpec(loss="cross-entropy", epochs=min(epochs, 60), learning_rate=1e-3, measure_every=None),
+        TrainSpec(loss="cross-entropy", epochs=min(epochs, 60), learning_rate=1e-3, measure_every=None),
     )  # fmt: skip
     found = {}
     batches = samples.batches(_BATCH)

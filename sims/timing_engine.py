@@ -26,7 +26,7 @@ from pnc.data import draw
 from pnc.simulate.device import threads_for
 from pnc.simulate.history import Recorder
 from pnc.simulate.run import prepare, train_stack
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 
 __all__ = ["LARGE", "SMALL", "Case", "Limits", "beside_cpu", "limits", "rows"]
 
@@ -149,7 +149,7 @@ def _trained(device: str, case: Case, runs: int, steps: int) -> float:
     train |= {"loss_tolerance": 1e-300, "weights": "default" if case.coordinates == "full" else "orthogonal"}
     network = NetworkSpec(depth=case.depth, width=case.width, residual_scale=0.3)
     stack = [
-        prepare(draw(ProblemSpec(seed=seed)), network, TrainSpec(device=device, seed=seed, **train))
+        prepare(draw(ProblemSpec(seed=seed)), network, SimulationSpec(device=device, seed=seed, **train))
         for seed in range(runs)
     ]
     with threads_for(max(stack[0].shapes[1]), stack[0].device):

@@ -88,9 +88,7 @@ def _synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def model_rows(
-    threads: int, *, samples: int, device: str = "cpu", uncertainty: bool = True
-) -> list[dict[str, Any]]:
+def model_rows(threads: int, *, samples: int, device: str = "cpu", uncertainty: bool = True) -> list[dict[str, Any]]:
     """Seconds and memory of measuring the 18 layers of a ResNet-18, beside the bare forward pass."""
     torch.manual_seed(0)
     model = resnet18().to(device)
@@ -118,9 +116,7 @@ def model_rows(
     few = 5 * BATCH
     if device == "cpu":
         memory_bare = _peak_growth(lambda: [forward(x) for x, _ in _Images(few, device)])
-        memory = _peak_growth(
-            lambda: measure_model(model, _Images(few, device), **options)
-        )
+        memory = _peak_growth(lambda: measure_model(model, _Images(few, device), **options))
     else:
         peaks = []
         for task in (

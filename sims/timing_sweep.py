@@ -19,7 +19,7 @@ import torch
 
 from pnc.data import draw
 from pnc.simulate import simulate, simulate_batch
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 
 __all__ = ["rows"]
 
@@ -56,7 +56,7 @@ def _descents(steps: int, runs: int) -> list[tuple[Any, Any, Any]]:
         (
             draw(ProblemSpec(classes=3, samples_per_class=10, kind="orthonormal-noise", seed=seed)),
             network,
-            TrainSpec(
+            SimulationSpec(
                 engine="descent", learning_rate=RATE, steps=steps, loss_tolerance=1e-300, seed=seed, device="cpu"
             ),
         )

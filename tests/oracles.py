@@ -147,9 +147,7 @@ def exact_weights_50_digits(X, y, *, depth, residual_scale, label_scale, width, 
         weights.append(turned * middle * rotation.T)
         rotation = turned
     weights.append(U * mp.diag(scales) * rotation[:, :r].T)
-    projection = np.array([[float(basis[i, j]) for i in range(d)] for j in range(r, rows)]).reshape(
-        rows - r, d
-    )
+    projection = np.array([[float(basis[i, j]) for i in range(d)] for j in range(r, rows)]).reshape(rows - r, d)
     return weights, projection
 
 
@@ -178,9 +176,7 @@ def measure_layers_50_digits(weights, X, y) -> list[Measured]:
         offsets = [(means[k] - overall) * mp.sqrt(mp.mpf(counts[k]) / N) for k in range(K)]
         between = sum((v.T * v)[0] for v in offsets)
         norms = [mp.sqrt((m.T * m)[0]) for m in means]
-        top = max(
-            (means[a].T * means[b])[0] / (norms[a] * norms[b]) for a in range(K) for b in range(K) if a != b
-        )
+        top = max((means[a].T * means[b])[0] / (norms[a] * norms[b]) for a in range(K) for b in range(K) if a != b)
         # Σ_B = Φ Φᵀ with Φ (size, K): its pseudo-inverse through the K × K Gram matrix, whose null vector is
         # √p
         gram = mp.matrix(K, K)

@@ -90,9 +90,7 @@ def signal_values(problem: Problem, label_scale: float) -> np.ndarray:
 
 
 @st.composite
-def networks(
-    draw, problem: Problem, *, depths=depths_of_networks, widths=("none", "narrow", "equal", "broad")
-):
+def networks(draw, problem: Problem, *, depths=depths_of_networks, widths=("none", "narrow", "equal", "broad")):
     """A network whose residual scale is 0.1 to 0.8 of the smallest signal scale; seldom, so that it hides
     some signal."""
     L = draw(depths)

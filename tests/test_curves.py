@@ -134,10 +134,7 @@ def test_fuzziness_is_optional():
     data = curve.to_dict()
     del data["separation_fuzziness"], data["provenance"]
     assert LayerCurve.from_dict(data) == curve
-    assert (
-        LayerCurve.from_dict({**data, "separation_fuzziness": None, "provenance": None, "verdict": "?"})
-        == curve
-    )
+    assert LayerCurve.from_dict({**data, "separation_fuzziness": None, "provenance": None, "verdict": "?"}) == curve
 
 
 @pytest.mark.parametrize(

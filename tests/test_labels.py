@@ -13,9 +13,7 @@ label_lists = st.lists(st.integers(0, 12), min_size=2, max_size=30).filter(lambd
 
 
 @quick
-@given(
-    label_lists, st.sampled_from([np.int8, np.uint8, np.int32, np.int64, np.uint64, np.float16, np.float64])
-)
+@given(label_lists, st.sampled_from([np.int8, np.uint8, np.int32, np.int64, np.uint64, np.float16, np.float64]))
 def test_gaps_are_closed_in_order(y, dtype):
     found, notes = check_labels(np.array(y, dtype=dtype))
     present = sorted(set(y))

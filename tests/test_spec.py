@@ -1,6 +1,7 @@
 """Specs: defaults, what they take, and an error of three parts for everything else."""
 
 import dataclasses
+import importlib
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnc.errors import InvalidInputError
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 
 
 @settings(deadline=None, max_examples=60)
@@ -33,8 +34,8 @@ def test_the_papers_problem():
         ProblemSpec(),
         ProblemSpec(classes=2, samples_per_class=(3, 5), kind="gaussian-clusters", dimension=2),
         NetworkSpec(depth=2, width=7),
-        TrainSpec(learning_rate=0.1),
-        TrainSpec(weights="default"),
+        SimulationSpec(learning_rate=0.1),
+        SimulationSpec(weights="default"),
     ],
 )
 def test_specs_survive_json_and_cannot_be_changed(spec):
@@ -46,9 +47,7 @@ def test_specs_survive_json_and_cannot_be_changed(spec):
 
 
 def test_numpys_integers_are_whole_numbers():
-    spec = ProblemSpec(
-        classes=np.int64(3), samples_per_class=np.int32(4), seed=np.uint8(1), dimension=np.int64(12)
-    )
+    spec = ProblemSpec(classes=np.int64(3), samples_per_class=np.int32(4), seed=np.uint8(1), dimension=np.int64(12))
     assert spec == ProblemSpec(classes=3, samples_per_class=4, seed=1, dimension=12)
     assert ProblemSpec(classes=2, samples_per_class=np.array([1, 2])).counts == (1, 2)
     assert NetworkSpec(depth=np.int64(3)).depth == 3
@@ -56,10 +55,10 @@ def test_numpys_integers_are_whole_numbers():
 
 
 def test_coordinates_follow_the_weights():
-    assert TrainSpec().coordinates == "reduced"
-    assert TrainSpec(weights="exact").coordinates == "reduced"
-    assert TrainSpec(weights="default").coordinates == "full"
-    assert TrainSpec(coordinates="full").coordinates == "full"
+    assert SimulationSpec().coordinates == "reduced"
+    assert SimulationSpec(weights="exact").coordinates == "reduced"
+    assert SimulationSpec(weights="default").coordinates == "full"
+    assert SimulationSpec(coordinates="full").coordinates == "full"
 
 
 def test_clusters_need_no_room():
@@ -93,25 +92,25 @@ def test_clusters_need_no_room():
         (NetworkSpec, {"depth": 3, "residual_scale": float("inf")}, "epsilon = inf", "--epsilon 0.3"),
         (NetworkSpec, {"depth": 3, "label_scale": 0.0}, "label_scale = 0.0", "--label-scale 1"),
         (NetworkSpec, {"depth": 3, "label_scale": float("nan")}, "label_scale = nan", "--label-scale 1"),
-        (TrainSpec, {"weights": "zero"}, "weights = 'zero'", "--weights"),
-        (TrainSpec, {"engine": "adam"}, "engine = 'adam'", "--engine"),
-        (TrainSpec, {"coordinates": "polar"}, "coordinates = 'polar'", "--coordinates"),
-        (TrainSpec, {"dtype": "float16"}, "dtype = 'float16'", "--dtype"),
+        (SimulationSpec, {"weights": "zero"}, "weights = 'zero'", "--weights"),
+        (SimulationSpec, {"engine": "adam"}, "engine = 'adam'", "--engine"),
+        (SimulationSpec, {"coordinates": "polar"}, "coordinates = 'polar'", "--coordinates"),
+        (SimulationSpec, {"dtype": "float16"}, "dtype = 'float16'", "--dtype"),
         (
-            TrainSpec,
+            SimulationSpec,
             {"weights": "default", "coordinates": "reduced"},
             "reduced coordinates",
             "--coordinates full",
         ),
-        (TrainSpec, {"learning_rate": 0.0}, "learning_rate = 0.0", "--learning-rate"),
-        (TrainSpec, {"learning_rate": float("inf")}, "learning_rate = inf", "--learning-rate"),
-        (TrainSpec, {"steps": 0}, "steps = 0", "--steps"),
-        (TrainSpec, {"steps": 1e5}, "steps = 100000.0", "whole number"),
-        (TrainSpec, {"loss_tolerance": 0.0}, "loss_tolerance = 0.0", "--loss-tolerance"),
-        (TrainSpec, {"loss_tolerance": 1.0}, "loss_tolerance = 1.0", "--loss-tolerance"),
-        (TrainSpec, {"loss_tolerance": float("nan")}, "loss_tolerance = nan", "--loss-tolerance"),
-        (TrainSpec, {"record": -1}, "record = -1", "--record"),
-        (TrainSpec, {"seed": -3}, "seed = -3", "--seed 0"),
+        (SimulationSpec, {"learning_rate": 0.0}, "learning_rate = 0.0", "--learning-rate"),
+        (SimulationSpec, {"learning_rate": float("inf")}, "learning_rate = inf", "--learning-rate"),
+        (SimulationSpec, {"steps": 0}, "steps = 0", "--steps"),
+        (SimulationSpec, {"steps": 1e5}, "steps = 100000.0", "whole number"),
+        (SimulationSpec, {"loss_tolerance": 0.0}, "loss_tolerance = 0.0", "--loss-tolerance"),
+        (SimulationSpec, {"loss_tolerance": 1.0}, "loss_tolerance = 1.0", "--loss-tolerance"),
+        (SimulationSpec, {"loss_tolerance": float("nan")}, "loss_tolerance = nan", "--loss-tolerance"),
+        (SimulationSpec, {"record": -1}, "record = -1", "--record"),
+        (SimulationSpec, {"seed": -3}, "seed = -3", "--seed 0"),
     ],
 )
 def test_refused(make, options, got, step):
@@ -130,3 +129,12 @@ def test_orthonormal_kinds_need_a_dimension_a_sample(kind):
     assert ProblemSpec(kind=kind, dimension=30).dimension == 30
     with pytest.raises(InvalidInputError, match=f"dimension ≥ N for {kind} data"):
         ProblemSpec(kind=kind, dimension=29)
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"), [("pnc.spec", "TrainSpec", "SimulationSpec"), ("pnc.train", "NetTrainSpec", "TrainSpec")]
+)
+def test_old_names_warn_and_lead_to_the_new_ones(module, old, new):
+    found = importlib.import_module(module)
+    with pytest.warns(DeprecationWarning, match=f"is now {new}"):
+        assert getattr(found, old) is getattr(found, new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pnc.cli.output import number
 from pnc.data import Problem
-from pnc.spec import NetworkSpec, TrainSpec
+from pnc.spec import NetworkSpec, SimulationSpec
 from pnc.theory import measure_data
 
 __all__ = ["describe_network", "describe_problem", "describe_training"]
@@ -35,7 +35,7 @@ def describe_network(network: NetworkSpec) -> str:
     )
 
 
-def describe_training(train: TrainSpec, *, device: str, sizes: str) -> str:
+def describe_training(train: SimulationSpec, *, device: str, sizes: str) -> str:
     """Initial weights, engine, coordinates and their size, device."""
     return (
         f"training: {train.weights} weights, {train.engine}, {train.coordinates} coordinates ({sizes}), "

@@ -112,10 +112,10 @@ def simulate(
     quiet: QuietOption = False,
 ) -> None:
     """Train a deep linear network, measure every layer, compare it with the theory and give a verdict."""
-    from pnc.spec import NetworkSpec, TrainSpec
+    from pnc.spec import NetworkSpec, SimulationSpec
 
     network = NetworkSpec(depth=depth, width=width, residual_scale=epsilon, label_scale=label_scale)
-    train = TrainSpec(
+    train = SimulationSpec(
         weights=weights.value,
         engine=engine.value,
         coordinates=None if coordinates is None else coordinates.value,

@@ -164,10 +164,10 @@ def train(
     from pnc.nets import build
     from pnc.report import check_folder
     from pnc.simulate.device import resolve_device
-    from pnc.train import NetTrainSpec, as_split_samples, data_record, joined_processes, load_weights
+    from pnc.train import TrainSpec, as_split_samples, data_record, joined_processes, load_weights
     from pnc.train import train as run_training
 
-    spec = NetTrainSpec(
+    spec = TrainSpec(
         loss=loss, label_scale=label_scale, optimiser=optimiser, learning_rate=learning_rate, momentum=momentum,
         weight_decay=weight_decay, epochs=epochs, batch_size=batch_size or None, schedule=schedule,
         milestones=milestones.split(","), warmup_epochs=warmup_epochs, crop=crop, flip=flip, precision=precision,

@@ -58,9 +58,7 @@ def _archive(name: str, checksum: str) -> PublishedFile:
 
 _LAYOUTS: dict[str, _Layout] = {
     "cifar-10": _Layout(
-        archive=_archive(
-            "cifar-10-python.tar.gz", "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
-        ),
+        archive=_archive("cifar-10-python.tar.gz", "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"),
         folder="cifar-10-batches-py",
         batches={"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)},
         labels="labels",
@@ -69,9 +67,7 @@ _LAYOUTS: dict[str, _Layout] = {
         classes=10,
     ),
     "cifar-100": _Layout(
-        archive=_archive(
-            "cifar-100-python.tar.gz", "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"
-        ),
+        archive=_archive("cifar-100-python.tar.gz", "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"),
         folder="cifar-100-python",
         batches={"train": ("train",), "test": ("test",)},
         labels="fine_labels",
@@ -206,12 +202,7 @@ def _assemble(name: str, split: Split, layout: _Layout, place: Path, contents: d
 def _batch(content: Any, layout: _Layout, source: str) -> tuple[np.ndarray, np.ndarray]:
     fields = content if isinstance(content, dict) else {}
     pixels, labels = fields.get("data"), fields.get(layout.labels)
-    if (
-        not isinstance(pixels, np.ndarray)
-        or pixels.dtype != np.uint8
-        or pixels.ndim != 2
-        or pixels.shape[1] != _PIXELS
-    ):
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
         found = f"{pixels.dtype} of shape {pixels.shape}" if isinstance(pixels, np.ndarray) else "nothing"
         raise InvalidInputError(
             got=f"{source} with {found} as data",

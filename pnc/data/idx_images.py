@@ -34,8 +34,7 @@ def published_idx_files(base: str, checksums: Mapping[str, str]) -> tuple[Publis
     ('https://example.org/a.gz',)
     """
     return tuple(
-        PublishedFile(name=name, urls=(base + name,), checksum=f"md5:{digest}")
-        for name, digest in checksums.items()
+        PublishedFile(name=name, urls=(base + name,), checksum=f"md5:{digest}") for name, digest in checksums.items()
     )
 
 
@@ -62,9 +61,7 @@ def find_or_download(
         return find()
 
 
-def find_idx_images(
-    places: Sequence[Path], *, split: Split, title: str, how_to_get: str
-) -> tuple[Path, Path]:
+def find_idx_images(places: Sequence[Path], *, split: Split, title: str, how_to_get: str) -> tuple[Path, Path]:
     """Paths of the image file and the label file of a split, in the first place that has them.
 
     Plain or with `.gz`, as `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.

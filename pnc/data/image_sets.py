@@ -72,9 +72,7 @@ def load_images(
     return data if samples_per_class is None else data.subset(samples_per_class)
 
 
-def _idx(
-    name: str, data_dir: str | Path | None, split: str, download: bool, progress: Progress | None
-) -> ImageData:
+def _idx(name: str, data_dir: str | Path | None, split: str, download: bool, progress: Progress | None) -> ImageData:
     load, find, class_names = _IDX[name]
     images, labels = load(data_dir, split=split, download=download, progress=progress)
     return ImageData(

@@ -42,9 +42,7 @@ def check_labels(
             next_step="check that X and y come from the same samples",
         )
     if y.dtype.kind == "f":
-        y = y.astype(
-            np.float64
-        )  # float16 has no room for the bound below, from which on there is no int64 to become
+        y = y.astype(np.float64)  # float16 has no room for the bound below, from which on there is no int64 to become
         wrong = np.flatnonzero(~(np.isfinite(y) & (y == np.floor(y)) & (np.abs(y) < 2.0**63)))
         if wrong.size:
             raise InvalidInputError(

@@ -87,9 +87,7 @@ def resolve_data(
             if name not in IMAGE_SETS:
                 _refuse(name, data_dir=data_dir)
             spec = Preprocessing(components=components, whiten=whiten, scale=scale or "orthonormal")
-            images = load_images(
-                name, data_dir, split=split, samples_per_class=samples_per_class, download=download
-            )
+            images = load_images(name, data_dir, split=split, samples_per_class=samples_per_class, download=download)
             return images.to_problem(spec, classes=classes)
         _refuse(name, data_dir=data_dir, split=split)
         path = _path(name)

@@ -13,9 +13,7 @@ from pnc.errors import InvalidInputError
 __all__ = ["first_of_each_class"]
 
 
-def first_of_each_class(
-    y: Int[np.ndarray, " N"], samples_per_class: int | Sequence[int]
-) -> Int[np.ndarray, " kept"]:
+def first_of_each_class(y: Int[np.ndarray, " N"], samples_per_class: int | Sequence[int]) -> Int[np.ndarray, " kept"]:
     """Positions of the first n samples of every class, in the order of the data.
 
     Args:

@@ -114,9 +114,7 @@ class TextData:
         )
 
 
-def load_text(
-    path: str | Path, *, text: str = "text", label: str = "label", like: TextData | None = None
-) -> TextData:
+def load_text(path: str | Path, *, text: str = "text", label: str = "label", like: TextData | None = None) -> TextData:
     """Texts and labels of a file with one text a row.
 
     `.csv` and `.tsv` files have a heading that names their columns; a `.jsonl` file has one JSON object a

@@ -356,9 +356,7 @@ def _inside(name: str, block: str) -> bool:
     return name.startswith(block + ".")
 
 
-def _matching(
-    called: Sequence[Layer], modules: Mapping[str, nn.Module], patterns: Sequence[str]
-) -> list[Layer]:
+def _matching(called: Sequence[Layer], modules: Mapping[str, nn.Module], patterns: Sequence[str]) -> list[Layer]:
     def matches(layer: Layer, pattern: str) -> bool:
         name = layer.name if "#" in pattern else layer.module
         return fnmatchcase(name, pattern) or (layer.call == 1 and pattern == f"{layer.module}#1")
@@ -391,9 +389,7 @@ def layer_output(layer: Layer, output: Any) -> torch.Tensor | None:
     return value if torch.is_tensor(value) else None
 
 
-def capture(
-    model: nn.Module, inputs: Any, *, layers: Sequence[str] | None = None
-) -> dict[str, torch.Tensor]:
+def capture(model: nn.Module, inputs: Any, *, layers: Sequence[str] | None = None) -> dict[str, torch.Tensor]:
     """The outputs of the layers for one batch, each a copy that no in-place module can have overwritten.
 
     For more than one batch use `measure_model`, which keeps no features.

@@ -506,9 +506,7 @@ class _Measurement:
                 }
                 for name in names
             ]
-            provenance["leading_variance"] = [
-                list(centred[name].variance_share(len(counts) - 1)) for name in names
-            ]
+            provenance["leading_variance"] = [list(centred[name].variance_share(len(counts) - 1)) for name in names]
         if self.hits:
             for kind in dict.fromkeys(kind for name in names for kind in self.hits[name]):
                 local = [self.hits[name].get(kind, 0.0) for name in names]

@@ -59,9 +59,7 @@ class ClassMoments:
                 next_step="pass device='cpu'",
             )
         self.counts: Int[torch.Tensor, " K"] = torch.zeros(classes, dtype=torch.int64, device=device)
-        self.means: Float[torch.Tensor, "K d"] = torch.zeros(
-            (classes, dimension), dtype=torch.float64, device=device
-        )
+        self.means: Float[torch.Tensor, "K d"] = torch.zeros((classes, dimension), dtype=torch.float64, device=device)
         self.squares: Float[torch.Tensor, " K"] = torch.zeros(classes, dtype=torch.float64, device=device)
 
     @property
@@ -85,9 +83,7 @@ class ClassMoments:
         return self.means.device
 
     @torch.no_grad()
-    def update(
-        self, features: Any, labels: Any, *, name: str = "features", first_sample: int = 0
-    ) -> ClassMoments:
+    def update(self, features: Any, labels: Any, *, name: str = "features", first_sample: int = 0) -> ClassMoments:
         """Add a batch; nothing is added where an exception is raised.
 
         Args:

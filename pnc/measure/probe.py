@@ -69,9 +69,7 @@ class LinearProbe:
             InvalidInputError: another dimension, or labels that do not fit.
         """
         predicted = self.predict(features)
-        y = as_labels(
-            labels, samples=predicted.numel(), classes=self.intercept.numel(), device=predicted.device
-        )
+        y = as_labels(labels, samples=predicted.numel(), classes=self.intercept.numel(), device=predicted.device)
         return float((predicted == y).to(torch.float64).mean())
 
 

@@ -56,9 +56,7 @@ class Spectrum:
         """
         least = np.cumsum(self.values)
         i = np.arange(1, least.size + 1)
-        most = np.minimum(
-            np.cumsum(np.sqrt(self.values**2 + self.squared_error)), least + np.sqrt(i * self.missing)
-        )
+        most = np.minimum(np.cumsum(np.sqrt(self.values**2 + self.squared_error)), least + np.sqrt(i * self.missing))
         return self._share_bounds(least, most, least[-1] + np.sqrt(self.most * self.missing), share)
 
     def variance_rank(self, share: float = 0.95) -> tuple[int, int]:
@@ -291,9 +289,7 @@ class StreamingSpectrum:
             InvalidInputError: no samples yet.
         """
         if self.samples == 0:
-            raise InvalidInputError(
-                got="no samples", expected="at least 1", next_step="update with a batch first"
-            )
+            raise InvalidInputError(got="no samples", expected="at least 1", next_step="update with a batch first")
         values = torch.linalg.svdvals(self.factor(centred=centred)).cpu().numpy()
         most = min(self.samples, self.dimension)
         return Spectrum(

@@ -82,9 +82,7 @@ class ClassSummary:
                 next_step="remove these samples",
             )
         dtype = dtype_name(features) if hasattr(features, "dtype") else "float64"
-        labels, _ = check_labels(
-            y.cpu().numpy() if torch.is_tensor(y) else y, samples=x.shape[0], classes=classes
-        )
+        labels, _ = check_labels(y.cpu().numpy() if torch.is_tensor(y) else y, samples=x.shape[0], classes=classes)
         counts = torch.from_numpy(np.bincount(labels)).to(x.device)
         dimension = x.shape[1]
         means = torch.empty((counts.numel(), dimension), dtype=torch.float64, device=x.device)
@@ -130,9 +128,7 @@ class ClassSummary:
                 expected=f"shape (…, d', {self.means.shape[-1]})",
                 next_step="apply the layers in order, each to the image of the one before",
             )
-        return ClassSummary(
-            means=self.means @ W.mT, factor=self.factor @ W.mT, counts=self.counts, dtype=self.dtype
-        )
+        return ClassSummary(means=self.means @ W.mT, factor=self.factor @ W.mT, counts=self.counts, dtype=self.dtype)
 
     def _within(self) -> torch.Tensor:
         return self.factor.square().sum((-2, -1)) / self.samples

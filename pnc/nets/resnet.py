@@ -76,9 +76,7 @@ class ResNetBody(Body):
     (512, 17, 9)
     """
 
-    def __init__(
-        self, input_shape: Sequence[int], *, depth: int, width: int = 64, activation: str = "relu"
-    ) -> None:
+    def __init__(self, input_shape: Sequence[int], *, depth: int, width: int = 64, activation: str = "relu") -> None:
         super().__init__()
         if depth not in RESNET_DEPTHS:
             raise nearest("depth of ResNet", str(depth), map(str, RESNET_DEPTHS))
@@ -107,9 +105,7 @@ class ResNetBody(Body):
         self.features = before
         self.layer_names, self.block_names = tuple(layer_names), tuple(block_names)
 
-    def forward(
-        self, x: Float[torch.Tensor, "batch channels height width"]
-    ) -> Float[torch.Tensor, "batch features"]:
+    def forward(self, x: Float[torch.Tensor, "batch channels height width"]) -> Float[torch.Tensor, "batch features"]:
         for layer in self.children():
             x = layer(x)
         return x.flatten(1)

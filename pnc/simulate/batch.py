@@ -12,7 +12,7 @@ from pnc.simulate.device import threads_for
 from pnc.simulate.history import Recorder
 from pnc.simulate.outcome import Outcome
 from pnc.simulate.run import PreparedRun, Simulation, prepare, train_stack
-from pnc.spec import NetworkSpec, TrainSpec
+from pnc.spec import NetworkSpec, SimulationSpec
 
 __all__ = ["simulate_batch"]
 
@@ -21,7 +21,7 @@ _STACKED_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
 
 
 def simulate_batch(
-    runs: Sequence[tuple[Problem, NetworkSpec, TrainSpec]],
+    runs: Sequence[tuple[Problem, NetworkSpec, SimulationSpec]],
     *,
     progress: Callable[[int], None] | None = None,
 ) -> list[Simulation]:
@@ -41,7 +41,7 @@ def simulate_batch(
     >>> import numpy as np
     >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
     >>> network = NetworkSpec(depth=3, width=300)
-    >>> [run.outcome.name for run in simulate_batch([(problem, network, TrainSpec(seed=s)) for s in range(3)])]
+    >>> [run.outcome.name for run in simulate_batch([(problem, network, SimulationSpec(seed=s)) for s in range(3)])]
     ['CONVERGED', 'CONVERGED', 'CONVERGED']
     """
     prepared = [prepare(*run) for run in runs]

@@ -44,11 +44,11 @@ def full_checks(run: Simulation, problem: Problem) -> FullChecks | None:
     They do where the initial weights are orthogonal and no narrower than the inputs.
 
     >>> from pnc.simulate import simulate
-    >>> from pnc.spec import NetworkSpec, TrainSpec
+    >>> from pnc.spec import NetworkSpec, SimulationSpec
     >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
     >>> network = NetworkSpec(depth=3, width=20)
     >>> found = [
-    ...     full_checks(simulate(problem, network, TrainSpec(coordinates=c)), problem) for c in ("reduced", "full")
+    ...     full_checks(simulate(problem, network, SimulationSpec(coordinates=c)), problem) for c in ("reduced", "full")
     ... ]
     >>> bool(np.isclose(found[0].map_error, found[1].map_error))
     True

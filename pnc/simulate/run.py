@@ -29,7 +29,7 @@ from pnc.simulate.initial import (
 from pnc.simulate.networks import Networks
 from pnc.simulate.outcome import Outcome
 from pnc.simulate.train import Course, Progress, Trained, train_together
-from pnc.spec import NetworkSpec, TrainSpec
+from pnc.spec import NetworkSpec, SimulationSpec
 from pnc.theory import (
     SIGNAL_MARGIN,
     Certificate,
@@ -89,7 +89,7 @@ class Simulation:
     stable_learning_rate: float
     seconds: float
     network: NetworkSpec
-    train: TrainSpec
+    train: SimulationSpec
 
     @cached_property
     def certificate(self) -> Certificate | None:
@@ -107,7 +107,7 @@ class Simulation:
 
 
 def initial_weights(
-    problem: Problem, network: NetworkSpec, train: TrainSpec
+    problem: Problem, network: NetworkSpec, train: SimulationSpec
 ) -> tuple[list[np.ndarray], EconomicalData]:
     """Initial weights W_1…W_L in the coordinates of `train`, and the economical data that go with them.
 
@@ -150,7 +150,7 @@ def _require_signal(modes: SignalModes, network: NetworkSpec) -> None:
 def simulate(
     problem: Problem,
     network: NetworkSpec,
-    train: TrainSpec | None = None,
+    train: SimulationSpec | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
 ) -> Simulation:
@@ -164,7 +164,7 @@ def simulate(
         problem: inputs and labels.
         network: depth, width, ε and α; without a width, the widest of the input dimension, 512
             and 32 K (the law's error falls like K over the width).
-        train: how; `TrainSpec()` where not given.
+        train: how; `SimulationSpec()` where not given.
         progress: called about ten times a second.
 
     Raises:
@@ -176,7 +176,7 @@ def simulate(
     >>> run.outcome.name, len(run.measured)
     ('CONVERGED', 3)
     """
-    run = prepare(problem, network, train or TrainSpec())
+    run = prepare(problem, network, train or SimulationSpec())
     recorder = Recorder(run.train.record, run.curves)
     began = time.perf_counter()
     with threads_for(max(run.shapes[1]), run.device):
@@ -200,7 +200,7 @@ class PreparedRun:
 
     problem: Problem
     network: NetworkSpec
-    train: TrainSpec
+    train: SimulationSpec
     device: torch.device
     data: EconomicalData
     initial: list[np.ndarray]
@@ -314,7 +314,7 @@ class PreparedRun:
         )
 
 
-def prepare(problem: Problem, network: NetworkSpec, train: TrainSpec) -> PreparedRun:
+def prepare(problem: Problem, network: NetworkSpec, train: SimulationSpec) -> PreparedRun:
     """Fill the width in, draw the initial weights and reduce the data to what training needs.
 
     Raises:
@@ -361,7 +361,7 @@ def train_stack(
 def _provenance(
     problem: Problem,
     network: NetworkSpec,
-    train: TrainSpec,
+    train: SimulationSpec,
     trained: Trained,
     projection: np.ndarray | None,
     measured: LayerCurve,

@@ -41,7 +41,7 @@ class SweepSettings:
     Args:
         data: a synthetic kind, `fashion-mnist`, or a problem file.
         data_dir, components, whiten, scale: of data that are not drawn, see `pnc.data.resolve_data`.
-        weights, engine, coordinates, learning_rate, steps, loss_tolerance, dtype: see `pnc.spec.TrainSpec`.
+        weights, engine, coordinates, learning_rate, steps, loss_tolerance, dtype: see `pnc.spec.SimulationSpec`.
         seed: first seed; a run's seed draws its data and its weights, as in `pnc simulate --seed`.
         seeds: how many seeds.
         certificates: whether to compute the certificate of every run's weights (T8).

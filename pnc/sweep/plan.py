@@ -22,7 +22,7 @@ import numpy as np
 
 from pnc.data import Problem, draw, resolve_data
 from pnc.errors import InvalidInputError
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.sweep.grid import AXES, Sweep, Value
 
 __all__ = ["FORMAT", "Plan", "Run", "axis_label", "make_plan"]
@@ -55,7 +55,7 @@ class Run:
     coordinates: Mapping[str, Value]
     problem: ProblemSpec | None
     network: NetworkSpec
-    train: TrainSpec
+    train: SimulationSpec
     data: str
     certificate: bool
     full_checks: bool
@@ -258,7 +258,7 @@ def _run(
         residual_scale=point.get("epsilon", _USUAL_EPSILON),
         label_scale=point.get("label_scale", 1.0),
     )
-    train = TrainSpec(
+    train = SimulationSpec(
         weights=settings.weights,
         engine=settings.engine,
         coordinates=settings.coordinates,

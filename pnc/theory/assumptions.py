@@ -151,9 +151,7 @@ def measure_data(problem: Problem) -> DataAssumptions:
     )
 
 
-def measure_weights(
-    weights: Sequence[np.ndarray], problem: Problem, network: NetworkSpec
-) -> WeightAssumptions:
+def measure_weights(weights: Sequence[np.ndarray], problem: Problem, network: NetworkSpec) -> WeightAssumptions:
     """Measure ν, δ_l and the residual spectrum of weights W_1…W_L (theory note, section 1, A1–A3).
 
     ν leaves out the directions of M that are not signal, which decay only algebraically. Balance is asked for
@@ -217,9 +215,7 @@ def measure_weights(
     )
 
 
-def _checked_weights(
-    weights: Sequence[np.ndarray], problem: Problem, network: NetworkSpec
-) -> list[np.ndarray]:
+def _checked_weights(weights: Sequence[np.ndarray], problem: Problem, network: NetworkSpec) -> list[np.ndarray]:
     arrays = [np.asarray(W, dtype=np.float64) for W in weights]
     shapes = [W.shape for W in arrays]
     chained = all(len(s) == 2 for s in shapes) and all(a[0] == b[1] for a, b in pairwise(shapes))
@@ -275,14 +271,10 @@ def applicable_statements(problem: Problem, network: NetworkSpec) -> Mapping[str
         "T3": Applicability(applies=True, reason=t1 or "holds for any data; T1 is its case of invertible G"),
         "T5": _applicability(t2, f"{invertible}; spectral θ = {data.theta_spectral:.3g} before rescaling"),
         "T6": _applicability(t6, f"{invertible}; equal classes"),
-        "T6-explicit": _applicability(
-            t6_explicit, f"equal classes, entrywise θ = {data.theta_entrywise:.3g}"
-        ),
+        "T6-explicit": _applicability(t6_explicit, f"equal classes, entrywise θ = {data.theta_entrywise:.3g}"),
         "T7": Applicability(applies=True, reason="needs balanced weights only"),
         "spectrum": _applicability(
-            "; ".join(
-                filter(None, [t6, "" if data.theta_spectral < 1e-9 else "the data are not orthonormal"])
-            ),
+            "; ".join(filter(None, [t6, "" if data.theta_spectral < 1e-9 else "the data are not orthonormal"])),
             "orthonormal data, equal classes",
         ),
     }

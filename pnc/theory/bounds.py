@@ -78,9 +78,7 @@ def bounds(problem: Problem, network: NetworkSpec) -> LayerBounds:
     compression_range = [np.full(network.depth, np.nan), np.full(network.depth, np.nan)]
     discrimination_range = [np.full(network.depth, np.nan), np.full(network.depth, np.nan)]
     if statements["T5"].applies:
-        ratios = compression_ratio_bounds_of_gram(
-            data.gram_smallest, data.gram_largest, problem.counts, network
-        )
+        ratios = compression_ratio_bounds_of_gram(data.gram_smallest, data.gram_largest, problem.counts, network)
         first = compression(layer_statistics(problem, network))[0]
         compression_range = [first * ratios.cumulative_lower, first * ratios.cumulative_upper]
     # below that, θ is rounding and the spectral bounds leave no room to sharpen

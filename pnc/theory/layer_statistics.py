@@ -135,9 +135,7 @@ def layer_statistics(
         hidden = _pass_over_data(problem, modes, signal_means, basis, exact=data.interpolates)[1]
     elif network.width is not None and network.width < d:
         kept, of = network.width - r, d - r
-        hidden = complete.scaled(
-            kept / of, f"Haar average: {kept}/{of} of the residual directions (width < d)"
-        )
+        hidden = complete.scaled(kept / of, f"Haar average: {kept}/{of} of the residual directions (width < d)")
     return LayerStatistics(
         statement="T1" if data.gram_invertible and modes.truncated.size == 0 else "T3",
         depth=network.depth,

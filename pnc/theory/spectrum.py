@@ -90,9 +90,7 @@ def layer_spectrum(
         # Pᵀ(I - 11ᵀ/N)P = I - p pᵀ, whose square root is I - γ p pᵀ
         p = data.sample_sums_left / np.sqrt(data.samples)
         length = float(p @ p)
-        if (
-            length > 0
-        ):  # 1 - ‖p‖² from its own sum: the square root of a difference would lose half the digits
+        if length > 0:  # 1 - ‖p‖² from its own sum: the square root of a difference would lose half the digits
             on_data = on_data - (1 - np.sqrt(data.ones_off_span)) / length * np.outer(p, p @ on_data)
     scores = on_data @ modes.right
     residual = on_data - scores @ modes.right.T

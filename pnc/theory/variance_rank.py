@@ -28,9 +28,7 @@ def variance_share_bound(compression: float | Float[np.ndarray, " L"]) -> float 
     """
     C = np.asarray(compression, dtype=np.float64)
     if np.any(C < 0):
-        raise InvalidInputError(
-            got=f"compression {C.tolist()}", expected="C ≥ 0", next_step="check where C comes from"
-        )
+        raise InvalidInputError(got=f"compression {C.tolist()}", expected="C ≥ 0", next_step="check where C comes from")
     share = 1 / (1 + C)
     return float(share) if share.ndim == 0 else share
 

@@ -1,5 +1,8 @@
 """Training of networks on labelled samples: losses, schedules, checkpoints, exact resume. Importing it loads torch."""
 
+import warnings
+from typing import Any
+
 from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
 from pnc.train.checkpoints import Checkpoint, latest_checkpoint, read_checkpoint, write_checkpoint
@@ -14,7 +17,7 @@ from pnc.train.saved import SavedRun, as_split_samples, data_record, load_run
 from pnc.train.schedules import learning_rate
 from pnc.train.shares import variance_shares
 from pnc.train.sites import find_sites
-from pnc.train.spec import NetTrainSpec
+from pnc.train.spec import TrainSpec
 from pnc.train.weights import fit_weights, load_weights, read_weights
 
 __all__ = [
@@ -25,11 +28,11 @@ __all__ = [
     "LowRankOutcome",
     "LowRankSpec",
     "Measurement",
-    "NetTrainSpec",
     "Processes",
     "Progress",
     "Samples",
     "SavedRun",
+    "TrainSpec",
     "TrainedRun",
     "as_samples",
     "as_split_samples",
@@ -53,3 +56,14 @@ __all__ = [
     "variance_shares",
     "write_checkpoint",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "NetTrainSpec":
+        warnings.warn(
+            "pnc.train.NetTrainSpec is now TrainSpec; the old name goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return TrainSpec
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from torch import nn
 from pnc.curves import LayerCurve
 from pnc.errors import PncError
 from pnc.train.low_rank_spec import LowRankSpec
-from pnc.train.spec import NetTrainSpec
+from pnc.train.spec import TrainSpec
 
 __all__ = ["DivergedError", "EpochRecord", "LowRankOutcome", "Measurement", "Progress", "TrainedRun"]
 
@@ -173,7 +173,7 @@ class TrainedRun:
     """
 
     model: nn.Module
-    spec: NetTrainSpec
+    spec: TrainSpec
     history: tuple[EpochRecord, ...]
     measurements: tuple[Measurement, ...]
     notes: tuple[str, ...]

@@ -33,7 +33,7 @@ from pnc.train.processes import Processes, joined_processes
 from pnc.train.samples import Batches, Samples, as_samples
 from pnc.train.schedules import learning_rate
 from pnc.train.shares import variance_shares
-from pnc.train.spec import NetTrainSpec
+from pnc.train.spec import TrainSpec
 from pnc.train.weights import fit_weights
 
 __all__ = ["evaluate", "train"]
@@ -49,7 +49,7 @@ _CHECKED_EVERY = 20  # steps between looks at the loss on a GPU, each of which w
 def train(
     model: nn.Module,
     data: Any,
-    spec: NetTrainSpec,
+    spec: TrainSpec,
     *,
     test: Any = None,
     low_rank: LowRankSpec | None = None,
@@ -91,7 +91,7 @@ def train(
         DivergedError: the loss or the weights became NaN or infinite; the last good checkpoint is kept.
 
     >>> x = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]])
-    >>> spec = NetTrainSpec(loss="cross-entropy", epochs=20, batch_size=None, learning_rate=0.1, measure_every=None)
+    >>> spec = TrainSpec(loss="cross-entropy", epochs=20, batch_size=None, learning_rate=0.1, measure_every=None)
     >>> run = train(nn.Linear(1, 2), (x, [0, 0, 1, 1]), spec)
     >>> len(run.history), run.history[-1].accuracy
     (20, 1.0)
@@ -183,12 +183,12 @@ def _threads_for(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, batches: Batches, spec: NetTrainSpec, *, processes: Processes | None = None
+    model: nn.Module, batches: Batches, spec: TrainSpec, *, processes: Processes | None = None
 ) -> tuple[float, float]:
     """Mean loss and accuracy over the batches of all processes, the network as it is (in evaluation mode or not).
 
     >>> samples = as_samples((torch.eye(2), [0, 1]))
-    >>> evaluate(nn.Identity(), samples.batches(1), NetTrainSpec())
+    >>> evaluate(nn.Identity(), samples.batches(1), TrainSpec())
     (0.0, 1.0)
     """
     totals = torch.zeros(3, dtype=torch.float64, device=batches.samples.y.device)
@@ -209,7 +209,7 @@ class _Training:
         model: nn.Module,
         samples: Samples,
         test: Samples | None,
-        spec: NetTrainSpec,
+        spec: TrainSpec,
         low_rank: LowRankSpec | None,
         *,
         device: torch.device,
@@ -659,7 +659,7 @@ class _Training:
                 )
 
 
-def _optimiser(parameters: list[nn.Parameter], spec: NetTrainSpec) -> torch.optim.Optimizer:
+def _optimiser(parameters: list[nn.Parameter], spec: TrainSpec) -> torch.optim.Optimizer:
     if not parameters:
         raise InvalidInputError(
             got="a network without parameters to train", expected="at least one", next_step="unfreeze some weights"

@@ -16,7 +16,7 @@ from pnc.data import Splits, load_splits
 from pnc.errors import InvalidInputError
 from pnc.nets import build
 from pnc.train.samples import Samples, as_samples
-from pnc.train.spec import NetTrainSpec
+from pnc.train.spec import TrainSpec
 from pnc.train.weights import load_weights
 
 __all__ = ["SavedRun", "as_split_samples", "data_record", "load_run"]
@@ -38,7 +38,7 @@ class SavedRun:
     folder: Path
     model: nn.Module
     record: Mapping[str, Any]
-    spec: NetTrainSpec
+    spec: TrainSpec
 
     @property
     def name(self) -> str:
@@ -192,10 +192,10 @@ def _record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _spec(folder: Path, recorded: Any) -> NetTrainSpec:
-    known = {field.name for field in fields(NetTrainSpec)}
+def _spec(folder: Path, recorded: Any) -> TrainSpec:
+    known = {field.name for field in fields(TrainSpec)}
     try:
-        return NetTrainSpec(**{key: value for key, value in recorded.items() if key in known})
+        return TrainSpec(**{key: value for key, value in recorded.items() if key in known})
     except (AttributeError, TypeError, InvalidInputError) as error:
         raise InvalidInputError(
             got=f"a training.spec in {folder / 'run.json'} that says nothing ({error})",

@@ -1,4 +1,4 @@
-"""`NetTrainSpec`: how a network is trained on labelled samples; frozen, validated once."""
+"""`TrainSpec`: how a network is trained on labelled samples; frozen, validated once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["Loss", "NetTrainSpec", "Optimiser", "Precision", "Schedule"]
+__all__ = ["Loss", "Optimiser", "Precision", "Schedule", "TrainSpec"]
 
 Loss = Literal["mse", "cross-entropy"]
 Optimiser = Literal["sgd", "momentum", "adamw"]
@@ -25,7 +25,7 @@ def _require(condition: bool, *, got: str, expected: str, next_step: str) -> Non
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetTrainSpec:
+class TrainSpec:
     """How a network is trained.
 
     Args:
@@ -57,9 +57,9 @@ class NetTrainSpec:
     Raises:
         InvalidInputError: an unknown name, a number out of range.
 
-    >>> NetTrainSpec(optimiser="momentum").learning_rate
+    >>> TrainSpec(optimiser="momentum").learning_rate
     0.01
-    >>> NetTrainSpec(milestones=[0.5]).milestones
+    >>> TrainSpec(milestones=[0.5]).milestones
     (0.5,)
     """
 

@@ -12,7 +12,7 @@ from pnc.curves import LayerCurve
 from pnc.data import Problem
 from pnc.measure import measure_model
 from pnc.nets import build
-from pnc.train import NetTrainSpec, as_samples, train
+from pnc.train import TrainSpec, as_samples, train
 from tests.train.cases import clusters
 
 STATEMENTS = {"U1", "U2", "U3", "U3 from C and D", "U4"}
@@ -156,7 +156,7 @@ def test_what_was_not_measured_is_said():
 def test_they_hold_for_a_trained_network(loss):
     x, y = clusters(90)
     model = build("mlp", input_shape=(8,), classes=3, width=24, depth=5, batch_norm=True, seed=0)
-    spec = NetTrainSpec(loss=loss, epochs=15, batch_size=30, learning_rate=0.01, seed=0)
+    spec = TrainSpec(loss=loss, epochs=15, batch_size=30, learning_rate=0.01, seed=0)
     trained = train(model, as_samples(Problem(X=x, y=y)), spec).model
     batch = torch.from_numpy(x).to(torch.float32), torch.from_numpy(y)
     curve = measure_model(trained, [batch], classes=3, probes=True, spectra=True)

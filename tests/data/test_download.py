@@ -165,9 +165,7 @@ def test_a_silent_server(tmp_path):
 
 def test_two_at_a_time_fetch_it_once(site, tmp_path):
     paths = []
-    threads = [
-        threading.Thread(target=lambda: paths.append(fetched(published(site), tmp_path))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: paths.append(fetched(published(site), tmp_path))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

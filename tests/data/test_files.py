@@ -99,9 +99,7 @@ def test_layers_are_read_when_asked_for(tmp_path):
 
 def test_compressed_fortran_and_other_arrays(tmp_path):
     x = np.asfortranarray(np.random.default_rng(0).standard_normal((4, 3)))
-    np.savez_compressed(
-        tmp_path / "f.npz", layer_10=x, layer_9=x.astype(">f4"), y=np.arange(4), weights=np.ones(2)
-    )
+    np.savez_compressed(tmp_path / "f.npz", layer_10=x, layer_9=x.astype(">f4"), y=np.arange(4), weights=np.ones(2))
     layers, _, provenance = load_features(tmp_path / "f.npz")
     assert list(layers) == [9, 10]
     np.testing.assert_array_equal(layers[10], x)

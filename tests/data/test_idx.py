@@ -21,9 +21,7 @@ arrays = st.sampled_from(sorted(CODES)).flatmap(
 
 
 def idx_bytes(array):
-    header = bytes([0, 0, CODES[array.dtype.str[1:]], array.ndim]) + struct.pack(
-        f">{array.ndim}I", *array.shape
-    )
+    header = bytes([0, 0, CODES[array.dtype.str[1:]], array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
     return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
@@ -93,9 +91,7 @@ def test_empty(file):
     refused(write(file, gzip.compress(b"")), "is empty")
 
 
-@pytest.mark.parametrize(
-    "magic", [b"\0\1\x08\1", b"\1\0\x08\1", b"\0\0\x0a\1", b"\0\0\x08\0", b"PK\3\4", b"\x89PNG"]
-)
+@pytest.mark.parametrize("magic", [b"\0\1\x08\1", b"\1\0\x08\1", b"\0\0\x0a\1", b"\0\0\x08\0", b"PK\3\4", b"\x89PNG"])
 def test_not_idx(file, magic):
     refused(write(file, magic + THREE[4:]), "starts with the bytes .*; expected an IDX file")
 

@@ -46,9 +46,7 @@ def test_gaps_in_the_labels_are_noted_after_earlier_notes():
 @given(st.integers(1, 6), st.integers(1, 6), st.sampled_from([np.nan, np.inf, -np.inf]), st.data())
 def test_the_first_bad_entry_is_named(N, d, value, data):
     X = np.zeros((N, d))
-    bad = data.draw(
-        st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, d - 1)), min_size=1, unique=True)
-    )
+    bad = data.draw(st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, d - 1)), min_size=1, unique=True))
     for entry in bad:
         X[entry] = value
     i, j = min(bad)

@@ -18,9 +18,7 @@ seeds = st.integers(0, 2**32)
 
 def spec_of(counts, room, **options):
     N = sum(counts)
-    return ProblemSpec(
-        classes=len(counts), samples_per_class=counts, dimension=math.ceil(N * room), **options
-    )
+    return ProblemSpec(classes=len(counts), samples_per_class=counts, dimension=math.ceil(N * room), **options)
 
 
 def rounding(N, d):

@@ -37,9 +37,7 @@ def measure(x, y, *, class_weights=False, fuzziness=True):
     for row, k in zip(rows, y):
         within += sum((row[j] - means[k][j]) ** 2 for j in range(dimension))
     within /= samples
-    between = sum(
-        p[k] * sum((means[k][j] - centre[j]) ** 2 for j in range(dimension)) for k in range(classes)
-    )
+    between = sum(p[k] * sum((means[k][j] - centre[j]) ** 2 for j in range(dimension)) for k in range(classes))
     return Exact(
         means=means,
         within=within,

@@ -67,9 +67,7 @@ def test_rank_is_fixed_where_means_lie_on_a_line():
     x = (np.outer(y + 1.0, direction) + 1e-2 * noise).astype(np.float32)
     second = both_passes(x, y, 3, rounding=np.finfo(np.float32).eps)
     along = direction / np.linalg.norm(direction)
-    within = np.mean(
-        [((x[y == k].astype(float) - x[y == k].mean(0, dtype=float)) @ along).var() for k in range(3)]
-    )
+    within = np.mean([((x[y == k].astype(float) - x[y == k].mean(0, dtype=float)) @ along).var() for k in range(3)])
     between = (np.arange(3) * np.linalg.norm(direction)).var()
     assert second.rank == 1
     assert second.value() == pytest.approx(within / between, rel=1e-4)

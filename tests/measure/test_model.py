@@ -313,9 +313,7 @@ def test_words_are_no_features_and_positions_can_be_averaged():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 4), nn.ReLU()).double()
     words, y = torch.randint(0, 10, (30, 7)), torch.arange(30) % 3
-    curve = measure_model(
-        model, in_batches(words, y, 8), classes=3, reduce=lambda z: z.mean(1) if z.ndim == 3 else z
-    )
+    curve = measure_model(model, in_batches(words, y, 8), classes=3, reduce=lambda z: z.mean(1) if z.ndim == 3 else z)
     assert curve.provenance["names"] == ["0", "2"]
     assert curve.layers.tolist() == [1, 2]
     assert "whole numbers" in curve.provenance["skipped"]["input"]

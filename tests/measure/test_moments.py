@@ -36,9 +36,7 @@ def test_one_pass_is_the_exact_answer_to_rounding(case):
     assert close(moments.compression(), exact.compression, within + between + 4 * UNIT)
     scale = np.abs(case.x).max()
     means = np.array(exact.means, dtype=np.float64)
-    np.testing.assert_allclose(
-        moments.class_means(), means, rtol=0, atol=8 * (len(case.batches) + 1) * UNIT * scale
-    )
+    np.testing.assert_allclose(moments.class_means(), means, rtol=0, atol=8 * (len(case.batches) + 1) * UNIT * scale)
 
 
 @settings(max_examples=60, deadline=None)
@@ -80,16 +78,12 @@ def test_rotation_scaling_and_renaming_of_classes_change_nothing(case, seed):
     other.update(3 * case.x @ rotation, renamed[case.y])
     exact = slow.measure(case.x, case.y, fuzziness=False)
     # rotating rounds every sample by d u of its norm
-    total = np.sqrt(
-        (np.abs(case.x) ** 2).sum(1).max() / float(min(exact.within or exact.between, exact.between))
-    )
+    total = np.sqrt((np.abs(case.x) ** 2).sum(1).max() / float(min(exact.within or exact.between, exact.between)))
     tolerance = 8 * UNIT * (case.x.size + case.dimension * total)
     assert other.compression() == pytest.approx(moments.compression(), rel=tolerance)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "bits"), [("float16", 11), ("bfloat16", 8), ("float32", 24), ("float64", 53)]
-)
+@pytest.mark.parametrize(("dtype", "bits"), [("float16", 11), ("bfloat16", 8), ("float32", 24), ("float64", 53)])
 def test_narrow_dtypes_are_accumulated_in_float64(dtype, bits):
     rng = np.random.default_rng(bits)
     x = torch.from_numpy(rng.standard_normal((60, 5)) + 3).to(getattr(torch, dtype))
@@ -185,9 +179,7 @@ def test_weights_differ_for_imbalanced_classes_only():
 
 
 def test_one_sample_a_class_is_compressed_to_nothing():
-    moments = ClassMoments(classes=3, dimension=4).update(
-        np.random.default_rng(0).standard_normal((3, 4)), [2, 0, 1]
-    )
+    moments = ClassMoments(classes=3, dimension=4).update(np.random.default_rng(0).standard_normal((3, 4)), [2, 0, 1])
     assert moments.within_scatter() == 0
     assert moments.compression() == 0
 
@@ -270,9 +262,7 @@ def test_state_is_a_copy_of_fixed_shape():
     }
     moments.update([[5.0, 5.0]], [1])
     assert state["counts"].sum() == 1
-    assert (
-        ClassMoments.from_state(state).update([[5.0, 5.0]], [1]).within_scatter() == moments.within_scatter()
-    )
+    assert ClassMoments.from_state(state).update([[5.0, 5.0]], [1]).within_scatter() == moments.within_scatter()
 
 
 @pytest.mark.parametrize(
@@ -366,7 +356,5 @@ def test_an_accelerator_returns_the_same(case):
     for part in case.batches:
         there.update(torch.from_numpy(case.x[part]).to("cuda"), case.y[part])
     exact = slow.measure(case.x, case.y, fuzziness=False)
-    assert there.within_scatter() == pytest.approx(
-        here.within_scatter(), rel=2 * within_tolerance(case, exact)
-    )
+    assert there.within_scatter() == pytest.approx(here.within_scatter(), rel=2 * within_tolerance(case, exact))
     assert here.merge(there).samples == 2 * case.y.size

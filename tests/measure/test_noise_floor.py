@@ -17,9 +17,7 @@ def features(dtype, share, dimension=64, seed=0):
     return (means[y] + np.sqrt(share) * noise).astype(dtype), y
 
 
-@pytest.mark.parametrize(
-    ("dtype", "unit"), [("float16", 2.0**-10), ("float32", 2.0**-23), ("float64", 2.0**-52)]
-)
+@pytest.mark.parametrize(("dtype", "unit"), [("float16", 2.0**-10), ("float32", 2.0**-23), ("float64", 2.0**-52)])
 def test_the_formula(dtype, unit):
     assert rounding_unit(dtype) == unit
     floor = noise_floor(dtype=dtype, dimension=7, largest_mean=3.0, between_scatter=0.5)
@@ -87,18 +85,11 @@ def test_one_sample_a_class_has_no_floor_and_coinciding_means_are_not_resolved()
 
 
 def test_whole_numbers_are_exact():
-    assert (
-        rounding_unit("uint8")
-        == rounding_unit("int64")
-        == rounding_unit("float128")
-        == rounding_unit("float64")
-    )
+    assert rounding_unit("uint8") == rounding_unit("int64") == rounding_unit("float128") == rounding_unit("float64")
 
 
 def test_bad_input_is_refused():
-    curve = LayerCurve(
-        layers=[0], compression=[1], discrimination=[1], within_scatter=[1], between_scatter=[1]
-    )
+    curve = LayerCurve(layers=[0], compression=[1], discrimination=[1], within_scatter=[1], between_scatter=[1])
     with pytest.raises(InvalidInputError, match="without one noise floor"):
         resolved(curve, 0.1)
     with pytest.raises(InvalidInputError, match="tolerance = 0"):

@@ -39,9 +39,7 @@ def between(means, p):
 
 
 def by_class(deviation, counts):
-    return np.mean(
-        [(part**2).sum() / n for part, n in zip(np.split(deviation, counts.cumsum()[:-1]), counts)]
-    )
+    return np.mean([(part**2).sum() / n for part, n in zip(np.split(deviation, counts.cumsum()[:-1]), counts)])
 
 
 @pytest.mark.parametrize("name", WRONG_COMPRESSION)

@@ -24,13 +24,9 @@ def test_factor_and_means_are_those_of_the_samples(case):
     factor, means = summary.factor.numpy(), summary.means.numpy()
     deviation = case.x - np.stack([case.x[case.y == k].mean(0) for k in range(case.classes)])[case.y]
     scale = np.abs(case.x).max() ** 2
-    np.testing.assert_allclose(
-        factor.T @ factor, deviation.T @ deviation, rtol=0, atol=64 * case.x.size * UNIT * scale
-    )
+    np.testing.assert_allclose(factor.T @ factor, deviation.T @ deviation, rtol=0, atol=64 * case.x.size * UNIT * scale)
     exact = slow.measure(case.x, case.y)
-    np.testing.assert_allclose(
-        means, np.array(exact.means, float), rtol=0, atol=case.x.size * UNIT * scale**0.5
-    )
+    np.testing.assert_allclose(means, np.array(exact.means, float), rtol=0, atol=case.x.size * UNIT * scale**0.5)
     tolerance = 4 * within_tolerance(case, exact)
     assert summary.within_scatter() == pytest.approx(float(exact.within), rel=tolerance, abs=0)
     error = UNIT * 64 * case.x.size * condition(case.x, case.y)
@@ -108,13 +104,9 @@ def test_a_network_measured_on_the_summary_and_on_its_features():
     on_features = measure_features(features, y)
     for name in FIELDS:
         np.testing.assert_allclose(getattr(on_summary, name), getattr(on_features, name), rtol=1e-11)
-    np.testing.assert_allclose(
-        on_summary.provenance["noise_floor"], on_features.provenance["noise_floor"], rtol=1e-11
-    )
+    np.testing.assert_allclose(on_summary.provenance["noise_floor"], on_features.provenance["noise_floor"], rtol=1e-11)
     assert on_summary.provenance["samples"] == 90
-    assert np.isnan(
-        measure_linear(ClassSummary.of(x, y), weights, fuzziness=False).separation_fuzziness
-    ).all()
+    assert np.isnan(measure_linear(ClassSummary.of(x, y), weights, fuzziness=False).separation_fuzziness).all()
 
 
 def test_within_far_below_between_does_not_cancel():

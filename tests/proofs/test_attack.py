@@ -161,9 +161,7 @@ class TestSharpRatio:
             theta_entrywise=θ, classes=classes, samples_per_class=samples, depth=depth, epsilon=ε
         )
         measured = ratios(gram, classes, depth, ε)
-        bound, sharp = (
-            (found.upper, found.upper_is_sharp) if sign > 0 else (found.lower, found.lower_is_sharp)
-        )
+        bound, sharp = (found.upper, found.upper_is_sharp) if sign > 0 else (found.lower, found.lower_is_sharp)
         # rounding of the within trace: a difference of signals, ε^{-2l} times larger than it
         tolerance = 1e-14 * ε ** (-2 * depth + 2) * classes * samples
         assert sharp[1:].all()
@@ -268,9 +266,7 @@ class TestSharpCosine:
         ε=st.floats(0.01, 3.0),
     )
     def test_two_derivations_agree(self, classes, samples, depth, θ, ε):
-        mine = sharp_cosine_bound(
-            theta_entrywise=θ, classes=classes, samples_per_class=samples, depth=depth, epsilon=ε
-        )
+        mine = sharp_cosine_bound(theta_entrywise=θ, classes=classes, samples_per_class=samples, depth=depth, epsilon=ε)
         l = torch.arange(depth, dtype=torch.float64)
         θ, r = (torch.as_tensor(v, dtype=torch.float64) for v in (θ, ε**2 * samples ** (-1 / depth)))
         other = bounds.sharp_cosine(θ, r, l, classes, depth, one=torch.ones_like(r), upper=True)

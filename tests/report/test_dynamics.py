@@ -10,7 +10,7 @@ from pnc.compare import compare
 from pnc.data import draw
 from pnc.report import dynamics_animation, dynamics_figure, shown_times, write_run
 from pnc.simulate import History, simulate
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import predict, predict_dynamics
 
 PROBLEM, NETWORK = draw(ProblemSpec(samples_per_class=4)), NetworkSpec(depth=3, width=300)
@@ -18,7 +18,7 @@ PROBLEM, NETWORK = draw(ProblemSpec(samples_per_class=4)), NetworkSpec(depth=3, 
 
 @pytest.fixture(scope="module")
 def curves():
-    history = simulate(PROBLEM, NETWORK, TrainSpec(device="cpu", record=40)).history
+    history = simulate(PROBLEM, NETWORK, SimulationSpec(device="cpu", record=40)).history
     return history, predict_dynamics(PROBLEM, NETWORK, shown_times(history, points=50))
 
 
@@ -61,7 +61,7 @@ def test_the_animation_moves(curves, tmp_path):
 
 
 def test_a_run_folder_has_them_where_a_history_was_recorded(tmp_path):
-    run = simulate(PROBLEM, NETWORK, TrainSpec(device="cpu", record=5))
+    run = simulate(PROBLEM, NETWORK, SimulationSpec(device="cpu", record=5))
     comparison = compare(predict(PROBLEM, NETWORK), run.measured)
     write_run(tmp_path / "with", comparison, record={}, history=run.history)
     write_run(tmp_path / "without", comparison, record={})

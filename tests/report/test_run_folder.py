@@ -22,7 +22,7 @@ from pnc.errors import InvalidInputError
 from pnc.measure import measure_features
 from pnc.report import check_folder, comparison_figure, new_folder, report_page, software_versions, write_run
 from pnc.simulate import simulate
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import bounds, predict
 from tests.compare.curves import curve
 
@@ -32,7 +32,7 @@ NETWORK = NetworkSpec(depth=4, width=32, residual_scale=0.4)
 
 @pytest.fixture(scope="module")
 def run():
-    return simulate(PROBLEM, NETWORK, TrainSpec(device="cpu"))
+    return simulate(PROBLEM, NETWORK, SimulationSpec(device="cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -82,9 +82,7 @@ def test_variance_curves_and_floors_are_drawn():
 
 def test_other_layers_are_refused():
     x, y = torch.randn(50, 5).double(), torch.arange(50) % 3
-    curves = {
-        name: measure_model(mlp(), [(x, y)], classes=3, layers=[name], spectra=True) for name in ("2", "5")
-    }
+    curves = {name: measure_model(mlp(), [(x, y)], classes=3, layers=[name], spectra=True) for name in ("2", "5")}
     with pytest.raises(InvalidInputError, match="different layers"):
         variance_figure(curves)
     with pytest.raises(InvalidInputError, match="0 curves"):

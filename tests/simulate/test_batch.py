@@ -13,13 +13,13 @@ from pnc.simulate import Outcome, simulate, simulate_batch
 from pnc.simulate import batch as batching
 from pnc.simulate.flow import flow_start, flow_step
 from pnc.simulate.networks import Networks
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 
 
 def case(seed, *, depth=4, width=60, scale=0.3, label_scale=1.0, n=4, theta=0.2, **train):
     problem = draw(ProblemSpec(classes=3, samples_per_class=n, theta=theta, seed=seed))
     network = NetworkSpec(depth=depth, width=width, residual_scale=scale, label_scale=label_scale)
-    return problem, network, TrainSpec(device="cpu", seed=seed, **train)
+    return problem, network, SimulationSpec(device="cpu", seed=seed, **train)
 
 
 def assert_same(one, other):
@@ -97,7 +97,9 @@ def test_inputs_of_different_ranks_in_full_coordinates():
     for seed, n in enumerate((2, 4, 3, 4)):
         problem = draw(ProblemSpec(classes=3, samples_per_class=n, dimension=20, seed=seed))
         network = NetworkSpec(depth=3, width=20)
-        runs.append((problem, network, TrainSpec(coordinates="full", loss_tolerance=1e-8, device="cpu", seed=seed)))
+        runs.append(
+            (problem, network, SimulationSpec(coordinates="full", loss_tolerance=1e-8, device="cpu", seed=seed))
+        )
     for arguments, found in zip(runs, simulate_batch(runs), strict=True):
         assert_same(found, simulate(*arguments))
 

@@ -13,7 +13,7 @@ from pnc.data import Problem, draw
 from pnc.simulate import initial_weights, simulate
 from pnc.simulate.flow import _coefficients, flow_start, flow_step
 from pnc.simulate.networks import Networks
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 
 ANY = 1e12  # a tolerance that accepts every step
 
@@ -23,7 +23,7 @@ def tiny(depth=3, *, scale=0.5, seed=0):
     rng = np.random.default_rng(seed)
     problem = Problem(X=rng.standard_normal((5, 4)) / 2, y=[0, 0, 1, 1, 1])
     spec = NetworkSpec(depth=depth, width=4, residual_scale=scale)
-    weights, data = initial_weights(problem, spec, TrainSpec(coordinates="full", seed=seed))
+    weights, data = initial_weights(problem, spec, SimulationSpec(coordinates="full", seed=seed))
     networks = Networks(
         factor=torch.from_numpy(data.basis * data.scale)[None],
         target=torch.from_numpy(data.target)[None],
@@ -208,10 +208,10 @@ def test_flow_conserves_balance_to_second_order_and_large_steps_break_it():
 def test_flow_and_small_steps_of_descent_end_at_one_place():
     problem = draw(ProblemSpec(classes=3, samples_per_class=4))
     network = NetworkSpec(depth=4, width=64, residual_scale=0.5)
-    flow = simulate(problem, network, TrainSpec(device="cpu"))
+    flow = simulate(problem, network, SimulationSpec(device="cpu"))
     gaps = []
     for rate in (0.08, 0.02):
-        descent = simulate(problem, network, TrainSpec(engine="descent", learning_rate=rate, device="cpu"))
+        descent = simulate(problem, network, SimulationSpec(engine="descent", learning_rate=rate, device="cpu"))
         assert descent.outcome.converged
         gaps.append(np.abs(descent.measured.compression / flow.measured.compression - 1).max())
     assert gaps[1] < gaps[0] / 2.5 + 2e-4  # first order in the step, down to the flow's own tolerance

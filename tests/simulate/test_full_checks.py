@@ -10,7 +10,7 @@ import pytest
 from pnc.data import draw
 from pnc.simulate import full_checks, initial_weights, simulate
 from pnc.simulate.initial import classifier_overlap
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 
 PROBLEM = draw(ProblemSpec(kind="orthonormal-noise", samples_per_class=4, dimension=20, seed=3))
 ε = 0.2
@@ -18,7 +18,7 @@ PROBLEM = draw(ProblemSpec(kind="orthonormal-noise", samples_per_class=4, dimens
 
 def runs(depth, width, *, steps=100_000):
     network = NetworkSpec(depth=depth, width=width, residual_scale=ε)
-    train = TrainSpec(engine="descent", steps=steps, seed=5, device="cpu")
+    train = SimulationSpec(engine="descent", steps=steps, seed=5, device="cpu")
     return [simulate(PROBLEM, network, replace(train, coordinates=c)) for c in ("reduced", "full")]
 
 
@@ -50,17 +50,17 @@ def test_the_checks_of_full_matrices_are_the_paper_s():
 
 def test_the_overlap_is_that_of_the_full_draw():
     network = NetworkSpec(depth=4, width=30, residual_scale=ε)
-    W, data = initial_weights(PROBLEM, network, TrainSpec(coordinates="full", seed=7))
+    W, data = initial_weights(PROBLEM, network, SimulationSpec(coordinates="full", seed=7))
     overlap = classifier_overlap(data, network, seed=7)
     complement = np.eye(20) - data.basis @ data.basis.T
     through = np.linalg.multi_dot([*W[::-1], complement]) / ε**4
-    reduced, _ = initial_weights(PROBLEM, network, TrainSpec(seed=7))
+    reduced, _ = initial_weights(PROBLEM, network, SimulationSpec(seed=7))
     outside = reduced[-1][:, data.scale.size :] / ε
     np.testing.assert_allclose(through @ through.T, (outside @ overlap) @ (outside @ overlap).T, atol=1e-12)
     assert np.abs(through).max() > 0.01
 
 
 def test_what_reduced_coordinates_do_not_determine_is_not_answered():
-    assert full_checks(simulate(PROBLEM, NetworkSpec(depth=3, width=15), TrainSpec(device="cpu")), PROBLEM) is None
-    exact = simulate(PROBLEM, NetworkSpec(depth=3, width=30), TrainSpec(weights="exact", device="cpu"))
+    assert full_checks(simulate(PROBLEM, NetworkSpec(depth=3, width=15), SimulationSpec(device="cpu")), PROBLEM) is None
+    exact = simulate(PROBLEM, NetworkSpec(depth=3, width=30), SimulationSpec(weights="exact", device="cpu"))
     assert full_checks(exact, PROBLEM) is None

@@ -9,7 +9,7 @@ import torch
 from pnc.data import Problem
 from pnc.simulate import initial_weights
 from pnc.simulate.networks import Networks
-from pnc.spec import NetworkSpec, TrainSpec
+from pnc.spec import NetworkSpec, SimulationSpec
 
 
 def batch_of_networks(depth, *, samples=9, dimension=6, width=7, runs=3):
@@ -18,7 +18,7 @@ def batch_of_networks(depth, *, samples=9, dimension=6, width=7, runs=3):
     problems = [Problem(X=rng.standard_normal((samples, dimension)), y=np.arange(samples) % 3) for _ in range(runs)]
     network = NetworkSpec(depth=depth, width=width, residual_scale=0.6, label_scale=2.0)
     made = [
-        initial_weights(problem, network, TrainSpec(coordinates="full", seed=seed))
+        initial_weights(problem, network, SimulationSpec(coordinates="full", seed=seed))
         for seed, problem in enumerate(problems)
     ]
     factors = [torch.from_numpy(data.basis * data.scale) for _, data in made]

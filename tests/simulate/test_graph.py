@@ -17,7 +17,7 @@ from pnc.data import draw
 from pnc.simulate import Outcome, graph, simulate_batch
 from pnc.simulate.graph import StepGraph
 from pnc.simulate.networks import Networks
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 
 # a host value inside a recorded step would be the one of the recording for ever
 FROM_THE_HOST = ("lift_fresh", "_local_scalar_dense", "nonzero", "_to_copy", "scalar_tensor")
@@ -51,7 +51,7 @@ class Tracer:
 def case(seed, *, depth=4, width=60, scale=0.3, n=4, device="cpu", **train):
     problem = draw(ProblemSpec(classes=3, samples_per_class=n, seed=seed))
     network = NetworkSpec(depth=depth, width=width, residual_scale=scale)
-    return problem, network, TrainSpec(device=device, seed=seed, **train)
+    return problem, network, SimulationSpec(device=device, seed=seed, **train)
 
 
 FLOWS = [case(seed, scale=scale, width=width) for seed, scale, width in ((0, 0.3, 60), (1, 0.5, 33), (2, 0.2, 400))]
@@ -188,7 +188,7 @@ def test_a_step_that_cannot_be_recorded_is_launched_with_a_warning(monkeypatch):
 @pytest.mark.parametrize("runs", [FLOWS, DESCENTS], ids=["flow", "descent"])
 def test_captured_steps_end_where_launched_ones_do(runs, monkeypatch):
     on_device = [
-        (problem, network, TrainSpec(**(train.to_dict() | {"device": "cuda"}))) for problem, network, train in runs
+        (problem, network, SimulationSpec(**(train.to_dict() | {"device": "cuda"}))) for problem, network, train in runs
     ]
     captured, recordings = graph._record_cuda, []
 

@@ -8,7 +8,7 @@ import pytest
 from pnc.compare import Verdict, compare
 from pnc.data import Problem, draw
 from pnc.simulate import simulate
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import predict
 
 SEEDS = range(5)
@@ -19,7 +19,7 @@ def errors(problem, network, **train):
     law = predict(problem, network).compression
     found = []
     for seed in SEEDS:
-        run = simulate(problem, network, TrainSpec(seed=seed, device="cpu", **train))
+        run = simulate(problem, network, SimulationSpec(seed=seed, device="cpu", **train))
         assert run.outcome.converged
         found.append(run.measured.compression / law - 1)
     return np.array(found)
@@ -41,7 +41,7 @@ def test_every_layer_follows_the_exact_law(width, limit, train):
 def test_wrong_exponents_would_not_pass():
     problem = draw(ProblemSpec(classes=3, samples_per_class=10, dimension=50))
     network = NetworkSpec(depth=6, width=300, residual_scale=0.3)
-    run = simulate(problem, network, TrainSpec(device="cpu"))
+    run = simulate(problem, network, SimulationSpec(device="cpu"))
     l, n = np.arange(6), 10
     law = predict(problem, network).compression
     for wrong in (
@@ -69,7 +69,7 @@ def test_label_scale_is_part_of_the_law():
     problem = draw(ProblemSpec(classes=3, samples_per_class=6))
     for α in (0.5, 3.0):
         network = NetworkSpec(depth=3, width=300, residual_scale=0.2, label_scale=α)
-        run = simulate(problem, network, TrainSpec(device="cpu"))
+        run = simulate(problem, network, SimulationSpec(device="cpu"))
         comparison = compare(predict(problem, network), run.measured, residuals=run.residuals, residual_scale=0.2)
         assert comparison.verdict is Verdict.AGREES
         other = predict(problem, NetworkSpec(depth=3, residual_scale=0.2))
@@ -79,7 +79,7 @@ def test_label_scale_is_part_of_the_law():
 def test_default_weights_are_outside_the_law():
     problem = draw(ProblemSpec(classes=3, samples_per_class=6, dimension=60))
     network = NetworkSpec(depth=3, width=60, residual_scale=0.3)
-    run = simulate(problem, network, TrainSpec(weights="default", device="cpu"))
+    run = simulate(problem, network, SimulationSpec(weights="default", device="cpu"))
     assert run.outcome.converged
     comparison = compare(predict(problem, network), run.measured, residuals=run.residuals, residual_scale=0.3)
     assert comparison.verdict is Verdict.ASSUMPTION_VIOLATED

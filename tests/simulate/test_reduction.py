@@ -13,7 +13,7 @@ from pnc.data import Problem, draw
 from pnc.errors import InvalidInputError
 from pnc.simulate import initial_weights, simulate
 from pnc.simulate.economical import economical
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from tests.strategies import nearly_orthonormal
 
 STEPS = 300
@@ -64,7 +64,7 @@ SETTINGS = {
 
 
 def descended(setting, coordinates, *, seed=3):
-    train = TrainSpec(
+    train = SimulationSpec(
         engine="descent", steps=STEPS, loss_tolerance=1e-300, coordinates=coordinates, seed=seed, device="cpu"
     )
     return simulate(setting.problem(), setting.network(), train)
@@ -89,8 +89,8 @@ def test_reduced_descent_is_full_descent(name):
 def test_reduced_and_full_initial_features_have_one_gram_matrix(name):
     setting = SETTINGS[name]
     problem, network = setting.problem(), setting.network()
-    weights, data = initial_weights(problem, network, TrainSpec(seed=1))
-    full, _ = initial_weights(problem, network, TrainSpec(seed=1, coordinates="full"))
+    weights, data = initial_weights(problem, network, SimulationSpec(seed=1))
+    full, _ = initial_weights(problem, network, SimulationSpec(seed=1, coordinates="full"))
     ours, theirs = problem.X @ data.basis, problem.X
     for l, (small, large) in enumerate(zip(weights, full, strict=True)):
         ours, theirs = ours @ small.T, theirs @ large.T
@@ -102,7 +102,7 @@ def test_reduced_and_full_initial_features_have_one_gram_matrix(name):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_full_weights_are_scaled_orthogonal(name):
     setting = SETTINGS[name]
-    weights, _ = initial_weights(setting.problem(), setting.network(), TrainSpec(seed=2, coordinates="full"))
+    weights, _ = initial_weights(setting.problem(), setting.network(), SimulationSpec(seed=2, coordinates="full"))
     for W in weights:
         rows, columns = W.shape
         gram = W @ W.T if rows <= columns else W.T @ W
@@ -116,7 +116,7 @@ def test_width_4096_needs_no_large_matrix(monkeypatch):
     monkeypatch.setattr(initial, "haar", refuse)
     problem = draw(ProblemSpec(classes=3, samples_per_class=4))
     small, large = (
-        simulate(problem, NetworkSpec(depth=4, width=width), TrainSpec(device="cpu")) for width in (256, 4096)
+        simulate(problem, NetworkSpec(depth=4, width=width), SimulationSpec(device="cpu")) for width in (256, 4096)
     )
     rank = problem.samples + problem.classes
     for run in (small, large):
@@ -124,7 +124,7 @@ def test_width_4096_needs_no_large_matrix(monkeypatch):
     # the wider classifier lies less in the span of the data, that is all
     assert not np.array_equal(small.measured.compression, large.measured.compression)
     with pytest.raises(AssertionError, match="was drawn"):
-        initial_weights(problem, NetworkSpec(depth=4, width=256), TrainSpec(coordinates="full"))
+        initial_weights(problem, NetworkSpec(depth=4, width=256), SimulationSpec(coordinates="full"))
 
 
 CLASSES, INSIDE, WIDTH, DRAWS = 3, 4, 9, 4000
@@ -209,7 +209,7 @@ def test_haar_is_orthonormal_and_unbiased():
 def test_default_weights_have_the_variance_of_pytorch():
     problem = draw(ProblemSpec(classes=2, samples_per_class=3, dimension=100))
     network = NetworkSpec(depth=3, width=200)
-    weights, _ = initial_weights(problem, network, TrainSpec(weights="default"))
+    weights, _ = initial_weights(problem, network, SimulationSpec(weights="default"))
     assert [w.shape for w in weights] == [(200, 100), (200, 200), (2, 200)]
     for w in weights:
         fan = w.shape[1]
@@ -221,7 +221,7 @@ def test_default_weights_have_the_variance_of_pytorch():
 
 def test_default_weights_are_refused_in_reduced_coordinates():
     with pytest.raises(InvalidInputError, match="reduced coordinates with default weights"):
-        TrainSpec(weights="default", coordinates="reduced")
+        SimulationSpec(weights="default", coordinates="reduced")
 
 
 def test_a_width_that_the_labels_cannot_pass_is_refused():
@@ -229,7 +229,7 @@ def test_a_width_that_the_labels_cannot_pass_is_refused():
     with pytest.raises(InvalidInputError, match="width"):
         simulate(problem, NetworkSpec(depth=3, width=3))
     with pytest.raises(InvalidInputError, match="without a width"):
-        initial_weights(problem, NetworkSpec(depth=3), TrainSpec())
+        initial_weights(problem, NetworkSpec(depth=3), SimulationSpec())
 
 
 @pytest.mark.parametrize("name", SETTINGS)

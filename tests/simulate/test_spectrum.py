@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pnc import NetworkSpec, ProblemSpec, TrainSpec
+from pnc import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.data import draw
 from pnc.measure import numerical_rank, singular_values, stable_rank
 from pnc.simulate import simulate
@@ -14,7 +14,7 @@ from pnc.theory import layer_spectrum, orthonormal_spectrum, predicted_numerical
 def trained(request):
     problem = draw(ProblemSpec(classes=3, samples_per_class=8, kind=request.param, seed=1))
     network = NetworkSpec(depth=5, width=200, residual_scale=0.3)
-    run = simulate(problem, network, TrainSpec(seed=0))
+    run = simulate(problem, network, SimulationSpec(seed=0))
     layers = [run.inputs.X]
     for weights in run.weights[:-1]:
         layers.append(layers[-1] @ weights.T)

@@ -24,7 +24,7 @@ from pnc.simulate.economical import economical
 from pnc.simulate.flow import FlowState, flow_start, flow_step
 from pnc.simulate.networks import Networks
 from pnc.simulate.run import prepare
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import predict, rounding_allowance
 
 PROBLEM = draw(ProblemSpec(classes=3, samples_per_class=4))
@@ -32,7 +32,7 @@ NETWORK = NetworkSpec(depth=4, width=64, residual_scale=0.4)
 
 
 def run(**options):
-    return simulate(PROBLEM, NETWORK, TrainSpec(device="cpu", **options))
+    return simulate(PROBLEM, NETWORK, SimulationSpec(device="cpu", **options))
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_weights_reproduce_the_measured_curve():
 @pytest.mark.parametrize("width", [8, 20, 30])  # narrower than the input, as wide, wider
 def test_exact_weights_need_no_training_and_follow_the_law(coordinates, width):
     network = NetworkSpec(depth=4, width=width, residual_scale=0.4)
-    found = simulate(PROBLEM, network, TrainSpec(weights="exact", coordinates=coordinates, device="cpu"))
+    found = simulate(PROBLEM, network, SimulationSpec(weights="exact", coordinates=coordinates, device="cpu"))
     assert (found.outcome, found.steps, found.loss) == (Outcome.CONVERGED, 0, 0.0)
     assert (found.residual_projection is not None) == (width < PROBLEM.dimension)
     law = predict(PROBLEM, network, residual_projection=found.residual_projection)
@@ -86,7 +86,7 @@ def test_a_narrow_network_keeps_the_residual_directions_that_it_reports():
     problem = draw(ProblemSpec(classes=3, samples_per_class=10, dimension=60))
     network = NetworkSpec(depth=4, width=40, residual_scale=0.3)
     reduced, full = (
-        simulate(problem, network, TrainSpec(device="cpu", coordinates=name)) for name in ("reduced", "full")
+        simulate(problem, network, SimulationSpec(device="cpu", coordinates=name)) for name in ("reduced", "full")
     )
     np.testing.assert_allclose(
         reduced.residual_projection.T @ reduced.residual_projection,
@@ -103,7 +103,7 @@ def test_a_narrow_network_keeps_the_residual_directions_that_it_reports():
 @pytest.mark.parametrize("engine", ["flow", "descent"])
 def test_a_budget_that_ends_on_the_plateau_says_so(engine):
     problem, network = draw(ProblemSpec(classes=3)), NetworkSpec(depth=8, width=64, residual_scale=0.2)
-    found = simulate(problem, network, TrainSpec(engine=engine, steps=15, device="cpu"))
+    found = simulate(problem, network, SimulationSpec(engine=engine, steps=15, device="cpu"))
     assert (found.outcome, found.steps) == (Outcome.PLATEAU, 15)
     assert "--epsilon" in found.advice
     assert found.loss > 0.5
@@ -159,7 +159,7 @@ def test_an_interruption_leaves_a_usable_result(engine, phase):
         if progress.phase == phase and progress.steps >= 20:
             raise KeyboardInterrupt
 
-    found = simulate(PROBLEM, NETWORK, TrainSpec(engine=engine, record=5, device="cpu"), progress=interrupt)
+    found = simulate(PROBLEM, NETWORK, SimulationSpec(engine=engine, record=5, device="cpu"), progress=interrupt)
     assert found.outcome is Outcome.INTERRUPTED
     assert found.steps == told[-1].steps
     assert np.isfinite(found.measured.compression).all()
@@ -184,7 +184,7 @@ def test_an_interruption_between_the_phases_leaves_a_usable_result(monkeypatch):
 @pytest.mark.usefixtures("told_every_step")
 def test_progress_tells_phase_loss_and_time_left():
     told = []
-    simulate(PROBLEM, NETWORK, TrainSpec(device="cpu"), progress=told.append)
+    simulate(PROBLEM, NETWORK, SimulationSpec(device="cpu"), progress=told.append)
     assert [phase for phase, _ in itertools.groupby(p.phase for p in told)] == ["flow", "descent"]
     assert all(a.steps <= b.steps for a, b in itertools.pairwise(told))
     assert told[-1].loss < 1e-10
@@ -195,7 +195,9 @@ def test_progress_tells_phase_loss_and_time_left():
 
 def test_float32_stalls_with_advice_or_converges_to_what_it_resolves():
     problem = draw(ProblemSpec(classes=5))
-    beyond = TrainSpec(dtype="float32", loss_tolerance=1e-30, device="cpu")  # at 1e-16 rounding decides which it is
+    beyond = SimulationSpec(
+        dtype="float32", loss_tolerance=1e-30, device="cpu"
+    )  # at 1e-16 rounding decides which it is
     stalled = simulate(problem, NetworkSpec(depth=3, width=256), beyond)
     assert stalled.outcome is Outcome.STALLED
     assert "float64" in stalled.advice
@@ -211,7 +213,7 @@ def test_float32_stalls_with_advice_or_converges_to_what_it_resolves():
 
 def test_float32_features_compressed_below_its_rounding_are_below_noise():
     network = NetworkSpec(depth=8, width=64, residual_scale=0.05)
-    found = simulate(PROBLEM, network, TrainSpec(weights="exact", dtype="float32", device="cpu"))
+    found = simulate(PROBLEM, network, SimulationSpec(weights="exact", dtype="float32", device="cpu"))
     comparison = compare(predict(PROBLEM, network), found.measured)
     assert comparison.verdict is Verdict.BELOW_NOISE
 
@@ -233,17 +235,17 @@ def test_a_device_that_is_not_there_is_refused(name):
 def test_initial_weights_that_hide_every_direction_are_refused_with_a_scale_that_does_not(network, train):
     spec = NetworkSpec(depth=4, width=64, **network)
     with pytest.raises(InvalidInputError, match="no direction to learn") as refused:
-        simulate(PROBLEM, spec, TrainSpec(device="cpu", **train))
+        simulate(PROBLEM, spec, SimulationSpec(device="cpu", **train))
     suggested = float(re.search(r"--epsilon below (\S+)", refused.value.next_step)[1])
-    prepare(PROBLEM, replace(spec, residual_scale=0.98 * suggested), TrainSpec(device="cpu", **train))
+    prepare(PROBLEM, replace(spec, residual_scale=0.98 * suggested), SimulationSpec(device="cpu", **train))
     with pytest.raises(InvalidInputError):
-        prepare(PROBLEM, replace(spec, residual_scale=1.02 * suggested), TrainSpec(device="cpu", **train))
+        prepare(PROBLEM, replace(spec, residual_scale=1.02 * suggested), SimulationSpec(device="cpu", **train))
 
 
 def test_classes_that_no_linear_map_tells_apart_are_refused():
     problem = Problem(X=[[1.0, 0], [-1, 0], [0, 1], [0, -1]], y=[0, 0, 1, 1])
     with pytest.raises(InvalidInputError, match="tell the classes apart"):
-        simulate(problem, NetworkSpec(depth=4, width=64), TrainSpec(device="cpu"))
+        simulate(problem, NetworkSpec(depth=4, width=64), SimulationSpec(device="cpu"))
 
 
 def test_threads_are_left_as_they_were():
@@ -255,7 +257,7 @@ def test_threads_are_left_as_they_were():
 def test_one_sample_a_class_is_answered():
     problem = Problem(X=np.eye(3, 6), y=[0, 1, 2])
     network = NetworkSpec(depth=4, width=300)
-    found = simulate(problem, network, TrainSpec(device="cpu"))
+    found = simulate(problem, network, SimulationSpec(device="cpu"))
     assert found.outcome.converged
     assert np.all(found.measured.compression == 0)
     assert compare(predict(problem, network), found.measured).verdict is Verdict.AGREES
@@ -265,7 +267,7 @@ def test_a_zero_class_mean_is_answered():
     X = np.zeros((4, 5))
     X[0, 0], X[1, 0], X[2, 1], X[3, 2] = 1, -1, 1, 1
     problem, network = Problem(X=X, y=[0, 0, 1, 1]), NetworkSpec(depth=3, width=300)
-    found = simulate(problem, network, TrainSpec(device="cpu"))
+    found = simulate(problem, network, SimulationSpec(device="cpu"))
     assert found.outcome.converged
     law = predict(problem, network)
     assert np.isnan(found.measured.discrimination[0])
@@ -285,7 +287,7 @@ def test_history_runs_from_start_to_end_in_so_many_points(points, engine):
     np.testing.assert_allclose(history.compression[-1], found.measured.compression, rtol=1e-12)
     if points > 1:
         assert (history.time[0], history.loss[0]) == (0.0, 1.0)
-        start = initial_weights(PROBLEM, NETWORK, TrainSpec())[0]
+        start = initial_weights(PROBLEM, NETWORK, SimulationSpec())[0]
         features = PROBLEM.X @ found.basis @ start[0].T
         first = measure_features([PROBLEM.X, features], PROBLEM.y)
         np.testing.assert_allclose(history.compression[0, :2], first.compression, rtol=1e-9)

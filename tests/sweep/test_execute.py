@@ -19,7 +19,7 @@ from pnc.compare import compare
 from pnc.data import draw
 from pnc.errors import InvalidInputError
 from pnc.simulate import simulate
-from pnc.spec import NetworkSpec, ProblemSpec, TrainSpec
+from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.sweep import dataset as writing
 from pnc.sweep import execute, make_plan, make_table, read_sweep, run_sweep
 from pnc.sweep.store import write_folder_atomically
@@ -68,7 +68,7 @@ def test_every_cell_is_the_run_alone(done):
     for depth, epsilon, seed in ((2, 0.3, 0), (5, 0.4, 2), (4, 0.3, 1)):
         problem = draw(ProblemSpec(samples_per_class=3, seed=seed))
         network = NetworkSpec(depth=depth, width=40, residual_scale=epsilon)
-        run = simulate(problem, network, TrainSpec(seed=seed, loss_tolerance=1e-12, device="cpu"))
+        run = simulate(problem, network, SimulationSpec(seed=seed, loss_tolerance=1e-12, device="cpu"))
         law = predict(problem, network)
         verdict = compare(law, run.measured, residuals=run.residuals, residual_scale=epsilon)
         cell = dataset.sel(depth=depth, epsilon=epsilon, seed=seed).squeeze()
@@ -159,7 +159,7 @@ def test_unequal_classes_are_a_coordinate_of_text(tmp_path):
     dataset = run_sweep(mixed, tmp_path / "m", workers=1)
     assert dataset.samples_per_class.values.tolist() == ["2/3/5", "3"]
     problem = draw(ProblemSpec(samples_per_class=(2, 3, 5)))
-    train = TrainSpec(loss_tolerance=1e-12, device="cpu")
+    train = SimulationSpec(loss_tolerance=1e-12, device="cpu")
     run = simulate(problem, NetworkSpec(depth=3, width=40, residual_scale=0.3), train)
     cell = dataset.sel(samples_per_class="2/3/5", depth=3).squeeze()
     np.testing.assert_array_equal(cell.compression, run.measured.compression)

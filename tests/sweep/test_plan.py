@@ -11,7 +11,7 @@ import pytest
 from pnc.data import Problem, save_problem
 from pnc.errors import InvalidInputError
 from pnc.simulate.run import prepare
-from pnc.spec import TrainSpec
+from pnc.spec import SimulationSpec
 from pnc.sweep import describe_plan, make_plan, read_sweep, results_name
 from pnc.sweep.dataset import dataset_bytes, make_dataset
 from pnc.sweep.plan import problem_of
@@ -105,7 +105,7 @@ def test_the_hash_is_of_what_decides_the_numbers_and_of_nothing_else():
         "learning_rate": 0.1,
         "record": 4,
     }
-    assert set(changes) == {f.name for f in fields(TrainSpec)} - {"device"}
+    assert set(changes) == {f.name for f in fields(SimulationSpec)} - {"device"}
     for name, value in changes.items():
         assert replace(run, train=replace(run.train, **{name: value})).hash != run.hash, name
     for name, value in {"depth": 4, "width": 21, "residual_scale": 0.31, "label_scale": 2.0}.items():

@@ -22,22 +22,15 @@ def relative_errors(curve, measured, quantity):
     predicted = getattr(curve, quantity)
     found = np.array([getattr(layer, quantity) for layer in measured])
     scale = np.ones(predicted.shape) if quantity == "discrimination" else np.abs(predicted)
-    return np.divide(
-        np.abs(found - predicted), scale, out=np.where(found == predicted, 0.0, np.inf), where=scale > 0
-    )
+    return np.divide(np.abs(found - predicted), scale, out=np.where(found == predicted, 0.0, np.inf), where=scale > 0)
 
 
 def disagreements(curve, measured, problem, network, *, residual_projection=None, quantities=QUANTITIES):
     """What is off by more than max(1e-9, computed rounding allowance): (quantity, layer, error, allowed)."""
     off = []
     for quantity in quantities:
-        allowance = rounding_allowance(
-            problem, network, quantity=quantity, residual_projection=residual_projection
-        )
+        allowance = rounding_allowance(problem, network, quantity=quantity, residual_projection=residual_projection)
         allowed = np.maximum(EXACT, allowance)
         errors = relative_errors(curve, measured, quantity)
-        off += [
-            (quantity, int(l), float(errors[l]), float(allowed[l]))
-            for l in np.flatnonzero(~(errors <= allowed))
-        ]
+        off += [(quantity, int(l), float(errors[l]), float(allowed[l])) for l in np.flatnonzero(~(errors <= allowed))]
     return off

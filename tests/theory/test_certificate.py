@@ -145,9 +145,7 @@ WIDE = np.random.default_rng(1).normal(size=(9, 12))
     [
         pytest.param(np.eye(4), np.array([0, 0, 1, 1]), [4, 2], id="no hidden layer"),
         pytest.param(np.eye(3), np.array([0, 1, 2]), [3, 5, 5, 3], id="one sample a class"),
-        pytest.param(
-            np.eye(6)[[0, 0, 1, 2, 3, 3]], np.array([0, 0, 0, 1, 1, 1]), [6, 7, 5, 2], id="repeated"
-        ),
+        pytest.param(np.eye(6)[[0, 0, 1, 2, 3, 3]], np.array([0, 0, 0, 1, 1, 1]), [6, 7, 5, 2], id="repeated"),
         pytest.param(TALL, np.arange(50) % 5, [3, 4, 4, 5], id="N >> d"),
         pytest.param(WIDE, np.arange(9) % 2, [12, 3, 8, 2], id="narrow"),
         pytest.param(WIDE, np.arange(9) % 2, [12, 1, 1, 2], id="width 1"),
@@ -284,9 +282,7 @@ def test_trained_nets_of_the_paper(groups, target):
     found, half, _ = violations(weights, X, y, groups)
     assert found == []
     assert half.max() <= target
-    assert (
-        certify(weights, X, y, residual_groups=groups).dominant_term[-1] == DOMINANT_TERMS["gain", "within"]
-    )
+    assert certify(weights, X, y, residual_groups=groups).dominant_term[-1] == DOMINANT_TERMS["gain", "within"]
 
 
 def test_the_ends_are_attained_by_data_with_the_same_summary():
@@ -313,9 +309,7 @@ def test_the_ends_are_attained_by_data_with_the_same_summary():
     # the 1e-7 on the other direction is a share of 1e-14, which four layers raise by at most 2^(2·4)
     np.testing.assert_allclose(bound.compression_lower, measure(weights, X_low, y)[0], rtol=1e-9)
     np.testing.assert_allclose(bound.compression_upper, measure(weights, X_high, y)[0], rtol=1e-9)
-    np.testing.assert_allclose(
-        bound.compression_upper[1:] / bound.compression_lower[1:], 4.0 ** np.arange(1, 5)
-    )
+    np.testing.assert_allclose(bound.compression_upper[1:] / bound.compression_lower[1:], 4.0 ** np.arange(1, 5))
 
 
 def test_what_is_read_depends_neither_on_width_nor_on_samples():
@@ -421,9 +415,7 @@ def test_moments_reproduce_the_within_class_scatter(seed, samples, d):
     moments = InputMoments.from_samples(X, y)
     centred = X - np.stack([X[y == k].mean(axis=0) for k in range(y.max() + 1)])[y]
     tolerance = (samples + d) * d * 2.0**-50 * np.sum(X**2)
-    np.testing.assert_allclose(
-        moments.within_factor.T @ moments.within_factor, centred.T @ centred, atol=tolerance
-    )
+    np.testing.assert_allclose(moments.within_factor.T @ moments.within_factor, centred.T @ centred, atol=tolerance)
     assert 0 < moments.absolute_error < 1e-9 * np.linalg.norm(X)
 
 

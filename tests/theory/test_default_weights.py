@@ -19,9 +19,7 @@ def test_within_rate_at_initialisation():
     rates = default_weights_rates([5, 5, 5], widths).within
     ratios = []
     for _ in range(200):
-        weights = [
-            rng.uniform(-1, 1, (out, into)) / np.sqrt(into) for into, out in zip(widths, (*widths[1:], 3))
-        ]
+        weights = [rng.uniform(-1, 1, (out, into)) / np.sqrt(into) for into, out in zip(widths, (*widths[1:], 3))]
         Z = oracles.features_of_layers(weights, X)
         traces = np.array([oracles.measure_layer(z, y).within_scatter for z in Z])
         ratios.append(traces[1:] / traces[:-1])

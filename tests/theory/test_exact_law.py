@@ -43,8 +43,7 @@ def test_every_layer_of_constructed_weights_obeys_the_law(case):
         kept = np.vstack([projection, np.linalg.svd(weights[0], full_matrices=False)[2]])
         rank = min(rank, np.linalg.matrix_rank(kept))
     measured = [
-        oracles.measure_layer(Z, problem.y, mean_rank=rank)
-        for Z in oracles.features_of_layers(weights, problem.X)
+        oracles.measure_layer(Z, problem.y, mean_rank=rank) for Z in oracles.features_of_layers(weights, problem.X)
     ]
     off = disagreements(curve, measured, problem, network, residual_projection=projection)
     signal = strategies.signal_values(problem, network.label_scale)
@@ -96,15 +95,11 @@ def test_haar_average_is_the_mean_over_random_residual_projections(case):
     draws = []
     for seed in range(30):
         weights = exact_weights(problem, network, seed=case.seed % 1000 + seed)
-        draws.append(
-            predict(problem, network, residual_projection=residual_projection_of(weights, problem, network))
-        )
+        draws.append(predict(problem, network, residual_projection=residual_projection_of(weights, problem, network)))
     for name in ("within_scatter", "between_scatter"):
         values = np.array([getattr(draw, name) for draw in draws])
         error = values.std(axis=0, ddof=1) / np.sqrt(len(draws))
-        assert np.all(
-            np.abs(values.mean(axis=0) - getattr(average, name)) <= 5 * error + 1e-12 * values.max()
-        )
+        assert np.all(np.abs(values.mean(axis=0) - getattr(average, name)) <= 5 * error + 1e-12 * values.max())
     assert "Haar" in average.provenance["residual"]
 
 

@@ -125,8 +125,7 @@ def test_any_width_of_at_least_the_dimension_gives_one_law(depth, epsilon):
     rng = np.random.default_rng(depth)
     problem = Problem(X=rng.standard_normal((8, 12)), y=np.arange(8) % 3)
     curves = [
-        predict(problem, NetworkSpec(depth=depth, residual_scale=epsilon, width=width))
-        for width in (None, 12, 50)
+        predict(problem, NetworkSpec(depth=depth, residual_scale=epsilon, width=width)) for width in (None, 12, 50)
     ]
     for quantity in QUANTITIES:
         first, second, third = (getattr(curve, quantity) for curve in curves)

@@ -78,9 +78,7 @@ STATISTICS_MUTATIONS = {
     "equal class weights": lambda s: replace(s, priors=np.full_like(s.priors, 1 / s.priors.size)),
     "means of Q_0 where Q_0 - H⁻¹ belongs": lambda s: replace(
         s,
-        residual_hidden=replace(
-            s.residual_hidden, means=np.hstack([s.residual_hidden.means, s.signal_means])
-        ),
+        residual_hidden=replace(s.residual_hidden, means=np.hstack([s.residual_hidden.means, s.signal_means])),
     ),
 }
 
@@ -112,9 +110,7 @@ def test_a_layer_off_by_one_is_rejected_in_each_quantity(quantity, kind):
     problem, network, projection, measured = setting(kind)
     curve = predict(problem, network, residual_projection=projection)
     shifted = replace(curve, **{quantity: off_by_one_layer(curve)[quantity]})
-    off = disagreements(
-        shifted, measured, problem, network, residual_projection=projection, quantities=(quantity,)
-    )
+    off = disagreements(shifted, measured, problem, network, residual_projection=projection, quantities=(quantity,))
     assert len(off) == DEPTH
 
 
@@ -125,12 +121,8 @@ def test_centred_means_are_rejected_in_discrimination(kind):
     centred = replace(
         statistics,
         signal_means=statistics.centred(statistics.signal_means),
-        residual_input=replace(
-            statistics.residual_input, means=statistics.centred(statistics.residual_input.means)
-        ),
-        residual_hidden=replace(
-            statistics.residual_hidden, means=statistics.centred(statistics.residual_hidden.means)
-        ),
+        residual_input=replace(statistics.residual_input, means=statistics.centred(statistics.residual_input.means)),
+        residual_hidden=replace(statistics.residual_hidden, means=statistics.centred(statistics.residual_hidden.means)),
     )
     wrong = curve_from(problem, network, projection, centred)
     off = disagreements(wrong, measured, problem, network, residual_projection=projection)
@@ -165,9 +157,7 @@ def test_t1_form_on_data_that_need_t3_is_rejected():
     layer."""
     problem, network, _, measured = setting("tall")
     statistics = layer_statistics(problem, network)
-    wrong = curve_from(
-        problem, network, None, replace(statistics, signal_within=0 * statistics.signal_within)
-    )
+    wrong = curve_from(problem, network, None, replace(statistics, signal_within=0 * statistics.signal_within))
     off = disagreements(wrong, measured, problem, network, quantities=("compression",))
     assert [layer for _, layer, *_ in off] == list(range(DEPTH))
 
@@ -180,9 +170,7 @@ def test_bounds_reject_a_rate_with_a_wrong_exponent():
     problem = Problem(X=rows + 0.004 * rng.standard_normal((12, 20)), y=np.repeat([0, 1, 2], 4))
     network = NetworkSpec(depth=4, residual_scale=0.3)
     curve, found = predict(problem, network), bounds(problem, network)
-    assert np.all(
-        (found.compression_lower <= curve.compression) & (curve.compression <= found.compression_upper)
-    )
+    assert np.all((found.compression_lower <= curve.compression) & (curve.compression <= found.compression_upper))
     wrong = curve.compression[0] * (0.09 / 4 ** (1 / 3)) ** np.arange(4)
     assert np.all((wrong < found.compression_lower) | (wrong > found.compression_upper) | (np.arange(4) == 0))
     data = measure_data(problem)
@@ -191,9 +179,7 @@ def test_bounds_reject_a_rate_with_a_wrong_exponent():
     line = discrimination_bounds(problem, network)
     # at layer 0 the residual of the means is not small against their signal yet
     assert np.all((line.upper - line.lower < 0.2 * np.abs(1 - line.linear))[1:])
-    assert not np.any(
-        (line.lower[:-1] <= curve.discrimination[1:]) & (curve.discrimination[1:] <= line.upper[:-1])
-    )
+    assert not np.any((line.lower[:-1] <= curve.discrimination[1:]) & (curve.discrimination[1:] <= line.upper[:-1]))
 
 
 def test_moment_law_rejects_a_sequence_that_bends_the_wrong_way():

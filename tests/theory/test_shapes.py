@@ -92,10 +92,7 @@ OWN = [
 
 # T6 needs an invertible Gram matrix and d_h ≥ d; its refusal is tested in test_bounds.py
 CALLS = [
-    (n, k)
-    for n in OWN
-    for k in ("wide", "tall", "narrow")
-    if (n, k == "wide") != ("discrimination_bounds", False)
+    (n, k) for n in OWN for k in ("wide", "tall", "narrow") if (n, k == "wide") != ("discrimination_bounds", False)
 ]
 
 
@@ -120,9 +117,7 @@ def test_a_wrong_shape_is_noticed():
 
 
 def test_the_public_list_is_complete_and_sorted():
-    assert list(pnc.theory.__all__) == sorted(
-        pnc.theory.__all__, key=lambda n: (not n.isupper(), n[0].islower(), n)
-    )
+    assert list(pnc.theory.__all__) == sorted(pnc.theory.__all__, key=lambda n: (not n.isupper(), n[0].islower(), n))
     assert all(getattr(pnc.theory, name).__doc__ for name in pnc.theory.__all__)
 
 

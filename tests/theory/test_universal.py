@@ -111,17 +111,13 @@ def test_c_and_d_alone_do_not_bound_the_error():
     noise."""
     means = np.diag([1.0, 1.0, 100.0])
     along = 5 * np.array([-1.0, 1.0, 0.0])
-    Z = np.vstack(
-        [means[0] + along, means[0] - along, means[1] + along, means[1] - along, means[2], means[2]]
-    )
+    Z = np.vstack([means[0] + along, means[0] - along, means[1] + along, means[1] - along, means[2], means[2]])
     y = np.repeat([0, 1, 2], 2)
     layer = oracles.measure_layer(Z, y)
     error = nearest_centre_error(Z, y, class_means(Z, y))
     assert 2 * layer.compression / layer.discrimination < 0.04 < error
     norms, priors = np.array([1.0, 1.0, 100.0]), np.full(3, 1 / 3)
-    assert error <= nearest_centre_error_bound_from_curve(
-        layer.compression, layer.discrimination, norms, priors
-    )
+    assert error <= nearest_centre_error_bound_from_curve(layer.compression, layer.discrimination, norms, priors)
 
 
 def test_vacuous_bounds_say_one():

@@ -8,7 +8,7 @@ from torch import nn
 
 from pnc.curves import LayerCurve
 from pnc.measure import measure_features
-from pnc.train import Batches, NetTrainSpec
+from pnc.train import Batches, TrainSpec
 
 CLASSES = 3
 
@@ -61,7 +61,7 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def spec(**options: object) -> NetTrainSpec:
+def spec(**options: object) -> TrainSpec:
     """A short training with everything that has a state: momentum, a schedule, small batches."""
     usual = {"optimiser": "momentum", "learning_rate": 0.05, "epochs": 4, "batch_size": 16, "measure_every": None}
-    return NetTrainSpec(**{**usual, **options})
+    return TrainSpec(**{**usual, **options})

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pnc.train import LowRankSpec, NetTrainSpec, TrainedRun, joined_processes, train
+from pnc.train import LowRankSpec, TrainedRun, TrainSpec, joined_processes, train
 from tests.train.cases import clusters, images, network, spec
 
 # 61 samples in batches of 11 or 10: processes hold 6 and 5, or 5 and 5
-CASES: dict[str, tuple[NetTrainSpec, bool]] = {
+CASES: dict[str, tuple[TrainSpec, bool]] = {
     "plain": (spec(precision="float64", batch_size=11, measure_every=2), False),
     "norm": (spec(precision="float64", batch_size=11, measure_every=2), True),
     "augmented": (spec(precision="float64", batch_size=7, crop=1, flip=True, measure_every=0), False),

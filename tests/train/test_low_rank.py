@@ -20,7 +20,7 @@ from pnc.train import (
     Checkpoint,
     DivergedError,
     LowRankSpec,
-    NetTrainSpec,
+    TrainSpec,
     as_samples,
     find_sites,
     latest_checkpoint,
@@ -36,7 +36,7 @@ LAYER = LowRankSpec(sites=HIDDEN, rank=2, every=3)
 
 
 def by_hand(
-    chosen: NetTrainSpec, layer: LowRankSpec, *, compression: float, norm: float
+    chosen: TrainSpec, layer: LowRankSpec, *, compression: float, norm: float
 ) -> tuple[nn.Module, np.ndarray, np.ndarray]:
     """SGD on all samples with a dense W and its derivatives written out; W's factors move by the chain rule."""
     model = network().double()

@@ -13,7 +13,7 @@ from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.train import (
-    NetTrainSpec,
+    TrainSpec,
     batch_bounds,
     crop_and_flip,
     epoch_order,
@@ -244,4 +244,4 @@ def test_batch_norm_is_given_back() -> None:
 )  # fmt: skip
 def test_options_out_of_range_are_refused(options: dict) -> None:
     with pytest.raises(InvalidInputError, match=next(iter(options))):
-        NetTrainSpec(**options)
+        TrainSpec(**options)
