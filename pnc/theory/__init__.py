@@ -11,6 +11,7 @@ Numbers are those of the theory note (docs/theory.md).
 | T2, T3 | class means, scatters, compression; discrimination | `compression`, `discrimination` |
 | T4 | separation fuzziness | `separation_fuzziness` |
 | T1–T4 | all of it as a `LayerCurve` | `predict` |
+| any | the curve of layers whose Gram matrices are known | `gram_curve` |
 | T5 | compression rate, two-sided | `compression_bounds` |
 | T6 | discrimination, two-sided | `discrimination_bounds` |
 | T5, T6 | per-layer bounds of a problem | `bounds` |
@@ -63,6 +64,7 @@ from pnc.theory.dynamics import (
     unaligned_growth,
 )
 from pnc.theory.exact_weights import exact_weights, residual_projection_of
+from pnc.theory.gram_curve import curve_of_grams
 from pnc.theory.gram_law import layer_features, layer_gram
 from pnc.theory.layer_statistics import LayerStatistics, ResidualStatistics, layer_statistics
 from pnc.theory.moment_law import (
@@ -127,6 +129,7 @@ __all__ = [
     "compression",
     "compression_ratio_bounds",
     "compression_ratio_bounds_of_gram",
+    "curve_of_grams",
     "data_modes",
     "default_weights_rates",
     "default_weights_ratios",
