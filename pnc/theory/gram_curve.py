@@ -90,7 +90,7 @@ def curve_of_grams(
 def _fuzziness(
     centred: np.ndarray, shifted: np.ndarray, y: np.ndarray, average: np.ndarray, priors: np.ndarray, norm: float
 ) -> float:
-    """`tr(R⁺R⁺FFᵀ)/N` with the rank of R⁺ that of the class means, at most K - 1; NaN where they are lost to rounding."""
+    """`tr(R⁺R⁺FFᵀ)/N` with the rank of R⁺ that of the class means, at most K - 1; NaN where none is left."""
     root = np.sqrt(priors)[:, None]
     values, U = np.linalg.eigh(root * centred * root.T)
     kept = values > _ROUNDING * norm

@@ -40,6 +40,7 @@ def arguments(problem, network):
         "compression": (statistics,),
         "compression_ratio_bounds": (0.5, problem.counts, network),
         "compression_ratio_bounds_of_gram": (0.5, 1.5, problem.counts, network),
+        "curve_of_grams": ([problem.X @ problem.X.T], problem.y),
         "data_modes": (problem,),
         "default_weights_rates": ([2, 2], [5, 5, 5]),
         "discrimination": (statistics,),
