@@ -93,7 +93,7 @@ def _run(
     """One network: trained, measured at every block, compressed at both sites."""
     from pnc.compare import variance_floors
     from pnc.measure import curve_spectra, measure_compressed, measure_model, variance_curve
-    from pnc.measure.site import site_of
+    from pnc.measure.compress.activations import site_of
     from pnc.nets import build
     from pnc.train import LowRankSpec, TrainSpec, as_samples, evaluate, train
 
@@ -160,7 +160,7 @@ def _run(
 def _held(samples: Any, dimension: int) -> Any:
     """The first n images of each class, n·K·d at most what is held at once; all where they are no more than that."""
     from pnc.data import first_of_each_class
-    from pnc.measure.site import MOST_ENTRIES
+    from pnc.measure.compress.activations import MOST_ENTRIES
 
     if len(samples) * dimension <= MOST_ENTRIES:
         return samples

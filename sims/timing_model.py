@@ -20,8 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pnc.measure import ClassMoments, FuzzinessPass
-from pnc.measure.model import measure_model
+from pnc.measure import ClassMoments, FuzzinessPass, measure_model
 from sims.timing_measure import _draw, _peak_growth
 
 __all__ = ["rows"]

@@ -41,7 +41,7 @@ def compress(
 ) -> None:
     """Accuracy against the dimensions that a layer is compressed to: SVM, own tail, linear tail, nearest centre."""
     from pnc.measure import measure_compressed
-    from pnc.measure.svm import check_strength
+    from pnc.measure.readout.svm import check_strength
     from pnc.report.spectra import projected_error_bound
     from pnc.simulate.device import resolve_device
     from pnc.theory import variance_share_bound

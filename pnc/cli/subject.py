@@ -201,7 +201,7 @@ def text_subject(
 ) -> Subject:
     """Hidden states of an encoder, computed once; they are what a model of nothing but layers is given."""
     from pnc.data import load_text_splits
-    from pnc.measure.given import GivenBatches, GivenLayers
+    from pnc.measure.model.saved_features import GivenBatches, GivenLayers
     from pnc.nets import encode_texts
 
     loaded = {key: value for key, value in options.items() if key not in ("vocabulary", "data_dir", "download")}

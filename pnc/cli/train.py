@@ -271,7 +271,7 @@ def _check_layers(model: Any, samples: Any, layers: list[str] | None) -> None:
 def _measured(
     model: Any, batches: Any, split: str, classes: int, layers: list[str] | None, **options: Any
 ) -> LayerCurve:
-    from pnc.measure.model import measure_model
+    from pnc.measure import measure_model
 
     return measure_model(model, batches, classes=classes, layers=layers, split=split, **options)
 
@@ -280,7 +280,7 @@ def _final(
     run: TrainedRun, samples: Any, tested: Any, layers: list[str] | None, spectra: bool, processes: Any
 ) -> tuple[dict[str, LayerCurve], dict[str, dict[str, float]]]:
     """Everything that can be measured, on both splits; the probes are those of the training split."""
-    from pnc.measure.model import measure_splits
+    from pnc.measure import measure_splits
     from pnc.train import evaluate
 
     parameter = next(run.model.parameters())

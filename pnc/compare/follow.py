@@ -21,7 +21,7 @@ from pnc.compare.universal import UniversalChecks, check_universal
 from pnc.compare.verdict import Verdict
 from pnc.curves import LayerCurve, json_ready
 from pnc.errors import InvalidInputError
-from pnc.measure.noise_floor import resolved
+from pnc.measure.quantities.noise_floor import resolved
 
 __all__ = ["Following", "combined_verdict", "follow", "law_values"]
 

@@ -12,23 +12,24 @@ from typing import Any
 from torch import nn
 
 from pnc.curves import LayerCurve
-from pnc.measure.between import ClassWeights, between_scatter
-from pnc.measure.capture import Layer, LayerList, capture, list_layers
-from pnc.measure.cdnv import class_distance_normalised_variance
-from pnc.measure.compressed import CompressedSite, KeptDimensions, measure_compressed
-from pnc.measure.compression import compression
-from pnc.measure.discrimination import discrimination
+from pnc.measure.accumulate.fuzziness import FuzzinessPass
+from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.accumulate.sampling_error import SamplingErrorPass
+from pnc.measure.accumulate.spectrum import Spectrum, StreamingSpectrum
+from pnc.measure.compress.compressed import CompressedSite, KeptDimensions, measure_compressed
+from pnc.measure.compress.linear_tail import fit_linear_tail
 from pnc.measure.features import measure_features
-from pnc.measure.fuzziness import FuzzinessPass
-from pnc.measure.given import GivenBatches, GivenLayers
-from pnc.measure.linear_tail import fit_linear_tail
-from pnc.measure.model import measure_model, measure_splits
-from pnc.measure.moments import ClassMoments
-from pnc.measure.neural_collapse import NeuralCollapse, measure_neural_collapse
-from pnc.measure.noise_floor import noise_floor, resolved, rounding_unit
-from pnc.measure.principal_components import PrincipalComponents, principal_components
-from pnc.measure.probe import LinearProbe, fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe
-from pnc.measure.rank import (
+from pnc.measure.model.batches import count_classes
+from pnc.measure.model.layers import Layer, LayerList, capture, list_layers
+from pnc.measure.model.measurement import measure_model, measure_splits
+from pnc.measure.model.neural_collapse import NeuralCollapse, measure_neural_collapse
+from pnc.measure.model.saved_features import GivenBatches, GivenLayers
+from pnc.measure.quantities.between import ClassWeights, between_scatter
+from pnc.measure.quantities.cdnv import class_distance_normalised_variance
+from pnc.measure.quantities.compression import compression
+from pnc.measure.quantities.discrimination import discrimination
+from pnc.measure.quantities.noise_floor import noise_floor, resolved, rounding_unit
+from pnc.measure.quantities.rank import (
     effective_rank,
     numerical_rank,
     singular_values,
@@ -36,13 +37,12 @@ from pnc.measure.rank import (
     threshold_rank,
     variance_rank,
 )
-from pnc.measure.ridge import LinearMap, fit_linear_map
-from pnc.measure.sampling_error import SamplingErrorPass
-from pnc.measure.spectrum import Spectrum, StreamingSpectrum
-from pnc.measure.stream import count_classes
+from pnc.measure.quantities.variance_curve import curve_spectra, variance_curve
+from pnc.measure.readout.least_squares import LinearMap, fit_linear_map
+from pnc.measure.readout.principal_components import PrincipalComponents, principal_components
+from pnc.measure.readout.probe import LinearProbe, fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe
+from pnc.measure.readout.svm import linear_svm_accuracy
 from pnc.measure.summary import ClassSummary, measure_linear
-from pnc.measure.svm import linear_svm_accuracy
-from pnc.measure.variance_curve import curve_spectra, variance_curve
 
 __all__ = [
     "ClassMoments",

@@ -11,11 +11,11 @@ import torch
 from pnc.curves import LayerCurve
 from pnc.data import check_labels
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_matrix, dtype_name
-from pnc.measure.fuzziness import FuzzinessPass
-from pnc.measure.moments import ClassMoments
-from pnc.measure.noise_floor import noise_floor, rounding_unit
-from pnc.measure.sampling_error import SamplingErrorPass
+from pnc.measure.accumulate.fuzziness import FuzzinessPass
+from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.accumulate.sampling_error import SamplingErrorPass
+from pnc.measure.arrays import as_matrix, dtype_name
+from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
 
 __all__ = ["measure_features"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from pnc.errors import InvalidInputError
-from pnc.measure.cdnv import class_distance_normalised_variance
-from pnc.measure.moments import ClassMoments
+from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.quantities.cdnv import class_distance_normalised_variance
 
 try:
     from torchmetrics import Metric

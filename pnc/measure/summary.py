@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 from pnc.curves import LayerCurve
 from pnc.data import check_labels
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_matrix, dtype_name, first_nonfinite
-from pnc.measure.between import ClassWeights, between_scatter, class_weights
-from pnc.measure.compression import compression
-from pnc.measure.discrimination import discrimination
-from pnc.measure.fuzziness import between_whitening
-from pnc.measure.noise_floor import noise_floor, rounding_unit
+from pnc.measure.accumulate.fuzziness import between_whitening
+from pnc.measure.arrays import as_matrix, dtype_name, first_nonfinite
+from pnc.measure.quantities.between import ClassWeights, between_scatter, class_weights
+from pnc.measure.quantities.compression import compression
+from pnc.measure.quantities.discrimination import discrimination
+from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
 
 __all__ = ["ClassSummary", "measure_linear"]
 

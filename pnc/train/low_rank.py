@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.capture import evaluating, tapped
+from pnc.measure.model.layers import evaluating, tapped
 from pnc.nets.low_rank import LowRankLayer
 from pnc.train.low_rank_spec import LowRankSpec
 from pnc.train.order import random_stream

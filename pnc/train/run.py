@@ -19,8 +19,8 @@ from torch import nn
 
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
-from pnc.measure.memory import out_of_memory
-from pnc.measure.model import measure_model
+from pnc.measure import measure_model
+from pnc.measure.model.memory import out_of_memory
 from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
 from pnc.train.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint

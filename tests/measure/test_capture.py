@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.capture import batch_size, capture, evaluating, list_layers, rows_of, tapped
+from pnc.measure.model.layers import batch_size, capture, evaluating, list_layers, rows_of, tapped
 from tests.measure.nets import Block, Chain, Residual, Returning, mlp
 
 

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from pnc.errors import InvalidInputError
 from pnc.measure import linear_svm_accuracy, measure_compressed
-from pnc.measure.compressed import _span
-from pnc.measure.site import site_of, tail_parameters
+from pnc.measure.compress.activations import site_of, tail_parameters
+from pnc.measure.compress.compressed import _span
 from tests.measure.nets import Residual, mlp
 
 
@@ -130,7 +130,7 @@ def test_activations_that_are_too_many_are_not_held(monkeypatch):
     model = nn.Sequential(nn.Identity(), nn.Linear(12, 4)).double()
     options = {"classes": 4, "site": "0", "dimensions": [3, 5]}
     held = measure_compressed(model, *split(x, y), **options)
-    monkeypatch.setattr("pnc.measure.site.MOST_ENTRIES", 100)
+    monkeypatch.setattr("pnc.measure.compress.activations.MOST_ENTRIES", 100)
     streamed = measure_compressed(model, *split(x, y), **options)
     assert streamed.whole.svm_accuracy is None
     assert "too many" in streamed.notes[0]

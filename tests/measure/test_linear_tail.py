@@ -164,7 +164,7 @@ def test_bad_input(options, match):
 
 
 def test_activations_that_are_too_many(monkeypatch):
-    monkeypatch.setattr("pnc.measure.linear_tail.MOST_ENTRIES", 100)
+    monkeypatch.setattr("pnc.measure.compress.linear_tail.MOST_ENTRIES", 100)
     x, y = data()
     with pytest.raises(InvalidInputError, match="too many to hold"):
         fit_linear_tail(mlp(), [(x, y)], classes=3, site="2")

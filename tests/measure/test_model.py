@@ -12,10 +12,9 @@ from torch import nn
 
 from pnc.curves import FIELDS, LayerCurve
 from pnc.errors import InvalidInputError
-from pnc.measure import ClassMoments, measure_features
-from pnc.measure.capture import capture
-from pnc.measure.model import measure_model
-from pnc.measure.running import BatchLabels, RunningMoments
+from pnc.measure import ClassMoments, measure_features, measure_model
+from pnc.measure.accumulate.running import BatchLabels, RunningMoments
+from pnc.measure.model.layers import capture
 from tests.measure import slow
 from tests.measure.cases import UNIT, between_tolerance, cases, within_tolerance
 from tests.measure.nets import Chain, Residual, Returning, mlp
@@ -97,8 +96,8 @@ def test_running_moments_are_the_exact_answer(case, dtype, wide, flush):
     exact = slow.measure(x.to(torch.float64).numpy(), case.y, fuzziness=False)
     running = RunningMoments(classes=case.classes, dimension=case.dimension)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pnc.measure.running._FLUSH_SAMPLES", flush)
-        patch.setattr("pnc.measure.running._ROW_ENTRIES", 1 if wide else 10**9)
+        patch.setattr("pnc.measure.accumulate.running._FLUSH_SAMPLES", flush)
+        patch.setattr("pnc.measure.accumulate.running._ROW_ENTRIES", 1 if wide else 10**9)
         for part in case.batches:
             rows = x[part]
             y = BatchLabels.of(case.y[part], samples=len(rows), classes=case.classes, device="cpu")

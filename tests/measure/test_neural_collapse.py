@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.neural_collapse import equiangularity, equinorm, measure_neural_collapse, self_duality
+from pnc.measure.model.neural_collapse import equiangularity, equinorm, measure_neural_collapse, self_duality
 from tests.measure.nets import Returning, mlp
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from pnc.errors import InvalidInputError
 from pnc.measure import ClassMoments
-from pnc.measure.cdnv import class_distance_normalised_variance
-from pnc.measure.probe import fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe
-from pnc.measure.spectrum import StreamingSpectrum
+from pnc.measure.accumulate.spectrum import StreamingSpectrum
+from pnc.measure.quantities.cdnv import class_distance_normalised_variance
+from pnc.measure.readout.probe import fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe
 
 
 def problem(seed, samples=60, dimension=4, classes=3, spread=1.0, offset=0.0):

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnc.errors import InvalidInputError
-from pnc.measure.rank import (
+from pnc.measure.accumulate.spectrum import Spectrum, StreamingSpectrum
+from pnc.measure.quantities.rank import (
     effective_rank,
     numerical_rank,
     singular_values,
@@ -15,7 +16,6 @@ from pnc.measure.rank import (
     threshold_rank,
     variance_rank,
 )
-from pnc.measure.spectrum import Spectrum, StreamingSpectrum
 
 UNIT = np.finfo(np.float64).eps
 

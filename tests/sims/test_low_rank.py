@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-import pnc.measure.site
+import pnc.measure.compress.activations
 import sims.low_rank as experiment
 from pnc.measure import measure_compressed
 from pnc.train import as_samples
@@ -56,7 +56,7 @@ def test_what_was_not_fitted_is_a_dash(whole, tmp_path):
 def test_a_large_layer_is_fitted_on_as_many_images_as_are_held(monkeypatch):
     samples = as_samples(clusters())
     assert experiment._held(samples, 60) is samples
-    monkeypatch.setattr(pnc.measure.site, "MOST_ENTRIES", 60 * 100)
+    monkeypatch.setattr(pnc.measure.compress.activations, "MOST_ENTRIES", 60 * 100)
     some = experiment._held(samples, 60)
     assert torch.bincount(some.y).tolist() == [33, 33, 33]
     assert torch.equal(some.x, samples.x[: len(some)])

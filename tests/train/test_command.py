@@ -138,7 +138,7 @@ def test_a_network_that_has_not_learned_is_inconclusive(files: list[str], capsys
 def test_a_violated_theorem_is_no_success(
     split: str, limit: float, files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pnc.measure.model import measure_splits
+    from pnc.measure import measure_splits
 
     def wrong(*arguments: object, **options: object) -> object:
         curves = measure_splits(*arguments, **options)
@@ -146,7 +146,7 @@ def test_a_violated_theorem_is_no_success(
         known["leading_variance"] = [[0.01, 0.01] for _ in known["leading_variance"]]
         return curves
 
-    monkeypatch.setattr("pnc.measure.model.measure_splits", wrong)
+    monkeypatch.setattr("pnc.measure.measure_splits", wrong)
     assert pnc("train", "mlp", *files, *SMALL, "--accuracy-limit", limit) == 3
     captured = capsys.readouterr()
     assert "BUG: U1 fails at layer 0" in captured.err

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
-from pnc.measure.spectrum import Spectrum
+from pnc.measure.accumulate.spectrum import Spectrum
 
 __all__ = ["curve_spectra", "variance_curve"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pnc.measure.moments import ClassMoments
+from pnc.measure.accumulate.moments import ClassMoments
 
 __all__ = ["class_distance_normalised_variance"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_matrix
+from pnc.measure.arrays import as_matrix
 
 __all__ = ["check_strength", "linear_svm_accuracy"]
 

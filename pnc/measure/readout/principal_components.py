@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_matrix
-from pnc.measure.spectrum import StreamingSpectrum
+from pnc.measure.accumulate.spectrum import StreamingSpectrum
+from pnc.measure.arrays import as_matrix
 
 __all__ = ["PrincipalComponents", "principal_components"]
 

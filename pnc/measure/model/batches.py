@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.capture import batch_size, evaluating, first_tensor, rows_of, tapped
-from pnc.measure.distributed import gather_objects, together
-from pnc.measure.memory import out_of_memory
+from pnc.measure.accumulate.processes import gather_objects, together
+from pnc.measure.model.layers import batch_size, evaluating, first_tensor, rows_of, tapped
+from pnc.measure.model.memory import out_of_memory
 
 __all__ = ["BatchSource", "SomeOfEachClass", "count_classes", "run_pass"]
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_matrix, first_nonfinite
+from pnc.measure.arrays import as_matrix, first_nonfinite
 
 __all__ = [
     "effective_rank",

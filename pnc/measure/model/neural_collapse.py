@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import dtype_name
-from pnc.measure.capture import unwrapped
-from pnc.measure.distributed import gather_moments, gather_objects, sum_over_processes, together
-from pnc.measure.fuzziness import FuzzinessPass
-from pnc.measure.noise_floor import rounding_unit
-from pnc.measure.probe import nearest_centre_probe
-from pnc.measure.running import BatchLabels, RunningMoments
-from pnc.measure.stream import BatchSource, run_pass
+from pnc.measure.accumulate.fuzziness import FuzzinessPass
+from pnc.measure.accumulate.processes import gather_moments, gather_objects, sum_over_processes, together
+from pnc.measure.accumulate.running import BatchLabels, RunningMoments
+from pnc.measure.arrays import dtype_name
+from pnc.measure.model.batches import BatchSource, run_pass
+from pnc.measure.model.layers import unwrapped
+from pnc.measure.quantities.noise_floor import rounding_unit
+from pnc.measure.readout.probe import nearest_centre_probe
 
 __all__ = ["NeuralCollapse", "equiangularity", "equinorm", "measure_neural_collapse", "self_duality"]
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.capture import Layer, batch_size, call_model, evaluating, layer_output, unwrapped
-from pnc.measure.stream import BatchSource
+from pnc.measure.model.batches import BatchSource
+from pnc.measure.model.layers import Layer, batch_size, call_model, evaluating, layer_output, unwrapped
 
 __all__ = ["substituted", "substituted_accuracy"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from pnc.measure._second_pass import deviations, require_complete
-from pnc.measure.moments import ClassMoments
+from pnc.measure.accumulate.deviations import deviations, require_complete
+from pnc.measure.accumulate.moments import ClassMoments
 
 __all__ = ["SamplingErrorPass"]
 

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_labels, as_matrix, first_nonfinite
-from pnc.measure._chunks import centred_chunks
-from pnc.measure.between import ClassWeights, between_scatter, class_weights
-from pnc.measure.compression import compression
-from pnc.measure.discrimination import discrimination
+from pnc.measure.accumulate.chunks import centred_chunks
+from pnc.measure.arrays import as_labels, as_matrix, first_nonfinite
+from pnc.measure.quantities.between import ClassWeights, between_scatter, class_weights
+from pnc.measure.quantities.compression import compression
+from pnc.measure.quantities.discrimination import discrimination
 
 __all__ = ["ClassMoments"]
 

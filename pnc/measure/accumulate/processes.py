@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 from pnc.errors import InvalidInputError
-from pnc.measure.moments import ClassMoments
+from pnc.measure.accumulate.moments import ClassMoments
 
 __all__ = ["gather_moments", "gather_objects", "process_count", "sum_over_processes", "together"]
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_labels, as_matrix
-from pnc.measure.moments import ClassMoments
-from pnc.measure.spectrum import StreamingSpectrum
+from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.accumulate.spectrum import StreamingSpectrum
+from pnc.measure.arrays import as_labels, as_matrix
 
 __all__ = [
     "LinearProbe",

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_labels
-from pnc.measure.moments import ClassMoments
+from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.arrays import as_labels
 
 __all__ = ["BatchLabels", "RunningMoments"]
 

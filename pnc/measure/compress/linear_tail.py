@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_labels
-from pnc.measure.capture import Layer, evaluating
-from pnc.measure.principal_components import PrincipalComponents, principal_components
-from pnc.measure.ridge import fit_linear_map
-from pnc.measure.site import MOST_ENTRIES, SiteReader, site_of
-from pnc.measure.spectrum import StreamingSpectrum
-from pnc.measure.stream import BatchSource
-from pnc.measure.substitute import substituted
+from pnc.measure.accumulate.spectrum import StreamingSpectrum
+from pnc.measure.arrays import as_labels
+from pnc.measure.compress.activations import MOST_ENTRIES, SiteReader, site_of
+from pnc.measure.compress.replaced_output import substituted
+from pnc.measure.model.batches import BatchSource
+from pnc.measure.model.layers import Layer, evaluating
+from pnc.measure.readout.least_squares import fit_linear_map
+from pnc.measure.readout.principal_components import PrincipalComponents, principal_components
 from pnc.nets import LinearTail
 
 __all__ = ["TailTarget", "fit_linear_tail"]

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_labels, as_matrix
-from pnc.measure._chunks import centred_chunks
-from pnc.measure.moments import ClassMoments
+from pnc.measure.accumulate.chunks import centred_chunks
+from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.arrays import as_labels, as_matrix
 
 __all__ = ["deviations", "require_complete"]
 

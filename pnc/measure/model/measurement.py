@@ -12,19 +12,19 @@ from torch import nn
 
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import dtype_name
-from pnc.measure.capture import Layer, LayerList, layer_output, list_layers, unwrapped
-from pnc.measure.cdnv import class_distance_normalised_variance
-from pnc.measure.class_geometry import class_geometry
-from pnc.measure.distributed import gather_moments, gather_objects, process_count, sum_over_processes, together
-from pnc.measure.fuzziness import FuzzinessPass
-from pnc.measure.moments import ClassMoments
-from pnc.measure.noise_floor import noise_floor, rounding_unit
-from pnc.measure.probe import LinearProbe, fit_linear_probe, nearest_centre_probe, projected_centre_probe
-from pnc.measure.running import BatchLabels, RunningMoments
-from pnc.measure.sampling_error import SamplingErrorPass
-from pnc.measure.spectrum import StreamingSpectrum
-from pnc.measure.stream import BatchSource, SomeOfEachClass, run_pass
+from pnc.measure.accumulate.fuzziness import FuzzinessPass
+from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.accumulate.processes import gather_moments, gather_objects, process_count, sum_over_processes, together
+from pnc.measure.accumulate.running import BatchLabels, RunningMoments
+from pnc.measure.accumulate.sampling_error import SamplingErrorPass
+from pnc.measure.accumulate.spectrum import StreamingSpectrum
+from pnc.measure.arrays import dtype_name
+from pnc.measure.model.batches import BatchSource, SomeOfEachClass, run_pass
+from pnc.measure.model.layers import Layer, LayerList, layer_output, list_layers, unwrapped
+from pnc.measure.quantities.cdnv import class_distance_normalised_variance
+from pnc.measure.quantities.class_geometry import class_geometry
+from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
+from pnc.measure.readout.probe import LinearProbe, fit_linear_probe, nearest_centre_probe, projected_centre_probe
 
 __all__ = ["measure_model", "measure_splits"]
 

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
-from pnc.measure._arrays import as_matrix, first_nonfinite
-from pnc.measure.rank import effective_rank, threshold_rank
+from pnc.measure.arrays import as_matrix, first_nonfinite
+from pnc.measure.quantities.rank import effective_rank, threshold_rank
 
 __all__ = ["Spectrum", "StreamingSpectrum"]
 

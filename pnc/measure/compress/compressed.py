@@ -11,15 +11,15 @@ from torch import nn
 
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError
-from pnc.measure.moments import ClassMoments
-from pnc.measure.principal_components import PrincipalComponents, principal_components
-from pnc.measure.probe import nearest_centre_probe
-from pnc.measure.ridge import fit_linear_map
-from pnc.measure.site import SiteReader, site_of, tail_parameters
-from pnc.measure.spectrum import StreamingSpectrum
-from pnc.measure.stream import BatchSource
-from pnc.measure.substitute import substituted_accuracy
-from pnc.measure.svm import linear_svm_accuracy
+from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.accumulate.spectrum import StreamingSpectrum
+from pnc.measure.compress.activations import SiteReader, site_of, tail_parameters
+from pnc.measure.compress.replaced_output import substituted_accuracy
+from pnc.measure.model.batches import BatchSource
+from pnc.measure.readout.least_squares import fit_linear_map
+from pnc.measure.readout.principal_components import PrincipalComponents, principal_components
+from pnc.measure.readout.probe import nearest_centre_probe
+from pnc.measure.readout.svm import linear_svm_accuracy
 
 __all__ = ["CompressedSite", "KeptDimensions", "measure_compressed"]
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.capture import Layer, evaluating, layer_output, list_layers, tapped
-from pnc.measure.stream import BatchSource, run_pass
+from pnc.measure.model.batches import BatchSource, run_pass
+from pnc.measure.model.layers import Layer, evaluating, layer_output, list_layers, tapped
 
 __all__ = ["MOST_ENTRIES", "SiteReader", "site_of", "tail_parameters"]
 

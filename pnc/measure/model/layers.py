@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError, PncError
-from pnc.measure.memory import out_of_memory
+from pnc.measure.model.memory import out_of_memory
 
 __all__ = ["Layer", "LayerList", "capture", "evaluating", "list_layers", "tapped"]
 

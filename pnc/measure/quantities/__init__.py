@@ -1,0 +1,1 @@
+"""Numbers of class means, scatters and singular values, each a pure function."""

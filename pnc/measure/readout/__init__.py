@@ -1,0 +1,1 @@
+"""What simple maps and classifiers read out of features."""
