@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from pnc.statistics import student_interval
 from sims.common import Scale, command, new_figure, save
 
 __all__ = ["reproduce"]
@@ -176,12 +177,10 @@ def _less(value: float | None, other: float | None) -> float | None:
 
 def _over_seeds(values: Any) -> list[float] | None:
     """Mean and half-width of the 95 % interval; `None` where a seed has no value."""
-    from scipy.stats import t
-
     if any(value is None for value in values):
         return None
-    values = np.asarray(values, dtype=np.float64)
-    return [float(values.mean()), float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)]
+    mean, _, upper = student_interval(values)
+    return [float(mean), float(upper - mean)]
 
 
 def _summary(runs: dict[str, list[dict[str, Any]]], recipe: dict[str, Any]) -> dict[str, Any]:

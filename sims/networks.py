@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.special
 
 from pnc.cli.live import live_line, time_left
 from pnc.compare import Following, FollowingSeeds, follow, follow_seeds
 from pnc.curves import FIELDS, LayerCurve, json_ready
 from pnc.data import Splits, load_splits
 from pnc.errors import InvalidInputError
+from pnc.statistics import student_interval
 
 if TYPE_CHECKING:
     from pnc.train import Progress, Samples, TrainedRun
@@ -291,12 +291,7 @@ def over_seeds(values: Any, *, logarithmic: bool = False) -> dict[str, Any]:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = over_seeds(np.log(values))
         return {key: np.exp(value) for key, value in found.items()}
-    n, mean = len(values), values.mean(0)
-    if n == 1:
-        reach = np.full_like(mean, np.nan)
-    else:
-        reach = values.std(0, ddof=1) / np.sqrt(n) * scipy.special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)
-    return {"mean": mean, "lower": mean - reach, "upper": mean + reach}
+    return dict(zip(("mean", "lower", "upper"), student_interval(values, confidence=CONFIDENCE), strict=True))
 
 
 def quantity_over_seeds(runs: Sequence[Run], quantity: str, split: str = "train") -> dict[str, Any]:

@@ -11,6 +11,7 @@ import scipy.special
 
 from pnc.compare.laws import _line
 from pnc.curves import LayerCurve
+from pnc.statistics import student_reach
 
 __all__ = ["EquiSeparation", "equi_separation"]
 
@@ -72,7 +73,7 @@ def equi_separation(curve: LayerCurve, *, confidence: float = 0.95) -> EquiSepar
         return None
     pearson = max(-1.0, min(1.0, slope * math.sqrt(spread / total)))
     error = math.sqrt(residual / (n - 2) / spread)
-    reach = error * float(scipy.special.stdtrit(n - 2, (1 + confidence) / 2))
+    reach = error * student_reach(n - 2, confidence)
     low = high = math.nan
     if n > 3:
         low = high = pearson

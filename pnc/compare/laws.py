@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from pnc.curves import LayerCurve
+from pnc.statistics import student_reach
 
 __all__ = ["LawFit", "fit_geometric_law", "fit_linear_law"]
 
@@ -93,7 +93,7 @@ def _fit(layers: np.ndarray, values: np.ndarray, *, confidence: float, onset: in
     if x.size > 2:
         freedom = x.size - 2
         error = math.sqrt(residual / freedom / float(((x - x.mean()) ** 2).sum()))
-        reach = error * float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))
+        reach = error * student_reach(freedom, confidence)
         lower, upper = slope - reach, slope + reach
     return LawFit(
         slope=slope,

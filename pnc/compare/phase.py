@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import scipy.special
 from jaxtyping import Float
 
 from pnc.compare.criterion import corrected_criterion
 from pnc.compare.shapes import broken_line, line
+from pnc.statistics import student_cdf, student_interval, student_reach
 
-__all__ = ["LEAST_LAYERS", "Phase", "find_phase", "noise_squares", "onset_price", "student_interval"]
+__all__ = ["LEAST_LAYERS", "Phase", "find_phase", "noise_squares", "onset_price"]
 
 LEAST_LAYERS = 3
 """Of a phase that is looked for: two have a rate and no misfit."""
@@ -70,20 +70,6 @@ def noise_squares(values: Float[np.ndarray, "curves n"]) -> float:
     return values.shape[1] * float(np.sum(np.maximum(size, 1e-150) ** 2))
 
 
-def student_interval(values: Float[np.ndarray, " n"], *, confidence: float) -> tuple[float, float, float]:
-    """Mean and the ends of its Student interval; the ends are NaN with fewer than two values.
-
-    >>> [round(end, 3) for end in student_interval(np.array([1.0, 2.0, 3.0]), confidence=0.95)]
-    [2.0, -0.484, 4.484]
-    """
-    values = np.asarray(values, dtype=np.float64)
-    mean = float(values.mean())
-    if values.size < 2:
-        return mean, math.nan, math.nan
-    reach = float(scipy.special.stdtrit(values.size - 1, (1 + confidence) / 2) * values.std(ddof=1)) / values.size**0.5
-    return mean, mean - reach, mean + reach
-
-
 def _mixture_interval(
     centres: np.ndarray, scales: np.ndarray, weights: np.ndarray, freedom: int, confidence: float
 ) -> tuple[float, float]:
@@ -91,11 +77,11 @@ def _mixture_interval(
     scales = np.maximum(scales, 1e-15 * np.abs(centres).max() + 1e-300)
 
     def quantile(share: float) -> float:
-        reach = scales * float(scipy.special.stdtrit(freedom, max(share, 1 - share)))
+        reach = scales * student_reach(freedom, abs(2 * share - 1))
         low, high = float((centres - reach).min()), float((centres + reach).max())
         for _ in range(80):
             middle = (low + high) / 2
-            if weights @ scipy.special.stdtr(freedom, (middle - centres) / scales) < share:
+            if weights @ student_cdf(freedom, (middle - centres) / scales) < share:
                 low = middle
             else:
                 high = middle
@@ -170,7 +156,7 @@ def find_phase(
 
     found = np.array(fits[best][0])
     slopes = found[:, 1]
-    slope, slope_lower, slope_upper = student_interval(slopes, confidence=confidence)
+    slope, slope_lower, slope_upper = map(float, student_interval(slopes, confidence=confidence))
     if curves == 1:
         slope_lower, slope_upper = _slope_interval(layers, fits, weights, confidence)
     x, y = layers[best:], values[:, best:]

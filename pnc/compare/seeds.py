@@ -11,11 +11,11 @@ import numpy as np
 
 from pnc.compare.evidence import LawEvidence, weigh_law
 from pnc.compare.follow import Following, advice_on, combined_verdict, exhausted, follow, law_values
-from pnc.compare.phase import student_interval
 from pnc.compare.residual_scale import effective_residual_scale
 from pnc.compare.verdict import Verdict
 from pnc.curves import FIELDS, LayerCurve, json_ready
 from pnc.errors import InvalidInputError
+from pnc.statistics import student_interval
 
 __all__ = ["FollowingSeeds", "SeedInterval", "follow_seeds"]
 
@@ -105,7 +105,7 @@ def _interval(values: Sequence[float | None], confidence: float, forward=float, 
     if not known:
         return None
     ends = student_interval(np.array(known), confidence=confidence)
-    mean, lower, upper = (back(end) if math.isfinite(end) else math.nan for end in ends)
+    mean, lower, upper = (back(float(end)) if math.isfinite(end) else math.nan for end in ends)
     return SeedInterval(values=tuple(values), mean=mean, lower=lower, upper=upper)
 
 

@@ -13,13 +13,13 @@ from pnc.robust.deepfool import DeepFoolResult, deepfool
 from pnc.robust.evaluate import Robustness, evaluate_robustness
 from pnc.robust.fgsm import FGSM
 from pnc.robust.noise import pixel_noise, replaced_pixels
-from pnc.robust.paired import share_bound, share_interval
 from pnc.robust.pgd import PGD
 from pnc.robust.pixel_model import PixelModel
 from pnc.robust.registry import ATTACKS, attack_named
 from pnc.robust.result import Accuracy, AttackResult, NoiseResult
 from pnc.robust.spec import AttackSpec
 from pnc.robust.starts import random_starts
+from pnc.statistics import share_bound, share_interval
 
 __all__ = [
     "ATTACKS",

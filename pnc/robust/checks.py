@@ -25,9 +25,9 @@ from pnc.robust.attack import run_attack
 from pnc.robust.bench import Bench
 from pnc.robust.clean import predicted_classes, predicted_logits
 from pnc.robust.gradients import gradient_norms, gradient_wins
-from pnc.robust.paired import excess_bound, share_bound
 from pnc.robust.pixel_model import PixelModel
 from pnc.robust.spec import AttackSpec
+from pnc.statistics import excess_bound, share_bound
 
 __all__ = ["CHECKS", "Check", "Checks", "check_masking"]
 

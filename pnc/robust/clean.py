@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
 from pnc.robust.inputs import pixel_images
-from pnc.robust.paired import share_interval
 from pnc.robust.pixel_model import PixelModel
+from pnc.statistics import share_interval
 
 __all__ = ["clean_accuracy", "predicted_classes", "predicted_logits"]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binom
 
-from pnc.robust import CHECKS, Accuracy, Bench, PixelModel, check_masking, share_bound, share_interval
+from pnc.robust import CHECKS, Accuracy, Bench, PixelModel, check_masking
 from pnc.robust.checks import _Case, _judge, _Questions
-from pnc.robust.paired import excess_bound
+from pnc.statistics import excess_bound
 from tests.robust.nets import (
     Noisy,
     Quantised,
@@ -138,33 +137,6 @@ def test_each_comparison_of_attacks_can_fail(name, weak, share, passes):
     asked = _Questions(Scripted(weak, share), list(RADII), "linf", [7, 20], None)
     asked.repeatable = True
     assert _judge(name, asked.ask(name), tail=0.001, tolerance=0.05).passed is passes
-
-
-def test_the_bound_of_a_share_is_exact():
-    n, tail = 40, 0.01
-    for p in (0.02, 0.3, 0.77):
-        hits = np.arange(n + 1)
-        over = np.array([share_bound(k, n, tail=tail) > p for k in hits])
-        assert binom.pmf(hits, n, p)[over].sum() <= tail
-    assert share_bound(0, n, tail=tail) == 0
-    assert share_interval(n, n)[1] == 1
-    # where the bound is p, that many hits or more have just this probability
-    assert binom.sf(11, n, share_bound(12, n, tail=tail)) == pytest.approx(tail, rel=1e-9)
-
-
-def test_a_difference_is_called_beyond_chance_no_more_often_than_said():
-    """Exact, over all outcomes of n paired samples that differ one way with probability p + δ and the other with p."""
-    n, tail = 25, 0.05
-    for p, delta in ((0.05, 0.0), (0.1, 0.1), (0.3, 0.2)):
-        wrong = 0.0
-        for b in range(n + 1):
-            for c in range(n + 1 - b):
-                one = np.arange(n) < b
-                other = (np.arange(n) >= b) & (np.arange(n) < b + c)
-                if excess_bound(one, other, tail=tail)[1] > delta:
-                    # b of n, then c of the rest
-                    wrong += binom.pmf(b, n, p + delta) * binom.pmf(c, n - b, p / (1 - p - delta))
-        assert wrong <= tail
 
 
 def test_a_difference_is_found_where_there_is_one():
