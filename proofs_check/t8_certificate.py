@@ -13,7 +13,7 @@ import sympy as sp
 import z3
 from flint import arb, fmpq, fmpq_mat
 
-from pnc.theory.certificate import certify
+from pnc.theory.certificates.intervals import certify
 from proofs_check.balls import at_most, ball, eigenvalues, frobenius_square, identity, meets
 from proofs_check.classical import STANDARD_MODEL, SUBMULTIPLICATIVE, applied
 from proofs_check.instances import diagonal, labels, random_matrix
@@ -439,7 +439,7 @@ def _exact(matrix: np.ndarray) -> fmpq_mat:
 
 
 def _package(scope: Scope) -> Evidence:
-    """`pnc.theory.certificate` on float64 weights against C_l, D_l of the same numbers in rational arithmetic."""
+    """`pnc.theory.certificates` on float64 weights against C_l, D_l of the same numbers in rational arithmetic."""
     rng = np.random.default_rng(scope.seed + 8)
     count = scope.count(24, 480, 1920)
 

@@ -186,7 +186,7 @@ def _attacks(
     """The attacks within a ball, each of them checked with its budget before any data are read."""
     from pnc.nets.checks import nearest
     from pnc.robust import ATTACKS, AttackSpec, attack_named
-    from pnc.robust.libraries import load_art, load_foolbox
+    from pnc.robust.attacks.libraries import load_art, load_foolbox
 
     known = (*ATTACKS, "deepfool")
     for name in names:
@@ -207,7 +207,7 @@ def _attacks(
 
 def _check_rest(radii: list[float], steps: list[float], probabilities: list[float], *, checks: bool) -> None:
     """What the noise and the checks of masking need, before any data are read."""
-    from pnc.robust.checks import check_compared
+    from pnc.robust.masking.checks import check_compared
     from pnc.robust.noise import check_probability
 
     for probability in probabilities:

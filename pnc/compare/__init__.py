@@ -1,19 +1,19 @@
 """Comparison: theory held against measurement."""
 
-from pnc.compare.compare import Comparison, assumption_failures, compare
-from pnc.compare.equi_separation import EquiSeparation, equi_separation
-from pnc.compare.evidence import Alternative, LawEvidence, alternative_fit
-from pnc.compare.follow import Following, follow
-from pnc.compare.laws import LawFit, fit_geometric_law, fit_linear_law
+from pnc.compare.laws.equi_separation import EquiSeparation, equi_separation
+from pnc.compare.laws.evidence import Alternative, LawEvidence, alternative_fit
+from pnc.compare.laws.follow import Following, follow
+from pnc.compare.laws.phase import Phase
+from pnc.compare.laws.residual_scale import EffectiveScale, effective_residual_scale
+from pnc.compare.laws.seeds import FollowingSeeds, SeedInterval, follow_seeds
+from pnc.compare.laws.separability import Separability, separability_onset
+from pnc.compare.laws.trace_shape import TraceShape, trace_shape
 from pnc.compare.limits import Limits
 from pnc.compare.measured import MeasuredRun, is_prediction, parse_record, read_record
-from pnc.compare.phase import Phase
-from pnc.compare.residual_scale import EffectiveScale, effective_residual_scale
-from pnc.compare.seeds import FollowingSeeds, SeedInterval, follow_seeds
-from pnc.compare.separability import Separability, separability_onset
-from pnc.compare.trace_shape import TraceShape, trace_shape
-from pnc.compare.universal import BoundCheck, UniversalChecks, check_universal
-from pnc.compare.variance_floors import VarianceFloor, variance_floors
+from pnc.compare.prediction.compare import Comparison, assumption_failures, compare
+from pnc.compare.prediction.law_fits import LawFit, fit_geometric_law, fit_linear_law
+from pnc.compare.universal.inequalities import BoundCheck, UniversalChecks, check_universal
+from pnc.compare.universal.variance_floors import VarianceFloor, variance_floors
 from pnc.compare.verdict import Verdict
 
 __all__ = [

@@ -3,22 +3,22 @@
 Importing it loads torch; the attack library is loaded by the first attack.
 """
 
-from pnc.robust.attack import run_attack
-from pnc.robust.auto_attack import AUTO_ATTACK
-from pnc.robust.bench import Bench
-from pnc.robust.bim import BIM
-from pnc.robust.checks import CHECKS, Check, Checks, check_masking
-from pnc.robust.clean import clean_accuracy, predicted_classes, predicted_logits
-from pnc.robust.deepfool import DeepFoolResult, deepfool
+from pnc.robust.attacks.auto_attack import AUTO_ATTACK
+from pnc.robust.attacks.bim import BIM
+from pnc.robust.attacks.deepfool import DeepFoolResult, deepfool
+from pnc.robust.attacks.fgsm import FGSM
+from pnc.robust.attacks.pgd import PGD
+from pnc.robust.attacks.registry import ATTACKS, attack_named
+from pnc.robust.attacks.spec import AttackSpec
+from pnc.robust.attacks.starts import random_starts
+from pnc.robust.attacks.within_ball import run_attack
 from pnc.robust.evaluate import Robustness, evaluate_robustness
-from pnc.robust.fgsm import FGSM
+from pnc.robust.masking.attacked_images import Bench
+from pnc.robust.masking.checks import CHECKS, Check, Checks, check_masking
+from pnc.robust.network.pixel_model import PixelModel
+from pnc.robust.network.predictions import clean_accuracy, predicted_classes, predicted_logits
 from pnc.robust.noise import pixel_noise, replaced_pixels
-from pnc.robust.pgd import PGD
-from pnc.robust.pixel_model import PixelModel
-from pnc.robust.registry import ATTACKS, attack_named
-from pnc.robust.result import Accuracy, AttackResult, NoiseResult
-from pnc.robust.spec import AttackSpec
-from pnc.robust.starts import random_starts
+from pnc.robust.results import Accuracy, AttackResult, NoiseResult
 from pnc.statistics import share_bound, share_interval
 
 __all__ = [

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pnc.curves import json_ready
-from pnc.robust.bench import Bench
-from pnc.robust.checks import Checks, check_compared, check_masking
-from pnc.robust.deepfool import DeepFoolResult, deepfool
-from pnc.robust.inputs import check_reach
+from pnc.robust.attacks.deepfool import DeepFoolResult, deepfool
+from pnc.robust.attacks.registry import attack_named
+from pnc.robust.masking.attacked_images import Bench
+from pnc.robust.masking.checks import Checks, check_compared, check_masking
+from pnc.robust.network.images import check_reach
+from pnc.robust.network.pixel_model import PixelModel
 from pnc.robust.noise import check_probability, pixel_noise
-from pnc.robust.pixel_model import PixelModel
-from pnc.robust.registry import attack_named
-from pnc.robust.result import Accuracy, AttackResult, NoiseResult
+from pnc.robust.results import Accuracy, AttackResult, NoiseResult
 
 __all__ = ["Robustness", "evaluate_robustness"]
 

@@ -10,11 +10,11 @@ from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
 from pnc.nets.initial import seeded
-from pnc.robust.clean import predicted_classes
-from pnc.robust.inputs import class_labels, pixel_images
-from pnc.robust.pixel_model import PixelModel
-from pnc.robust.result import NoiseResult
-from pnc.robust.starts import sample_generator
+from pnc.robust.attacks.starts import sample_generator
+from pnc.robust.network.images import class_labels, pixel_images
+from pnc.robust.network.pixel_model import PixelModel
+from pnc.robust.network.predictions import predicted_classes
+from pnc.robust.results import NoiseResult
 
 __all__ = ["check_probability", "pixel_noise", "replaced_pixels"]
 

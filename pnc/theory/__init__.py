@@ -35,7 +35,7 @@ from pnc.theory.assumptions import (
     measure_weights,
 )
 from pnc.theory.bounds import LayerBounds, bounds
-from pnc.theory.certificate import (
+from pnc.theory.certificates.intervals import (
     Certificate,
     InputMoments,
     WeightSummary,

@@ -11,7 +11,7 @@ from torch import nn
 
 from pnc.curves import LayerCurve
 from pnc.errors import PncError
-from pnc.train.low_rank_spec import LowRankSpec
+from pnc.train.low_rank.spec import LowRankSpec
 from pnc.train.spec import TrainSpec
 
 __all__ = ["DivergedError", "EpochRecord", "LowRankOutcome", "Measurement", "Progress", "TrainedRun"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pnc.compare import Verdict
-from pnc.compare.criterion import corrected_criterion, verdict_between
+from pnc.compare.laws.criterion import corrected_criterion, verdict_between
 
 
 def test_it_is_akaikes_with_its_correction():

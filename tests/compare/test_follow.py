@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pnc.compare import Verdict, follow, follow_seeds
-from pnc.compare.evidence import weigh_law
+from pnc.compare.laws.evidence import weigh_law
 from pnc.errors import InvalidInputError
 from pnc.measure import measure_model
 from pnc.nets import build

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pnc.compare.phase import find_phase
+from pnc.compare.laws.phase import find_phase
 from pnc.statistics import student_interval
 
 L = np.arange(1.0, 10.0)

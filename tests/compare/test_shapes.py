@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pnc.compare.shapes import approach, bend, broken_line, constant, flat_from, floor, line, squares
+from pnc.compare.laws.shapes import approach, bend, broken_line, constant, flat_from, floor, line, squares
 
 X = np.arange(1.0, 9.0)
 CURVES = [

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pnc.robust import ATTACKS, AttackSpec, PixelModel, predicted_classes, random_starts, run_attack
-from pnc.robust.starts import random_targets
+from pnc.robust.attacks.starts import random_targets
 from tests.robust.nets import Threshold, behind, clusters, golden, golden_by_hand, golden_network, trained
 from tests.robust.oracles import ascent
 

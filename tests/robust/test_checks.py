@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pnc.robust import CHECKS, Accuracy, Bench, PixelModel, check_masking
-from pnc.robust.checks import _Case, _judge, _Questions
+from pnc.robust.masking.checks import _Case, _judge, _Questions
 from pnc.statistics import excess_bound
 from tests.robust.nets import (
     Noisy,

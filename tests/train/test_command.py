@@ -86,7 +86,7 @@ def test_it_is_deterministic_and_resumes_what_was_interrupted(files: list[str], 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pnc.train.train", Halted())
-        patch.setattr("pnc.train.run._SEEN_EVERY", 0.0)
+        patch.setattr("pnc.train.loop._SEEN_EVERY", 0.0)
         arguments = ["train", "mlp", *files, *SMALL, "--out", str(tmp_path / "two"), "--checkpoint-seconds", "0"]
         with pytest.raises(StopError):
             main(arguments)

@@ -69,7 +69,7 @@ def test_batches_too_small_to_share_are_refused(monkeypatch: pytest.MonkeyPatch)
     def many(device: torch.device) -> Iterator[Processes]:
         yield Processes(rank=0, world=8)
 
-    monkeypatch.setattr(sys.modules["pnc.train.run"], "joined_processes", many)
+    monkeypatch.setattr(sys.modules["pnc.train.loop"], "joined_processes", many)
     with pytest.raises(InvalidInputError, match="8 processes"):
         train(network(), clusters(), spec(batch_size=4))
 

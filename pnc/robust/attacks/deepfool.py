@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float
 
 from pnc.curves import json_ready
 from pnc.nets.initial import seeded
-from pnc.robust.clean import predicted_classes
-from pnc.robust.inputs import finite_images, pixel_images
-from pnc.robust.libraries import load_foolbox
-from pnc.robust.pixel_model import PixelModel
+from pnc.robust.attacks.libraries import load_foolbox
+from pnc.robust.network.images import finite_images, pixel_images
+from pnc.robust.network.pixel_model import PixelModel
+from pnc.robust.network.predictions import predicted_classes
 
 __all__ = ["DeepFoolResult", "deepfool"]
 

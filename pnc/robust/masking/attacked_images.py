@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from pnc.nets.initial import seeded
-from pnc.robust.attack import run_attack
-from pnc.robust.clean import predicted_classes, predicted_logits
-from pnc.robust.inputs import class_labels, pixel_images
-from pnc.robust.pixel_model import PixelModel
-from pnc.robust.result import Accuracy, AttackResult
-from pnc.robust.spec import AttackSpec
+from pnc.robust.attacks.spec import AttackSpec
+from pnc.robust.attacks.within_ball import run_attack
+from pnc.robust.network.images import class_labels, pixel_images
+from pnc.robust.network.pixel_model import PixelModel
+from pnc.robust.network.predictions import predicted_classes, predicted_logits
+from pnc.robust.results import Accuracy, AttackResult
 
 __all__ = ["Bench"]
 

@@ -25,14 +25,14 @@ from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
 from pnc.train.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from pnc.train.losses import sample_losses
-from pnc.train.low_rank import LowRankSites
-from pnc.train.low_rank_spec import LowRankSpec
+from pnc.train.low_rank.spec import LowRankSpec
+from pnc.train.low_rank.variance_shares import variance_shares
+from pnc.train.low_rank.virtual_layers import LowRankSites
 from pnc.train.order import batch_bounds, epoch_order, random_stream, step_seed
 from pnc.train.outcome import DivergedError, EpochRecord, LowRankOutcome, Measurement, Progress, TrainedRun
 from pnc.train.processes import Processes, joined_processes
 from pnc.train.samples import Batches, Samples, as_samples
 from pnc.train.schedules import learning_rate
-from pnc.train.shares import variance_shares
 from pnc.train.spec import TrainSpec
 from pnc.train.weights import fit_weights
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pnc.nets.checks import nearest
-from pnc.robust.attack_kind import AttackKind
-from pnc.robust.auto_attack import AUTO_ATTACK
-from pnc.robust.bim import BIM
-from pnc.robust.fgsm import FGSM
-from pnc.robust.pgd import PGD
+from pnc.robust.attacks.auto_attack import AUTO_ATTACK
+from pnc.robust.attacks.bim import BIM
+from pnc.robust.attacks.fgsm import FGSM
+from pnc.robust.attacks.kinds import AttackKind
+from pnc.robust.attacks.pgd import PGD
 
 __all__ = ["ATTACKS", "attack_named"]
 

@@ -1,6 +1,6 @@
 """The fast gradient sign method: one step to the edge of the ball."""
 
-from pnc.robust.attack_kind import AttackKind
+from pnc.robust.attacks.kinds import AttackKind
 
 __all__ = ["FGSM"]
 

@@ -1,6 +1,6 @@
 """The basic iterative method, also called iterative FGSM: small steps from the image itself."""
 
-from pnc.robust.attack_kind import AttackKind
+from pnc.robust.attacks.kinds import AttackKind
 
 __all__ = ["BIM"]
 

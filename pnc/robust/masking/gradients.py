@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 
 from pnc.nets.initial import seeded
-from pnc.robust.attack import margins
-from pnc.robust.bench import Bench
-from pnc.robust.starts import sample_generator
+from pnc.robust.attacks.starts import sample_generator
+from pnc.robust.attacks.within_ball import margins
+from pnc.robust.masking.attacked_images import Bench
 
 __all__ = ["gradient_norms", "gradient_wins"]
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
-from pnc.robust.inputs import pixel_images
-from pnc.robust.pixel_model import PixelModel
+from pnc.robust.network.images import pixel_images
+from pnc.robust.network.pixel_model import PixelModel
 from pnc.statistics import share_interval
 
 __all__ = ["clean_accuracy", "predicted_classes", "predicted_logits"]

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
-from pnc.robust.attack_kind import AttackKind
-from pnc.robust.libraries import load_art
+from pnc.robust.attacks.kinds import AttackKind
+from pnc.robust.attacks.libraries import load_art
 
 if TYPE_CHECKING:
-    from pnc.robust.pixel_model import PixelModel
-    from pnc.robust.spec import AttackSpec
+    from pnc.robust.attacks.spec import AttackSpec
+    from pnc.robust.network.pixel_model import PixelModel
 
 __all__ = ["AUTO_ATTACK", "art_auto_attack"]
 

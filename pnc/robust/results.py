@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pnc.curves import json_ready
-from pnc.robust.spec import AttackSpec
+from pnc.robust.attacks.spec import AttackSpec
 from pnc.statistics import share_interval
 
 __all__ = ["Accuracy", "AttackResult", "NoiseResult"]

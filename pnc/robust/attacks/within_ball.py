@@ -10,16 +10,16 @@ from jaxtyping import Int
 
 from pnc.errors import InvalidInputError
 from pnc.nets.initial import seeded
-from pnc.robust.auto_attack import AUTO_ATTACK, art_auto_attack
-from pnc.robust.bim import BIM
-from pnc.robust.clean import predicted_classes
-from pnc.robust.inputs import check_reach, class_labels, finite_images, pixel_images
-from pnc.robust.libraries import load_foolbox
-from pnc.robust.pixel_model import PixelModel
-from pnc.robust.registry import attack_named
-from pnc.robust.result import AttackResult
-from pnc.robust.spec import AttackSpec
-from pnc.robust.starts import random_starts, random_targets
+from pnc.robust.attacks.auto_attack import AUTO_ATTACK, art_auto_attack
+from pnc.robust.attacks.bim import BIM
+from pnc.robust.attacks.libraries import load_foolbox
+from pnc.robust.attacks.registry import attack_named
+from pnc.robust.attacks.spec import AttackSpec
+from pnc.robust.attacks.starts import random_starts, random_targets
+from pnc.robust.network.images import check_reach, class_labels, finite_images, pixel_images
+from pnc.robust.network.pixel_model import PixelModel
+from pnc.robust.network.predictions import predicted_classes
+from pnc.robust.results import AttackResult
 
 __all__ = ["margins", "run_attack"]
 

@@ -15,11 +15,11 @@ from torch import nn
 from pnc.errors import InvalidInputError
 from pnc.measure.model.layers import evaluating, tapped
 from pnc.nets.low_rank import LowRankLayer
-from pnc.train.low_rank_spec import LowRankSpec
+from pnc.train.low_rank.sites import find_sites
+from pnc.train.low_rank.spec import LowRankSpec
 from pnc.train.order import random_stream
 from pnc.train.outcome import DivergedError
 from pnc.train.processes import Processes
-from pnc.train.sites import find_sites
 
 __all__ = ["LowRankSites"]
 

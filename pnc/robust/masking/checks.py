@@ -21,12 +21,12 @@ from torch import nn
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError
 from pnc.nets.initial import seeded
-from pnc.robust.attack import run_attack
-from pnc.robust.bench import Bench
-from pnc.robust.clean import predicted_classes, predicted_logits
-from pnc.robust.gradients import gradient_norms, gradient_wins
-from pnc.robust.pixel_model import PixelModel
-from pnc.robust.spec import AttackSpec
+from pnc.robust.attacks.spec import AttackSpec
+from pnc.robust.attacks.within_ball import run_attack
+from pnc.robust.masking.attacked_images import Bench
+from pnc.robust.masking.gradients import gradient_norms, gradient_wins
+from pnc.robust.network.pixel_model import PixelModel
+from pnc.robust.network.predictions import predicted_classes, predicted_logits
 from pnc.statistics import excess_bound, share_bound
 
 __all__ = ["CHECKS", "Check", "Checks", "check_masking"]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pnc.compare.criterion import corrected_criterion
-from pnc.compare.shapes import broken_line, line
+from pnc.compare.laws.criterion import corrected_criterion
+from pnc.compare.laws.shapes import broken_line, line
 from pnc.statistics import student_cdf, student_interval, student_reach
 
 __all__ = ["LEAST_LAYERS", "Phase", "find_phase", "noise_squares", "onset_price"]

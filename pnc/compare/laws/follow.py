@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from pnc.compare.equi_separation import EquiSeparation, equi_separation
-from pnc.compare.evidence import LawEvidence, weigh_law
+from pnc.compare.laws.equi_separation import EquiSeparation, equi_separation
+from pnc.compare.laws.evidence import LawEvidence, weigh_law
+from pnc.compare.laws.residual_scale import EffectiveScale, effective_residual_scale
+from pnc.compare.laws.separability import Separability, separability_onset
+from pnc.compare.laws.trace_shape import TraceShape, trace_shape
 from pnc.compare.limits import Limits
 from pnc.compare.noted import noted_counts, noted_numbers
-from pnc.compare.residual_scale import EffectiveScale, effective_residual_scale
-from pnc.compare.separability import Separability, separability_onset
-from pnc.compare.trace_shape import TraceShape, trace_shape
-from pnc.compare.universal import UniversalChecks, check_universal
+from pnc.compare.universal.inequalities import UniversalChecks, check_universal
 from pnc.compare.verdict import Verdict
 from pnc.curves import LayerCurve, json_ready
 from pnc.errors import InvalidInputError

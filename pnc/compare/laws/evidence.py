@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from pnc.compare.criterion import DECISIVE, corrected_criterion, verdict_between
-from pnc.compare.phase import Phase, find_phase, noise_squares, onset_price
-from pnc.compare.shapes import approach, bend, constant, flat_from, floor, squares
+from pnc.compare.laws.criterion import DECISIVE, corrected_criterion, verdict_between
+from pnc.compare.laws.phase import Phase, find_phase, noise_squares, onset_price
+from pnc.compare.laws.shapes import approach, bend, constant, flat_from, floor, squares
 from pnc.compare.verdict import Verdict
 from pnc.curves import json_ready
 

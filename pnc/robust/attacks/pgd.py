@@ -1,6 +1,6 @@
 """Projected gradient descent: the basic iterative method from random points of the ball."""
 
-from pnc.robust.attack_kind import AttackKind
+from pnc.robust.attacks.kinds import AttackKind
 
 __all__ = ["PGD"]
 

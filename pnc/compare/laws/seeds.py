@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pnc.compare.evidence import LawEvidence, weigh_law
-from pnc.compare.follow import Following, advice_on, combined_verdict, exhausted, follow, law_values
-from pnc.compare.residual_scale import effective_residual_scale
+from pnc.compare.laws.evidence import LawEvidence, weigh_law
+from pnc.compare.laws.follow import Following, advice_on, combined_verdict, exhausted, follow, law_values
+from pnc.compare.laws.residual_scale import effective_residual_scale
 from pnc.compare.verdict import Verdict
 from pnc.curves import FIELDS, LayerCurve, json_ready
 from pnc.errors import InvalidInputError

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from pnc.compare.laws import _line
+from pnc.compare.prediction.law_fits import _line
 from pnc.curves import LayerCurve
 from pnc.statistics import student_reach
 

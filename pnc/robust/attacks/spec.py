@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from pnc.errors import InvalidInputError
 from pnc.nets.checks import nearest
-from pnc.robust.registry import attack_named
+from pnc.robust.attacks.registry import attack_named
 
 __all__ = ["AttackSpec", "Loss", "Norm"]
 

@@ -1,0 +1,1 @@
+"""Attacks within a ball and DeepFool: what each is, its budget, how it runs."""

@@ -1,0 +1,1 @@
+"""Checks of gradient masking: what a defence that only hides gradients cannot pass."""

@@ -1,0 +1,1 @@
+"""Virtual layers that draw activations into few dimensions while a network trains."""
