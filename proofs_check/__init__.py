@@ -3,7 +3,7 @@
 `verify` runs it; `python -m proofs_check.ledger_page` writes `LEDGER.md`, the same tree to read.
 """
 
-from proofs_check.references import bibtex
-from proofs_check.verify import require_provers, statement, verify, wrong_variants
+from .references import bibtex
+from .verify import require_provers, statement, verify, wrong_variants
 
 __all__ = ["bibtex", "require_provers", "statement", "verify", "wrong_variants"]

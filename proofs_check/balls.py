@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from flint import acb_mat, arb, arb_mat, ctx, fmpq, fmpq_mat
 
-from proofs_check.ledger import Evidence, discharged, refuted, undecided
+from .ledger import Evidence, discharged, refuted, undecided
 
 __all__ = [
     "at_most",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat, fmpq, fmpq_mat
 
-from proofs_check.balls import (
+from .balls import (
     at_most,
     ball,
     ball_matrix,
@@ -29,9 +29,9 @@ from proofs_check.balls import (
     root,
     trace,
 )
-from proofs_check.instances import columns, diagonal, orthogonal, random_matrix
-from proofs_check.ledger import Evidence, Scope, both, discharged, undecided
-from proofs_check.quantities import moments
+from .instances import columns, diagonal, orthogonal, random_matrix
+from .ledger import Evidence, Scope, both, discharged, undecided
+from .quantities import moments
 
 __all__ = [
     "CHAN",

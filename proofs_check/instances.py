@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from flint import fmpq, fmpq_mat
 
-from proofs_check.balls import identity, rational, zeros
+from .balls import identity, rational, zeros
 
 __all__ = [
     "ExactNetwork",

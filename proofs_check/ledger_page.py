@@ -16,10 +16,10 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proofs_check.verify import verify, wrong_variants
+from .verify import verify, wrong_variants
 
 if TYPE_CHECKING:
-    from proofs_check.ledger import Report, StatementResult, VariantResult
+    from .ledger import Report, StatementResult, VariantResult
 
 __all__ = ["PAGE", "page", "render"]
 

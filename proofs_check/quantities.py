@@ -12,8 +12,8 @@ from itertools import combinations
 
 from flint import arb, arb_mat, fmpq, fmpq_mat
 
-from proofs_check.balls import ball, ball_matrix, identity, root, trace
-from proofs_check.instances import averaging, diagonal, labels, within_projection
+from .balls import ball, ball_matrix, identity, root, trace
+from .instances import averaging, diagonal, labels, within_projection
 
 __all__ = ["ClosedForm", "Moments", "class_scatter", "closed_form", "cosines", "hidden_map", "moments"]
 

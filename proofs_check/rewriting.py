@@ -18,8 +18,8 @@ from itertools import count as counter
 import sympy as sp
 from flint import fmpq, fmpq_mat
 
-from proofs_check.balls import exactly_zero, identity
-from proofs_check.ledger import Evidence, discharged, refuted, undecided
+from .balls import exactly_zero, identity
+from .ledger import Evidence, discharged, refuted, undecided
 
 __all__ = ["ANY", "Algebra", "Instance", "Letter", "ShapeError"]
 

@@ -14,8 +14,8 @@ from fractions import Fraction
 import z3
 from flint import arb
 
-from proofs_check.balls import ball
-from proofs_check.ledger import Evidence, discharged, refuted, undecided
+from .balls import ball
+from .ledger import Evidence, discharged, refuted, undecided
 
 __all__ = [
     "closed_interval",

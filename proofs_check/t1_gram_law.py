@@ -9,10 +9,10 @@ import sympy as sp
 from flint import fmpq, fmpq_mat
 from sympy.polys.matrices import DomainMatrix
 
-from proofs_check.assumptions import A1, A2, A3, INVERTIBLE, WIDE
-from proofs_check.balls import ball_matrix, certainly_psd, exactly_zero, identity
-from proofs_check.classical import ROOT_UNIQUE, applied
-from proofs_check.instances import (
+from .assumptions import A1, A2, A3, INVERTIBLE, WIDE
+from .balls import ball_matrix, certainly_psd, exactly_zero, identity
+from .classical import ROOT_UNIQUE, applied
+from .instances import (
     ExactNetwork,
     averaging,
     columns,
@@ -22,7 +22,7 @@ from proofs_check.instances import (
     orthogonal,
     random_matrix,
 )
-from proofs_check.ledger import (
+from .ledger import (
     Evidence,
     Kind,
     Scope,
@@ -34,8 +34,8 @@ from proofs_check.ledger import (
     refuted,
     undecided,
 )
-from proofs_check.quantities import hidden_map
-from proofs_check.rewriting import ANY, Algebra, Instance
+from .quantities import hidden_map
+from .rewriting import ANY, Algebra, Instance
 
 __all__ = ["STATEMENT", "balance_algebra", "fit_only_instance", "networks", "power_of_hidden"]
 
@@ -364,7 +364,7 @@ def _narrow(scope: Scope) -> Evidence:
 
 def _ball_networks(scope: Scope, *, exponent_shift: int = 0) -> Evidence:
     """Weights built from balls around roots of H for one-hot data that nobody arranged; both sides as enclosures."""
-    from proofs_check.balls import root
+    from .balls import root
 
     rng = scope.rng("ball networks")
     count = scope.count(5, 80, 320)

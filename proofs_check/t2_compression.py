@@ -7,14 +7,14 @@ from itertools import combinations
 import sympy as sp
 from flint import fmpq
 
-from proofs_check.assumptions import A1, A2, A3, INVERTIBLE, WIDE
-from proofs_check.balls import ball, eigenvalues, exactly_zero, identity, meets, trace
-from proofs_check.classical import LOEWNER_HEINZ, applied
-from proofs_check.instances import averaging, diagonal, labels
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
-from proofs_check.quantities import closed_form, cosines, moments
-from proofs_check.rewriting import Algebra, Instance
-from proofs_check.t1_gram_law import networks
+from .assumptions import A1, A2, A3, INVERTIBLE, WIDE
+from .balls import ball, eigenvalues, exactly_zero, identity, meets, trace
+from .classical import LOEWNER_HEINZ, applied
+from .instances import averaging, diagonal, labels
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
+from .quantities import closed_form, cosines, moments
+from .rewriting import Algebra, Instance
+from .t1_gram_law import networks
 
 __all__ = ["STATEMENT", "class_algebra", "class_instance"]
 

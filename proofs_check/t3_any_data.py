@@ -5,10 +5,10 @@ from __future__ import annotations
 import sympy as sp
 from flint import fmpq, fmpq_mat
 
-from proofs_check.assumptions import A1, A2, A3, WIDE
-from proofs_check.balls import at_most, certainly_psd, exactly_zero, trace
-from proofs_check.classical import PENROSE, applied
-from proofs_check.instances import (
+from .assumptions import A1, A2, A3, WIDE
+from .balls import at_most, certainly_psd, exactly_zero, trace
+from .classical import PENROSE, applied
+from .instances import (
     ExactNetwork,
     columns,
     diagonal,
@@ -18,8 +18,8 @@ from proofs_check.instances import (
     random_matrix,
     within_projection,
 )
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted, undecided
-from proofs_check.rewriting import Algebra, Instance
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted, undecided
+from .rewriting import Algebra, Instance
 
 __all__ = ["STATEMENT"]
 
@@ -162,8 +162,8 @@ def _floor(scope: Scope, *, no_floor: bool = False) -> Evidence:
 
 def _one_hot(scope: Scope) -> Evidence:
     """One-hot labels and arbitrary data with N > d; B_l is recognised by its L-th power on the range of H."""
-    from proofs_check.balls import ball_matrix, root
-    from proofs_check.quantities import hidden_map
+    from .balls import ball_matrix, root
+    from .quantities import hidden_map
 
     rng = scope.rng("T3 one-hot")
     count = scope.count(5, 80, 320)

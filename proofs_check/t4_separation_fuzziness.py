@@ -6,16 +6,16 @@ import sympy as sp
 import z3
 from flint import arb, arb_mat, fmpq, fmpq_mat
 
-from proofs_check.assumptions import A1, A2, A3, INVERTIBLE, WIDE
-from proofs_check.balls import at_most, ball, ball_matrix, eigenvalues, frobenius_square, identity, meets, trace
-from proofs_check.classical import PENROSE, applied
-from proofs_check.instances import GramInstance, averaging, gram_instances, within_projection
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
-from proofs_check.quantities import ClosedForm, class_scatter, closed_form
-from proofs_check.rewriting import Algebra, Instance
-from proofs_check.scalar import for_all
-from proofs_check.t1_gram_law import networks
-from proofs_check.t2_compression import class_algebra, class_instance
+from .assumptions import A1, A2, A3, INVERTIBLE, WIDE
+from .balls import at_most, ball, ball_matrix, eigenvalues, frobenius_square, identity, meets, trace
+from .classical import PENROSE, applied
+from .instances import GramInstance, averaging, gram_instances, within_projection
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
+from .quantities import ClosedForm, class_scatter, closed_form
+from .rewriting import Algebra, Instance
+from .scalar import for_all
+from .t1_gram_law import networks
+from .t2_compression import class_algebra, class_instance
 
 __all__ = ["STATEMENT", "pseudo_inverse"]
 
@@ -62,7 +62,7 @@ def _factor_algebra() -> tuple[Algebra, dict[str, sp.Symbol]]:
 
 def _factor_instance(scope: Scope) -> Instance:
     rng = scope.rng("T4 factor")
-    from proofs_check.instances import random_matrix
+    from .instances import random_matrix
 
     tall, flat = random_matrix(4, 2, rng), fmpq_mat(2, 3, [1, 0, -1, 0, 1, -1])
     b = tall * flat

@@ -8,11 +8,11 @@ import sympy as sp
 import z3
 from flint import arb, fmpq, fmpq_mat
 
-from proofs_check import t5_sharp_rate as sharp
-from proofs_check.assumptions import A1, A2, A3, ENTRYWISE, EQUAL_CLASSES, INVERTIBLE, SPECTRAL, WIDE
-from proofs_check.balls import at_most, ball, certainly_psd, decided, exactly_zero, identity
-from proofs_check.classical import GERSHGORIN, MARSHALL_OLKIN, SPECTRAL_ORDER, applied
-from proofs_check.instances import (
+from . import t5_sharp_rate as sharp
+from .assumptions import A1, A2, A3, ENTRYWISE, EQUAL_CLASSES, INVERTIBLE, SPECTRAL, WIDE
+from .balls import at_most, ball, certainly_psd, decided, exactly_zero, identity
+from .classical import GERSHGORIN, MARSHALL_OLKIN, SPECTRAL_ORDER, applied
+from .instances import (
     GramInstance,
     averaging,
     diagonal,
@@ -21,10 +21,10 @@ from proofs_check.instances import (
     nearly_orthonormal,
     spectral_gram,
 )
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, refuted, undecided
-from proofs_check.quantities import closed_form
-from proofs_check.rewriting import Algebra, Instance
-from proofs_check.scalar import exp_tail, for_all, log_quotient, nonnegative_on_box
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, refuted, undecided
+from .quantities import closed_form
+from .rewriting import Algebra, Instance
+from .scalar import exp_tail, for_all, log_quotient, nonnegative_on_box
 
 __all__ = ["STATEMENT", "coupled_gram", "power_is_monotone", "small_instances"]
 
@@ -354,7 +354,7 @@ def _negative_exactness(scope: Scope) -> Evidence:
     n, e = sp.symbols("n e", positive=True)
     between = [n ** (k / L - 1) for k in (l, l + 1)]
     gap = sp.simplify(sp.powsimp(e**2 * between[0] / between[1] / (e**2 / n ** (1 / L)), force=True))
-    from proofs_check.ledger import discharged
+    from .ledger import discharged
 
     return discharged("exact; SymPy") if gap == 1 else refuted(f"the ratio is {gap} times the bound")
 

@@ -13,8 +13,8 @@ import sympy as sp
 import z3
 from flint import arb, fmpq, fmpq_mat
 
-from proofs_check.balls import at_most, ball, exactly_zero, identity
-from proofs_check.instances import (
+from .balls import at_most, ball, exactly_zero, identity
+from .instances import (
     GramInstance,
     columns,
     diagonal,
@@ -24,10 +24,10 @@ from proofs_check.instances import (
     orthogonal,
     random_matrix,
 )
-from proofs_check.ledger import Evidence, Kind, Scope, Step, WrongVariant, both, discharged, refuted, undecided
-from proofs_check.quantities import closed_form
-from proofs_check.rewriting import Algebra, Instance
-from proofs_check.scalar import for_all, log_quotient, nonnegative_on_box
+from .ledger import Evidence, Kind, Scope, Step, WrongVariant, both, discharged, refuted, undecided
+from .quantities import closed_form
+from .rewriting import Algebra, Instance
+from .scalar import for_all, log_quotient, nonnegative_on_box
 
 __all__ = ["STEPS", "TEXT", "VARIANTS"]
 

@@ -10,15 +10,15 @@ import sympy as sp
 import z3
 from flint import arb, fmpq, fmpq_mat
 
-from proofs_check import t6_sharp_cosine as sharp
-from proofs_check.assumptions import A1, A2, A3, ENTRYWISE, EQUAL_CLASSES, INVERTIBLE, SPECTRAL, WIDE
-from proofs_check.balls import at_most, ball, eigenvalues, exponential, identity, logarithm, meets
-from proofs_check.classical import WIELANDT, applied
-from proofs_check.instances import GramInstance, gram_instances, spectral_gram
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
-from proofs_check.quantities import ClosedForm, closed_form, cosines, largest
-from proofs_check.scalar import exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
-from proofs_check.t5_compression_rate import coupled_gram
+from . import t6_sharp_cosine as sharp
+from .assumptions import A1, A2, A3, ENTRYWISE, EQUAL_CLASSES, INVERTIBLE, SPECTRAL, WIDE
+from .balls import at_most, ball, eigenvalues, exponential, identity, logarithm, meets
+from .classical import WIELANDT, applied
+from .instances import GramInstance, gram_instances, spectral_gram
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
+from .quantities import ClosedForm, closed_form, cosines, largest
+from .scalar import exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
+from .t5_compression_rate import coupled_gram
 
 __all__ = ["STATEMENT", "equal_class_instances"]
 

@@ -11,12 +11,12 @@ import sympy as sp
 import z3
 from flint import arb, fmpq, fmpq_mat
 
-from proofs_check.balls import at_most, ball, eigenvalues, exactly_zero, identity, logarithm
-from proofs_check.classical import JENSEN_POWER, applied
-from proofs_check.instances import GramInstance, gram_instances, nearly_orthonormal
-from proofs_check.ledger import Evidence, Kind, Scope, Step, WrongVariant, both, discharged, refuted
-from proofs_check.quantities import closed_form, cosines
-from proofs_check.scalar import exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
+from .balls import at_most, ball, eigenvalues, exactly_zero, identity, logarithm
+from .classical import JENSEN_POWER, applied
+from .instances import GramInstance, gram_instances, nearly_orthonormal
+from .ledger import Evidence, Kind, Scope, Step, WrongVariant, both, discharged, refuted
+from .quantities import closed_form, cosines
+from .scalar import exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
 
 __all__ = ["STEPS", "TEXT", "VARIANTS"]
 

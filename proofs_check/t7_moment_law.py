@@ -6,10 +6,10 @@ import sympy as sp
 import z3
 from flint import fmpq, fmpq_mat
 
-from proofs_check.assumptions import BALANCE
-from proofs_check.balls import at_most, certainly_psd, decided, identity, trace
-from proofs_check.classical import JENSEN, STIELTJES, applied
-from proofs_check.instances import (
+from .assumptions import BALANCE
+from .balls import at_most, certainly_psd, decided, identity, trace
+from .classical import JENSEN, STIELTJES, applied
+from .instances import (
     columns,
     diagonal,
     labels,
@@ -18,10 +18,10 @@ from proofs_check.instances import (
     random_matrix,
     within_projection,
 )
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
-from proofs_check.rewriting import Algebra, Instance
-from proofs_check.scalar import for_all
-from proofs_check.t1_gram_law import balance_algebra
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
+from .rewriting import Algebra, Instance
+from .scalar import for_all
+from .t1_gram_law import balance_algebra
 
 __all__ = ["STATEMENT"]
 

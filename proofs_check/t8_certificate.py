@@ -14,13 +14,14 @@ import z3
 from flint import arb, fmpq, fmpq_mat
 
 from pnc.theory.certificates.intervals import certify
-from proofs_check.balls import at_most, ball, eigenvalues, frobenius_square, identity, meets
-from proofs_check.classical import STANDARD_MODEL, SUBMULTIPLICATIVE, applied
-from proofs_check.instances import diagonal, labels, random_matrix
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged
-from proofs_check.quantities import moments
-from proofs_check.rewriting import Algebra, Instance
-from proofs_check.scalar import for_all
+
+from .balls import at_most, ball, eigenvalues, frobenius_square, identity, meets
+from .classical import STANDARD_MODEL, SUBMULTIPLICATIVE, applied
+from .instances import diagonal, labels, random_matrix
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged
+from .quantities import moments
+from .rewriting import Algebra, Instance
+from .scalar import for_all
 
 __all__ = ["STATEMENT"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import sympy as sp
 from flint import fmpq, fmpq_mat
 
-from proofs_check.balls import at_most, trace
-from proofs_check.instances import random_matrix
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted, undecided
+from .balls import at_most, trace
+from .instances import random_matrix
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted, undecided
 
 __all__ = ["STATEMENT"]
 

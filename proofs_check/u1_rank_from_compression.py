@@ -9,14 +9,14 @@ from fractions import Fraction
 import sympy as sp
 from flint import arb, fmpq, fmpq_mat
 
-from proofs_check.balls import at_most, ball, certainly_psd, decided, eigenvalues, exactly_zero, trace
-from proofs_check.classical import CHAN, KY_FAN, applied
-from proofs_check.instances import diagonal, labels, random_features
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
-from proofs_check.quantities import class_scatter, moments
-from proofs_check.rewriting import Algebra, Instance
-from proofs_check.scalar import for_all
-from proofs_check.t4_separation_fuzziness import pseudo_inverse
+from .balls import at_most, ball, certainly_psd, decided, eigenvalues, exactly_zero, trace
+from .classical import CHAN, KY_FAN, applied
+from .instances import diagonal, labels, random_features
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
+from .quantities import class_scatter, moments
+from .rewriting import Algebra, Instance
+from .scalar import for_all
+from .t4_separation_fuzziness import pseudo_inverse
 
 __all__ = ["STATEMENT", "FeatureInstance", "feature_instances", "scatter_identity"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from proofs_check.balls import at_most, ball, certainly_psd, decided, eigenvalues, identity, trace
-from proofs_check.classical import KY_FAN, applied
-from proofs_check.instances import random_matrix
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
-from proofs_check.quantities import class_scatter
-from proofs_check.scalar import for_all
-from proofs_check.u1_rank_from_compression import feature_instances, scatter_identity
+from .balls import at_most, ball, certainly_psd, decided, eigenvalues, identity, trace
+from .classical import KY_FAN, applied
+from .instances import random_matrix
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
+from .quantities import class_scatter
+from .scalar import for_all
+from .u1_rank_from_compression import feature_instances, scatter_identity
 
 __all__ = ["STATEMENT"]
 

@@ -9,13 +9,13 @@ import sympy as sp
 import z3
 from flint import arb, fmpq, fmpq_mat
 
-from proofs_check.balls import at_most, ball
-from proofs_check.classical import CHEBYSHEV, applied
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted
-from proofs_check.quantities import Moments, moments, smallest
-from proofs_check.rewriting import Algebra, Instance
-from proofs_check.scalar import for_all
-from proofs_check.u1_rank_from_compression import FeatureInstance, feature_instances
+from .balls import at_most, ball
+from .classical import CHEBYSHEV, applied
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted
+from .quantities import Moments, moments, smallest
+from .rewriting import Algebra, Instance
+from .scalar import for_all
+from .u1_rank_from_compression import FeatureInstance, feature_instances
 
 __all__ = ["STATEMENT", "centre_error", "distances", "on_the_border"]
 

@@ -8,14 +8,14 @@ from itertools import combinations
 import z3
 from flint import acb_mat, arb, arb_mat, fmpq
 
-from proofs_check.balls import at_most, ball, ball_matrix, identity, trace
-from proofs_check.classical import CHEBYSHEV, KY_FAN, applied
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, undecided
-from proofs_check.quantities import class_scatter, moments
-from proofs_check.scalar import for_all
-from proofs_check.t4_separation_fuzziness import pseudo_inverse
-from proofs_check.u1_rank_from_compression import FeatureInstance, feature_instances
-from proofs_check.u3_separability import distances
+from .balls import at_most, ball, ball_matrix, identity, trace
+from .classical import CHEBYSHEV, KY_FAN, applied
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, undecided
+from .quantities import class_scatter, moments
+from .scalar import for_all
+from .t4_separation_fuzziness import pseudo_inverse
+from .u1_rank_from_compression import FeatureInstance, feature_instances
+from .u3_separability import distances
 
 __all__ = ["STATEMENT"]
 

@@ -11,10 +11,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
 from pnc.errors import InvalidInputError
-from proofs_check.references import STATEMENTS
+
+from .references import STATEMENTS
 
 if TYPE_CHECKING:
-    from proofs_check.ledger import Depth, Report, Statement, StatementResult, VariantResult
+    from .ledger import Depth, Report, Statement, StatementResult, VariantResult
 
 __all__ = ["MODULES", "require_provers", "statement", "verify", "wrong_variants"]
 
@@ -67,7 +68,7 @@ def statement(number: str) -> Statement:
     """
     require_provers()
     (name,) = _numbers([number])
-    return importlib.import_module(f"proofs_check.{MODULES[name]}").STATEMENT
+    return importlib.import_module(f".{MODULES[name]}", __package__).STATEMENT
 
 
 def _numbers(only: str | Iterable[str] | None) -> list[str]:
@@ -86,13 +87,13 @@ def _numbers(only: str | Iterable[str] | None) -> list[str]:
 
 
 def _check(number: str, depth: Depth, seed: int) -> StatementResult:
-    from proofs_check.ledger import Scope, check_statement
+    from .ledger import Scope, check_statement
 
     return check_statement(statement(number), Scope(depth=depth, seed=seed))
 
 
 def _variants(number: str, depth: Depth, seed: int) -> tuple[VariantResult, ...]:
-    from proofs_check.ledger import Scope, check_variants
+    from .ledger import Scope, check_variants
 
     return check_variants(statement(number), Scope(depth=depth, seed=seed))
 
@@ -122,7 +123,7 @@ def verify(
     'DISCHARGED'
     """
     require_provers()
-    from proofs_check.ledger import Report
+    from .ledger import Report
 
     if depth not in DEPTHS:
         raise InvalidInputError(

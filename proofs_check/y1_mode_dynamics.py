@@ -9,9 +9,9 @@ import sympy as sp
 import z3
 from flint import acb, fmpq, fmpq_mat
 
-from proofs_check.balls import at_most, ball
-from proofs_check.instances import diagonal, orthogonal, random_matrix
-from proofs_check.ledger import (
+from .balls import at_most, ball
+from .instances import diagonal, orthogonal, random_matrix
+from .ledger import (
     Evidence,
     Kind,
     Scope,
@@ -23,8 +23,8 @@ from proofs_check.ledger import (
     refuted,
     undecided,
 )
-from proofs_check.rewriting import ANY, Algebra, Instance
-from proofs_check.scalar import for_all
+from .rewriting import ANY, Algebra, Instance
+from .scalar import for_all
 
 __all__ = ["STATEMENT"]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import fmpq, fmpq_mat
 
-from proofs_check.balls import at_most, exactly_zero, identity
-from proofs_check.instances import columns, labels, orthogonal, random_matrix
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
-from proofs_check.rewriting import Algebra, Instance
+from .balls import at_most, exactly_zero, identity
+from .instances import columns, labels, orthogonal, random_matrix
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
+from .rewriting import Algebra, Instance
 
 __all__ = ["STATEMENT"]
 

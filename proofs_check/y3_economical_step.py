@@ -6,10 +6,10 @@ import numpy as np
 import sympy as sp
 from flint import fmpq, fmpq_mat
 
-from proofs_check.balls import exactly_zero, frobenius_square, identity
-from proofs_check.instances import columns, labels, orthogonal, random_matrix
-from proofs_check.ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted
-from proofs_check.rewriting import Algebra, Instance
+from .balls import exactly_zero, frobenius_square, identity
+from .instances import columns, labels, orthogonal, random_matrix
+from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted
+from .rewriting import Algebra, Instance
 
 __all__ = ["STATEMENT"]
 

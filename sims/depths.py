@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pnc.errors import InvalidInputError
-from sims.common import Scale, command, new_figure, save
-from sims.networks import Case, draw, image_data, summary, train_from_seeds
+
+from .common import Scale, command, new_figure, save
+from .networks import Case, draw, image_data, summary, train_from_seeds
 
 __all__ = ["reproduce"]
 

@@ -20,7 +20,8 @@ from pnc.report import dynamics_animation, dynamics_figure, shown_times
 from pnc.simulate import simulate
 from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import plateau_time, predict_dynamics
-from sims.common import Scale, command, save
+
+from .common import Scale, command, save
 
 __all__ = ["reproduce"]
 

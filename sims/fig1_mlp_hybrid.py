@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sims.common import Scale, command, new_figure, save
-from sims.networks import Case, Data, draw, image_data, summary, train_from_seeds
+from .common import Scale, command, new_figure, save
+from .networks import Case, Data, draw, image_data, summary, train_from_seeds
 
 __all__ = ["PUBLISHED", "layer_figure", "reproduce"]
 

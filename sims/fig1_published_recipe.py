@@ -18,9 +18,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sims.common import Scale, command
-from sims.fig1_mlp_hybrid import layer_figure, published
-from sims.networks import image_data
+from .common import Scale, command
+from .fig1_mlp_hybrid import layer_figure, published
+from .networks import image_data
 
 __all__ = ["reproduce"]
 

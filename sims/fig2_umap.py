@@ -21,8 +21,9 @@ import numpy as np
 
 from pnc.data.fashion_mnist import FASHION_MNIST_NAMES
 from pnc.errors import InvalidInputError
-from sims.common import Scale, command, new_figure, save
-from sims.networks import Case, image_data, train_from_seeds
+
+from .common import Scale, command, new_figure, save
+from .networks import Case, image_data, train_from_seeds
 
 __all__ = ["reproduce", "same_class_share"]
 

@@ -22,8 +22,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sims.common import Scale, command, new_figure, save
-from sims.networks import Case, Data, draw, image_data, summary, train_from_seeds
+from .common import Scale, command, new_figure, save
+from .networks import Case, Data, draw, image_data, summary, train_from_seeds
 
 __all__ = ["reproduce"]
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from sims.common import Scale, command, new_figure, save, sweep
+from .common import Scale, command, new_figure, save, sweep
 
 __all__ = ["reproduce"]
 

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from pnc.data import ImageData, load_splits
-from sims.common import Scale, command, new_figure, save
-from sims.networks import Case, draw, read_data, summary, train_from_seeds
+
+from .common import Scale, command, new_figure, save
+from .networks import Case, draw, read_data, summary, train_from_seeds
 
 __all__ = ["reproduce", "shrink"]
 

@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 
 from pnc.statistics import student_interval
-from sims.common import Scale, command, new_figure, save
+
+from .common import Scale, command, new_figure, save
 
 __all__ = ["reproduce"]
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from pnc.theory import plateau_time
-from sims.common import Scale, command, new_figure, save, sweep
+
+from .common import Scale, command, new_figure, save, sweep
 
 __all__ = ["reproduce"]
 

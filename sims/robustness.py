@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from sims.common import Scale, command, new_figure, save
+from .common import Scale, command, new_figure, save
 
 __all__ = ["NETWORKS", "reproduce"]
 

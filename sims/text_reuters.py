@@ -26,9 +26,10 @@ from typing import Any
 
 from pnc.data import load_splits
 from pnc.errors import InvalidInputError
-from sims.common import Scale, command
-from sims.fig1_mlp_hybrid import layer_figure
-from sims.networks import Case, read_data
+
+from .common import Scale, command
+from .fig1_mlp_hybrid import layer_figure
+from .networks import Case, read_data
 
 __all__ = ["fetch", "reproduce"]
 

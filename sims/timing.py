@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import typer
 
-from sims import timing_cluster, timing_engine, timing_measure, timing_sweep
+from . import timing_cluster, timing_engine, timing_measure, timing_sweep
 
 __all__ = ["main"]
 

@@ -21,7 +21,8 @@ import torch
 from torch import nn
 
 from pnc.measure import ClassMoments, FuzzinessPass, measure_model
-from sims.timing_measure import _draw, _peak_growth
+
+from .timing_measure import _draw, _peak_growth
 
 __all__ = ["rows"]
 

@@ -18,5 +18,5 @@ def cite(
     ] = None,
 ) -> None:
     """BibTeX for the literature behind a command or a statement."""
-    references = proofs_check("proofs_check.references")
+    references = proofs_check(".references")
     print(references.bibtex(what or references.STATEMENTS))

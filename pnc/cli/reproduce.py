@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-import importlib.util
+import importlib
 import pkgutil
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from pnc.cli.beside import beside
 from pnc.cli.output import print_json, print_table
 from pnc.errors import InvalidInputError, PncError
 
@@ -40,7 +41,8 @@ def reproduce(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
     """Reproduce a figure or a table: numbers, figures and what follows from them, in one folder."""
-    found = _experiments()
+    package = _package()
+    found = _experiments(package)
     if name is None:
         if json:
             print_json(found)
@@ -55,9 +57,9 @@ def reproduce(
             expected=f"one of {', '.join(found)}",
             next_step=f"did you mean {near[0]}?" if near else "run pnc reproduce for the list",
         )
-    module = importlib.import_module(f"sims.{matches[0]}")
+    module = importlib.import_module(f"{package}.{matches[0]}")
     folder = out if out is not None else Path("reproduce") / f"{matches[0]}-{scale.value}"
-    common = importlib.import_module("sims.common")
+    common = importlib.import_module(f"{package}.common")
     own = common.own_data(module.reproduce, data)
     summary = module.reproduce(folder, scale=scale.value, workers=workers, quiet=quiet, **own)
     if json:
@@ -67,13 +69,17 @@ def reproduce(
     print(f"written to {folder}")
 
 
-def _experiments() -> dict[str, str]:
-    """Name and first line of every module of `sims` that can be reproduced; none of them is imported."""
-    spec = importlib.util.find_spec("sims")
-    if spec is None or not spec.submodule_search_locations:
-        raise PncError("the experiments (the package sims) are not installed: run this from a checkout")
+def _package() -> str:
+    found = beside("pnc_experiments", "sims")
+    if found is None:
+        raise PncError("the experiments are not installed beside pnc: install its wheel, or run this from a clone")
+    return found
+
+
+def _experiments(package: str) -> dict[str, str]:
+    """Name and first line of every module of the package that can be reproduced; none of them is imported."""
     found = {}
-    for module in pkgutil.iter_modules(spec.submodule_search_locations):
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         source = Path(module.module_finder.path) / f"{module.name}.py"
         tree = ast.parse(source.read_text(encoding="utf-8"))
         if any(isinstance(node, ast.FunctionDef) and node.name == "reproduce" for node in tree.body):

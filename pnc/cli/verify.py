@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pnc.cli.beside import beside
 from pnc.cli.options import JsonOption, SeedOption
 from pnc.cli.output import number, print_json, print_table
 from pnc.errors import InvalidInputError
@@ -54,7 +55,7 @@ def verify(
                 got="--attack with --only", expected="one of them", next_step="leave out --only: all are attacked"
             )
         raise typer.Exit(_attack(attack, seed=seed, save=save, json=json, progress=progress))
-    ledger = proofs_check("proofs_check")
+    ledger = proofs_check()
     report = ledger.verify(only, depth=depth.value, seed=seed, progress=progress)
     if json:
         print_json(report.to_dict())
@@ -63,10 +64,17 @@ def verify(
     raise typer.Exit(0 if report.status.value == "DISCHARGED" else 3)
 
 
-def proofs_check(name: str) -> Any:
-    """The ledger lies beside the library and is loaded by name: the library does not depend on it."""
+def proofs_check(module: str = "") -> Any:
+    """The ledger, or a module of it: it lies beside the library and is loaded by name, for `pnc` does not depend on it.
+
+    Raises:
+        InvalidInputError: the ledger, or a library that it proves with, is not installed.
+    """
+    package = beside("pnc_proofs", "proofs_check")
     try:
-        return importlib.import_module(name)
+        if package is None:
+            raise ModuleNotFoundError(name="pnc_proofs")
+        return importlib.import_module(f"{package}{module}")
     except ModuleNotFoundError as error:
         raise InvalidInputError(
             got=f"no module {error.name}",
@@ -97,8 +105,8 @@ def _on_stderr(line: str) -> None:
 
 
 def _attack(restarts: int, *, seed: int, save: Path | None, json: bool, progress: Callable[[str], None] | None) -> int:
-    proofs_check("proofs_check").require_provers()
-    results = proofs_check("proofs_check.attacks").attack_all(
+    proofs_check().require_provers()
+    results = proofs_check(".attacks").attack_all(
         restarts=restarts, steps=100, seed=seed, folder=save, progress=progress
     )
     broken = [result.name for result in results if result.violated]

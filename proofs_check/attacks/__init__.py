@@ -23,8 +23,8 @@ slack below 0; a bound that is attained has slack 0. The values are derived here
     tensors, exact        the arithmetic they share, in torch and in balls
 """
 
-from proofs_check.attacks.catalogue import ATTACKS, CONJECTURES
-from proofs_check.attacks.engine import AttackResult, attack, attack_all, replay
-from proofs_check.attacks.inequality import Attack
+from .catalogue import ATTACKS, CONJECTURES
+from .engine import AttackResult, attack, attack_all, replay
+from .inequality import Attack
 
 __all__ = ["ATTACKS", "CONJECTURES", "Attack", "AttackResult", "attack", "attack_all", "replay"]

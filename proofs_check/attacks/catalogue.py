@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pnc.errors import InvalidInputError
-from proofs_check.attacks import (
+
+from . import (
     moments,
     nearest_centre,
     nearly_orthonormal,
@@ -13,7 +14,7 @@ from proofs_check.attacks import (
     principal_components,
     remainder,
 )
-from proofs_check.attacks.inequality import Attack
+from .inequality import Attack
 
 __all__ = ["ATTACKS", "CONJECTURES", "find"]
 

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from pnc.errors import InvalidInputError
-from proofs_check.attacks.catalogue import ATTACKS, find
-from proofs_check.attacks.exact import float_ball
-from proofs_check.attacks.inequality import Attack, Batch, Triple
+
+from .catalogue import ATTACKS, find
+from .exact import float_ball
+from .inequality import Attack, Batch, Triple
 
 __all__ = ["AttackResult", "attack", "attack_all", "replay"]
 

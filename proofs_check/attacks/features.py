@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from flint import fmpq, fmpq_mat
 
-from proofs_check.attacks.exact import exact_matrix
-from proofs_check.attacks.inequality import Attack, Batch, Triple
-from proofs_check.attacks.tensors import normal, uniform
+from .exact import exact_matrix
+from .inequality import Attack, Batch, Triple
+from .tensors import normal, uniform
 
 __all__ = [
     "ExactFeatures",

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from flint import arb, fmpq, fmpq_mat
 
-from proofs_check.attacks.exact import exact_matrix
-from proofs_check.attacks.inequality import Attack, Batch, Triple
-from proofs_check.attacks.tensors import normal
+from .exact import exact_matrix
+from .inequality import Attack, Batch, Triple
+from .tensors import normal
 
 __all__ = ["LOG_CONVEXITY"]
 

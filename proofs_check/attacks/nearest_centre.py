@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from flint import acb_mat, arb, arb_mat, fmpq
 
-from proofs_check.attacks.exact import largest_cosine_ball
-from proofs_check.attacks.features import (
+from .exact import largest_cosine_ball
+from .features import (
     ExactFeatures,
     class_moments,
     class_sizes,
@@ -18,8 +18,8 @@ from proofs_check.attacks.features import (
     feature_attack,
     squared_distance,
 )
-from proofs_check.attacks.inequality import Attack, Batch, Triple
-from proofs_check.attacks.tensors import largest_cosine, pairs
+from .inequality import Attack, Batch, Triple
+from .tensors import largest_cosine, pairs
 
 __all__ = ["SEPARABILITY"]
 

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from flint import arb, fmpq, fmpq_mat
 
-from proofs_check.attacks.bounds import (
+from ..balls import ball_matrix, identity, root
+from .bounds import (
     compression_rate,
     conjectured_compression_rate,
     explicit_cosine,
     sharp_compression_rate,
     sharp_cosine,
 )
-from proofs_check.attacks.exact import exact_matrix, float_ball, integer_power, largest_cosine_ball
-from proofs_check.attacks.inequality import Attack, Batch, Triple
-from proofs_check.attacks.tensors import largest_cosine, normal, spectral, symmetric_box, uniform
-from proofs_check.balls import ball_matrix, identity, root
+from .exact import exact_matrix, float_ball, integer_power, largest_cosine_ball
+from .inequality import Attack, Batch, Triple
+from .tensors import largest_cosine, normal, spectral, symmetric_box, uniform
 
 __all__ = ["COMPRESSION_RATE", "LARGEST_COSINE", "REFUTED", "build_box", "class_blocks", "draw_box"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from flint import arb, arb_mat, fmpq, fmpq_mat
 
-from proofs_check.attacks.exact import exact_matrix, float_ball, integer_power
-from proofs_check.attacks.inequality import Attack, Batch, Triple
-from proofs_check.attacks.nearly_orthonormal import build_box, class_blocks, draw_box
-from proofs_check.attacks.tensors import spectral
-from proofs_check.balls import ball_matrix, eigenvalues, identity, root
+from ..balls import ball_matrix, eigenvalues, identity, root
+from .exact import exact_matrix, float_ball, integer_power
+from .inequality import Attack, Batch, Triple
+from .nearly_orthonormal import build_box, class_blocks, draw_box
+from .tensors import spectral
 
 __all__ = ["RANK_OF_PREDICTED"]
 

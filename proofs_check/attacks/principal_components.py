@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from flint import arb
 
-from proofs_check.attacks.features import class_moments, covariance_matrix, exact_features, feature_attack
-from proofs_check.attacks.inequality import Attack, Batch, Triple
-from proofs_check.balls import eigenvalues
+from ..balls import eigenvalues
+from .features import class_moments, covariance_matrix, exact_features, feature_attack
+from .inequality import Attack, Batch, Triple
 
 __all__ = ["RANK"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from flint import arb
 
-from proofs_check.attacks.exact import exact_matrix, float_ball, largest_cosine_ball
-from proofs_check.attacks.inequality import Attack, Batch, Triple
-from proofs_check.attacks.tensors import largest_cosine, normal, pairs, spectral, symmetric_box, uniform
-from proofs_check.balls import ball_matrix, eigenvalues
+from ..balls import ball_matrix, eigenvalues
+from .exact import exact_matrix, float_ball, largest_cosine_ball
+from .inequality import Attack, Batch, Triple
+from .tensors import largest_cosine, normal, pairs, spectral, symmetric_box, uniform
 
 __all__ = ["DISCRIMINATION"]
 
