@@ -1,4 +1,4 @@
-"""A wheel of this very tree: which names it installs, that nothing of the packages is missing, that its commands run."""
+"""A wheel of this very tree: which names it installs, that nothing is missing from it, that its commands run."""
 
 from __future__ import annotations
 
