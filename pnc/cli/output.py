@@ -14,7 +14,18 @@ from pnc.errors import InvalidInputError
 if TYPE_CHECKING:
     from pnc.compare import Comparison, LawFit
 
-__all__ = ["law_line", "number", "print_comparison", "print_json", "print_table", "read_text", "span"]
+__all__ = [
+    "abridged",
+    "law_line",
+    "number",
+    "print_comparison",
+    "print_json",
+    "print_table",
+    "read_text",
+    "span",
+]
+
+_WHOLE = 64  # layers that a table shows one by one
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -50,6 +61,20 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     for line in lines:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def abridged(layers: int) -> list[int]:
+    """Which layers a table shows: all of a network of ordinary depth, of a deeper one as people would pick them.
+
+    The first ten and the last three, and 1, 2 and 5 times the powers of ten between them.
+
+    >>> abridged(3), abridged(2000)[8:]
+    ([0, 1, 2], [8, 9, 10, 20, 50, 100, 200, 500, 1000, 1997, 1998, 1999])
+    """
+    if layers <= _WHOLE:
+        return list(range(layers))
+    round_ones = (factor * 10**power for power in range(1, len(str(layers))) for factor in (1, 2, 5))
+    return sorted({*range(10), *(l for l in round_ones if l < layers), *range(layers - 3, layers)})
 
 
 def law_line(name: str, fit: LawFit | None, predicted: LawFit | None, *, geometric: bool) -> str:

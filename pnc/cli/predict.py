@@ -25,7 +25,7 @@ from pnc.cli.options import (
     class_sizes,
     problem_of,
 )
-from pnc.cli.output import number, print_json, print_table, span
+from pnc.cli.output import abridged, number, print_json, print_table, span
 
 __all__ = ["predict"]
 
@@ -89,6 +89,7 @@ def predict(
     print(describe_problem(problem))
     print(describe_network(network))
     print(f"law: {curve.provenance['statement']}, {curve.provenance['reason']}")
+    shown = abridged(depth)
     print_table(
         ["layer", "C", "bounds (T5)", "D", "bounds (T6)", "tr Σ_W", "tr Σ_B", "fuzziness"],
         (
@@ -102,9 +103,11 @@ def predict(
                 number(curve.between_scatter[i]),
                 number(curve.separation_fuzziness[i]),
             ]
-            for i, l in enumerate(curve.layers.tolist())
+            for i, l in zip(shown, curve.layers[shown].tolist())
         ),
     )
+    if len(shown) < depth:
+        print(f"{len(shown)} of {depth} layers are shown; --json gives all")
     for name, reason in curve.provenance["not_applicable"].items():
         print(f"{name} does not apply: {reason}")
 

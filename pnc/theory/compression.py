@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from pnc.theory.layer_statistics import LayerStatistics
 
-__all__ = ["between_scatter", "class_mean_gram", "compression", "within_scatter"]
+__all__ = ["between_scatter", "class_mean_gram", "compression", "mean_squares", "within_scatter"]
 
 
 def class_mean_gram(statistics: LayerStatistics, layer: int) -> Float[np.ndarray, "K K"]:
@@ -45,14 +45,9 @@ def within_scatter(statistics: LayerStatistics) -> Float[np.ndarray, " L"]:
     >>> within_scatter(layer_statistics(problem, NetworkSpec(depth=3, residual_scale=0.1))).round(12).tolist()
     [0.5, 0.005, 5e-05]
     """
-    signal = np.diag(statistics.signal_within)
-    return np.array(
-        [
-            signal @ statistics.signal_scales ** (2 * l)
-            + statistics.residual(l).within * statistics.residual_scale ** (2 * l)
-            for l in statistics.layers()
-        ]
-    )
+    residual = np.full(statistics.depth, statistics.residual_hidden.within)
+    residual[0] = statistics.residual_input.within
+    return statistics.signal_powers() @ np.diag(statistics.signal_within) + residual * statistics.residual_powers()
 
 
 def between_scatter(statistics: LayerStatistics) -> Float[np.ndarray, " L"]:
@@ -69,12 +64,31 @@ def between_scatter(statistics: LayerStatistics) -> Float[np.ndarray, " L"]:
     >>> between_scatter(layer_statistics(problem, NetworkSpec(depth=2))).round(12).tolist()
     [0.25, 0.353553390593]
     """
-    return np.array(
-        [
-            statistics.priors @ np.sum(statistics.centred(statistics.mean_factor(l)) ** 2, axis=1)
-            for l in statistics.layers()
-        ]
-    )
+    return mean_squares(statistics, centred=True)
+
+
+def mean_squares(statistics: LayerStatistics, *, centred: bool = False) -> Float[np.ndarray, " L"]:
+    """Mean square norm `Σ_k p_k ‖μ_k‖²` of the class means of layers 0…L-1, about 0 or `centred` about their mean.
+
+    Only terms that are not negative are added, so nothing cancels.
+
+    Returns:
+        (L,), squared feature norm.
+
+    >>> from pnc.data import Problem; from pnc.spec import NetworkSpec
+    >>> from pnc.theory import layer_statistics
+    >>> problem = Problem(X=np.eye(4, 6), y=[0, 0, 1, 1])
+    >>> mean_squares(layer_statistics(problem, NetworkSpec(depth=2))).round(12).tolist()
+    [0.5, 0.707106781187]
+    """
+
+    def squares(means: np.ndarray) -> np.ndarray:
+        means = statistics.centred(means) if centred else means
+        return statistics.priors @ means**2
+
+    residual = np.full(statistics.depth, squares(statistics.residual_hidden.means).sum())
+    residual[0] = squares(statistics.residual_input.means).sum()
+    return statistics.signal_powers() @ squares(statistics.signal_means) + residual * statistics.residual_powers()
 
 
 def compression(statistics: LayerStatistics) -> Float[np.ndarray, " L"]:
@@ -92,7 +106,7 @@ def compression(statistics: LayerStatistics) -> Float[np.ndarray, " L"]:
     True
     """
     within, between = within_scatter(statistics), between_scatter(statistics)
-    norms = [np.sum(statistics.priors @ statistics.mean_factor(l) ** 2) for l in statistics.layers()]
+    norms = mean_squares(statistics)
     # means that differ by rounding alone coincide
     rounding = (8 * np.finfo(np.float64).eps) ** 2 * (within + norms)
     return np.divide(within, between, out=np.full(within.shape, np.nan), where=between > rounding)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from pnc.theory.compression import mean_squares, within_scatter
 from pnc.theory.layer_statistics import LayerStatistics
 
 __all__ = ["discrimination", "discrimination_of_gram"]
@@ -42,22 +43,16 @@ def discrimination(statistics: LayerStatistics) -> Float[np.ndarray, " L"]:
     >>> discrimination(layer_statistics(problem, NetworkSpec(depth=3))).round(12).tolist()
     [1.0, 1.0, 1.0]
     """
-    values = []
-    for l in statistics.layers():
-        means = statistics.mean_factor(l)
-        norms = np.linalg.norm(means, axis=1, keepdims=True)
+    # root mean square norm of the features of a layer: what a mean is called zero against
+    size = np.sqrt(within_scatter(statistics) + mean_squares(statistics))
+    values = np.full(statistics.depth, np.nan)
+    for layers, means in statistics.mean_factors():
+        norms = np.linalg.norm(means, axis=2)
         # unit rows first: products of norms as small as ε^l must not underflow, nor large ones hide a zero
         # mean
-        zero = norms <= 4 * np.finfo(np.float64).eps * _feature_norm(statistics, l)
-        unit = means / np.where(zero, np.nan, norms)
-        values.append(discrimination_of_gram(unit @ unit.T) if not zero.any() else float("nan"))
-    return np.array(values)
-
-
-def _feature_norm(statistics: LayerStatistics, layer: int) -> float:
-    """Root mean square norm of the features of a layer: what a mean is called zero against."""
-    residual = statistics.residual(layer)
-    squares = np.diag(statistics.signal_within) @ statistics.signal_scales ** (2 * layer)
-    squares += residual.within * statistics.residual_scale ** (2 * layer)
-    squares += statistics.priors @ np.sum(statistics.mean_factor(layer) ** 2, axis=1)
-    return float(np.sqrt(squares))
+        zero = norms <= 4 * np.finfo(np.float64).eps * size[layers, None]
+        unit = means / np.where(zero, np.nan, norms)[:, :, None]
+        cosines = unit @ unit.swapaxes(1, 2)
+        cosines[:, range(norms.shape[1]), range(norms.shape[1])] = -np.inf
+        values[layers] = 1 - np.where(zero.any(axis=1), np.nan, cosines.max(axis=(1, 2)))
+    return values

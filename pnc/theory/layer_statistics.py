@@ -7,6 +7,7 @@ one pass over the data.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from pnc.spec import NetworkSpec
 from pnc.theory.signal import SignalModes, chunks, data_modes, signal_modes
 
 __all__ = ["LayerStatistics", "ResidualStatistics", "layer_statistics"]
+
+_ENTRIES = 1 << 18  # numbers of a block of layers: 2 MB, however many layers there are
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,6 +87,29 @@ class LayerStatistics:
         """Layers of the law, 0…L-1."""
         return range(self.depth)
 
+    def signal_powers(self) -> Float[np.ndarray, "L r"]:
+        """(L, r) `σ_i^{2l}` of layers 0…L-1."""
+        return self.signal_scales[None, :] ** (2 * np.arange(self.depth)[:, None])
+
+    def residual_powers(self) -> Float[np.ndarray, " L"]:
+        """(L,) `ε^{2l}` of layers 0…L-1."""
+        return self.residual_scale ** (2 * np.arange(self.depth))
+
+    def mean_factors(self) -> Iterator[tuple[slice, Float[np.ndarray, "l K m"]]]:
+        """`mean_factor` of many layers at a time: layer 0 by itself, then blocks that fit in a cache.
+
+        A network may have 100,000 layers: one call a layer would take a minute, all in one array gigabytes.
+        """
+        entries = self.signal_means.size + self.residual_hidden.means.size
+        step = max(1, _ENTRIES // (entries + self.priors.size**2))
+        for start, stop in [(0, 1), *((l, min(l + step, self.depth)) for l in range(1, self.depth, step))]:
+            l = np.arange(start, stop)[:, None, None]
+            parts = (
+                self.signal_means * self.signal_scales**l,
+                self.residual(start).means * self.residual_scale**l,
+            )
+            yield slice(start, stop), np.concatenate(parts, axis=2)
+
     def mean_factor(self, layer: int) -> Float[np.ndarray, "K m"]:
         """(K, r + m) class means of layer `layer` up to a rotation: `[B diag(σ^l), ε^l means]`."""
         return np.hstack(
@@ -93,9 +119,9 @@ class LayerStatistics:
             ]
         )
 
-    def centred(self, means: Float[np.ndarray, "K m"]) -> Float[np.ndarray, "K m"]:
-        """`J means`, `J = I - 1 pᵀ`: class means about the sample-weighted global mean."""
-        return means - self.priors @ means
+    def centred(self, means: Float[np.ndarray, "*l K m"]) -> Float[np.ndarray, "*l K m"]:
+        """`J means`, `J = I - 1 pᵀ`: class means about the sample-weighted global mean, of one layer or of many."""
+        return means - (self.priors @ means)[..., None, :]
 
 
 def layer_statistics(

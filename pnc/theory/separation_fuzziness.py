@@ -25,7 +25,12 @@ def separation_fuzziness(statistics: LayerStatistics) -> Float[np.ndarray, " L"]
     >>> bool(np.all(separation_fuzziness(layer_statistics(problem, NetworkSpec(depth=3))) < 1e-30))
     True
     """
-    return np.array([_fuzziness(statistics, l) for l in statistics.layers()])
+    values = np.full(statistics.depth, np.nan)
+    ranks = [centred_mean_rank(statistics, l) for l in range(min(2, statistics.depth))]  # of input and hidden layers
+    for layers, factors in statistics.mean_factors():
+        if rank := ranks[min(layers.start, 1)]:
+            values[layers] = _fuzziness(statistics, layers, factors, rank)
+    return values
 
 
 def centred_mean_rank(statistics: LayerStatistics, layer: int) -> int:
@@ -47,18 +52,19 @@ def centred_mean_rank(statistics: LayerStatistics, layer: int) -> int:
     return min(most, int(np.count_nonzero(s > 64 * max(means.shape) * np.finfo(np.float64).eps * scale)))
 
 
-def _fuzziness(statistics: LayerStatistics, layer: int) -> float:
-    rank = centred_mean_rank(statistics, layer)
-    if rank == 0:
-        return float("nan")
+def _fuzziness(
+    statistics: LayerStatistics, layers: slice, factors: Float[np.ndarray, "l K m"], rank: int
+) -> Float[np.ndarray, " l"]:
+    """Of a block of layers with the same residual, whose class means have the given rank about their mean."""
     root_p = np.sqrt(statistics.priors)[:, None]
-    U, phi, _ = np.linalg.svd(root_p * statistics.centred(statistics.mean_factor(layer)), full_matrices=False)
-    U, phi = U[:, :rank], phi[:rank]
-    if phi[-1] <= 64 * statistics.priors.size * np.finfo(np.float64).eps * phi[0]:
-        return float("nan")
-    residual, ε2 = statistics.residual(layer), statistics.residual_scale ** (2 * layer)
+    U, phi, _ = np.linalg.svd(root_p * statistics.centred(factors), full_matrices=False)
+    U, phi = U[:, :, :rank], phi[:, :rank]
+    lost = phi[:, -1] <= 64 * statistics.priors.size * np.finfo(np.float64).eps * phi[:, 0]
+    residual, ε2 = statistics.residual(layers.start), statistics.residual_powers()[layers, None, None]
     # features of layer l once more times their scale: σ^{2l} on the signal, ε^{2l} on the residual
-    signal = statistics.centred(statistics.signal_means) * statistics.signal_scales ** (2 * layer)
-    mixed = ε2 * signal @ residual.cross_of_means
-    spread = signal @ statistics.signal_within @ signal.T + mixed + mixed.T + ε2**2 * residual.within_of_means
-    return float(np.sum(np.diag(U.T @ (root_p * spread * root_p.T) @ U) / phi**4))
+    signal = statistics.centred(statistics.signal_means) * statistics.signal_powers()[layers, None, :]
+    mixed = ε2 * (signal @ residual.cross_of_means)
+    spread = signal @ statistics.signal_within @ signal.swapaxes(1, 2)
+    spread = spread + mixed + mixed.swapaxes(1, 2) + ε2**2 * residual.within_of_means
+    along = np.einsum("lkr,lkj,ljr->lr", U, root_p * spread * root_p.T, U, optimize=True)
+    return np.where(lost, np.nan, np.sum(along / np.where(lost[:, None], 1.0, phi) ** 4, axis=1))

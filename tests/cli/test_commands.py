@@ -383,3 +383,15 @@ def test_verify_without_its_provers_says_what_to_install(capsys, monkeypatch):
         assert ended.status == 2
         assert ended.err.startswith("pnc: got no module flint")
         assert "pip install 'pnc[proofs]'" in ended.err
+
+
+def test_a_deep_network_is_shown_abridged(capsys):
+    """A table of 100,000 rows is read by nobody; the JSON still has every layer."""
+    ended = run(capsys, "predict", "--depth", 3000, "--epsilon", 0.99)
+    rows = [line.split()[0] for line in ended.out.splitlines() if re.match(r" *\d+  ", line)]
+    assert rows == [str(l) for l in (*range(11), 20, 50, 100, 200, 500, 1000, 2000, 2997, 2998, 2999)]
+    assert "21 of 3000 layers are shown; --json gives all" in ended.out
+    whole = json.loads(run(capsys, "predict", "--depth", 3000, "--epsilon", 0.99, "--json").out)
+    assert whole["layers"] == list(range(3000))
+    shown = next(line for line in ended.out.splitlines() if line.split()[:1] == ["2000"])
+    assert float(shown.split()[1]) == pytest.approx(whole["compression"][2000], rel=1e-3)
