@@ -15,7 +15,7 @@ from pnc.curves import LayerCurve
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
 from pnc.measure.accumulate.moments import ClassMoments
 from pnc.measure.accumulate.sampling_error import SamplingErrorPass
-from pnc.measure.accumulate.spectrum import Spectrum, StreamingSpectrum
+from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.compress.compressed import CompressedSite, KeptDimensions, measure_compressed
 from pnc.measure.compress.linear_tail import fit_linear_tail
 from pnc.measure.features import measure_features
@@ -24,10 +24,7 @@ from pnc.measure.model.layers import Layer, LayerList, capture, list_layers
 from pnc.measure.model.measurement import measure_model, measure_splits
 from pnc.measure.model.neural_collapse import NeuralCollapse, measure_neural_collapse
 from pnc.measure.model.saved_features import GivenBatches, GivenLayers
-from pnc.measure.quantities.between import ClassWeights, between_scatter
-from pnc.measure.quantities.cdnv import class_distance_normalised_variance
-from pnc.measure.quantities.compression import compression
-from pnc.measure.quantities.discrimination import discrimination
+from pnc.measure.quantities.class_pairs import class_distance_normalised_variance, discrimination
 from pnc.measure.quantities.noise_floor import noise_floor, resolved, rounding_unit
 from pnc.measure.quantities.rank import (
     effective_rank,
@@ -37,7 +34,8 @@ from pnc.measure.quantities.rank import (
     threshold_rank,
     variance_rank,
 )
-from pnc.measure.quantities.variance_curve import curve_spectra, variance_curve
+from pnc.measure.quantities.scatter import ClassWeights, between_scatter, compression
+from pnc.measure.quantities.spectrum import Spectrum, curve_spectra, variance_curve
 from pnc.measure.readout.least_squares import LinearMap, fit_linear_map
 from pnc.measure.readout.principal_components import PrincipalComponents, principal_components
 from pnc.measure.readout.probe import LinearProbe, fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe

@@ -11,7 +11,7 @@ import torch
 
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.moments import ClassMoments
-from pnc.measure.quantities.cdnv import class_distance_normalised_variance
+from pnc.measure.quantities.class_pairs import class_distance_normalised_variance
 
 try:
     from torchmetrics import Metric

@@ -15,10 +15,9 @@ from pnc.data import check_labels
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.fuzziness import between_whitening
 from pnc.measure.arrays import as_matrix, dtype_name, first_nonfinite
-from pnc.measure.quantities.between import ClassWeights, between_scatter, class_weights
-from pnc.measure.quantities.compression import compression
-from pnc.measure.quantities.discrimination import discrimination
+from pnc.measure.quantities.class_pairs import discrimination
 from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
+from pnc.measure.quantities.scatter import ClassWeights, between_scatter, class_weights, compression
 
 __all__ = ["ClassSummary", "measure_linear"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pnc.errors import InvalidInputError
 from pnc.measure import ClassMoments
 from pnc.measure.accumulate.spectrum import StreamingSpectrum
-from pnc.measure.quantities.cdnv import class_distance_normalised_variance
+from pnc.measure.quantities.class_pairs import class_distance_normalised_variance
 from pnc.measure.readout.probe import fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnc.errors import InvalidInputError
-from pnc.measure.accumulate.spectrum import Spectrum, StreamingSpectrum
+from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.quantities.rank import (
     effective_rank,
     numerical_rank,
@@ -16,6 +16,7 @@ from pnc.measure.quantities.rank import (
     threshold_rank,
     variance_rank,
 )
+from pnc.measure.quantities.spectrum import Spectrum
 
 UNIT = np.finfo(np.float64).eps
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pnc.errors import InvalidInputError
-from pnc.measure.accumulate.chunks import centred_chunks
+from pnc.measure.accumulate.centred_rows import centred_chunks
 from pnc.measure.accumulate.moments import ClassMoments
 from pnc.measure.arrays import as_labels, as_matrix
 

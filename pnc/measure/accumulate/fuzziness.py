@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.deviations import deviations, require_complete
 from pnc.measure.accumulate.moments import ClassMoments
-from pnc.measure.quantities.between import between_factor, class_weights
+from pnc.measure.quantities.scatter import between_factor, class_weights
 
 __all__ = ["FuzzinessPass", "between_whitening"]
 

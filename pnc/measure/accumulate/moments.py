@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
-from pnc.measure.accumulate.chunks import centred_chunks
+from pnc.measure.accumulate.centred_rows import centred_chunks
 from pnc.measure.arrays import as_labels, as_matrix, first_nonfinite
-from pnc.measure.quantities.between import ClassWeights, between_scatter, class_weights
-from pnc.measure.quantities.compression import compression
-from pnc.measure.quantities.discrimination import discrimination
+from pnc.measure.quantities.class_pairs import discrimination
+from pnc.measure.quantities.scatter import ClassWeights, between_scatter, class_weights, compression
 
 __all__ = ["ClassMoments"]
 

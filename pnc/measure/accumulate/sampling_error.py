@@ -8,6 +8,7 @@ import torch
 
 from pnc.measure.accumulate.deviations import deviations, require_complete
 from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.quantities.class_pairs import closest_pair
 
 __all__ = ["SamplingErrorPass"]
 
@@ -128,8 +129,7 @@ def _gradient(means: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(3, d) zero, ∂D/∂μ_a, ∂D/∂μ_b, and (a, b), the pair of classes whose cosine is the largest."""
     norms = torch.linalg.vector_norm(means, dim=1)
     units = means / torch.where(norms == 0, 1, norms)[:, None]
-    cosines = (units @ units.mT).fill_diagonal_(-torch.inf)
-    pair = torch.stack(torch.unravel_index(cosines.argmax(), cosines.shape))
+    pair = closest_pair(means)
     gradient = means.new_zeros((3, means.shape[1]))
     # û_b - c û_a as the part of û_b - û_a across û_a: nearly parallel means keep their digits
     for row, (one, other) in enumerate((pair, pair.flip(0)), 1):

@@ -21,8 +21,7 @@ from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.arrays import dtype_name
 from pnc.measure.model.batches import BatchSource, SomeOfEachClass, run_pass
 from pnc.measure.model.layers import Layer, LayerList, layer_output, list_layers, unwrapped
-from pnc.measure.quantities.cdnv import class_distance_normalised_variance
-from pnc.measure.quantities.class_geometry import class_geometry
+from pnc.measure.quantities.class_pairs import class_pairs
 from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
 from pnc.measure.readout.probe import LinearProbe, fit_linear_probe, nearest_centre_probe, projected_centre_probe
 
@@ -84,7 +83,7 @@ def measure_model(
 
     Returns:
         A curve whose provenance holds, a layer each: `names`, `kinds`, `shapes`, `dtype`, `dimensions`,
-        `noise_floor`, `between_rank`, `class_distance_normalised_variance`, the numbers of `class_geometry`, and
+        `noise_floor`, `between_rank`, the numbers of `ClassPairs`, and
         where asked `ranks`, `singular_values`, `singular_values_centred` and `spectrum_error` (see `curve_spectra`),
         `leading_variance` (bounds on the share of the variance in the top K-1 principal components),
         `nearest_centre_accuracy`, `linear_probe_accuracy`, `projected_centre_accuracy` (U4; null for sketched
@@ -474,9 +473,6 @@ class _Measurement:
             "dimensions": [self.moments[name].dimension for name in names],
             "noise_floor": [self._noise_floor(name) for name in names],
             "between_rank": [self.fuzzy[name].rank if name in self.fuzzy else None for name in names],
-            "class_distance_normalised_variance": [
-                class_distance_normalised_variance(self.moments[name]) for name in names
-            ],
             "classifier": self._classifier(names[-1]),
             "skipped": self.skipped,
             "mode": "evaluation",
@@ -488,8 +484,8 @@ class _Measurement:
             "processes": process_count(),
             "notes": notes,
         }
-        geometry = [class_geometry(self.moments[name]) for name in names]
-        provenance |= {key: [numbers[key] for numbers in geometry] for key in geometry[0]}
+        pairs = [vars(class_pairs(self.moments[name])) for name in names]
+        provenance |= {key: [numbers[key] for numbers in pairs] for key in pairs[0]}
         if self.spectrum:
             centred = {name: self.spectrum[name].value(centred=True) for name in names}
             uncentred = {name: self.spectrum[name].value() for name in names}

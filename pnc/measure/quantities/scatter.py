@@ -1,4 +1,4 @@
-"""Between-class scatter Σ_B from class means: its factor and its trace."""
+"""Scatters of classes and their ratio: the factor and the trace of Σ_B, and C = tr Σ_W / tr Σ_B."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["ClassWeights", "between_factor", "between_scatter", "class_weights"]
+__all__ = ["ClassWeights", "between_factor", "between_scatter", "class_weights", "compression"]
 
 ClassWeights = Literal["samples", "classes"]
 
@@ -61,3 +61,22 @@ def between_scatter(
     1.0
     """
     return (p * _centred(means, p).square().sum(-1)).sum(-1)
+
+
+def compression(
+    within: Float[torch.Tensor, "*batch"],
+    between: Float[torch.Tensor, "*batch"],
+    means: Float[torch.Tensor, "*batch K d"],
+) -> Float[torch.Tensor, "*batch"]:
+    """C = tr Σ_W / tr Σ_B (theory note, section 1), dimensionless; NaN where the class means coincide.
+
+    Means coincide where tr Σ_B is what float64 leaves of the difference of equal numbers, (8u)² max_k ‖μ_k‖².
+
+    >>> means = torch.tensor([[0.0], [2.0]], dtype=torch.float64)
+    >>> compression(torch.tensor(3.0), torch.tensor(1.0), means).item()
+    3.0
+    >>> compression(torch.tensor(3.0), torch.tensor(0.0), means).item()
+    nan
+    """
+    rounding = (8 * torch.finfo(torch.float64).eps) ** 2 * means.square().sum(-1).amax(-1)
+    return torch.where(between > rounding, within / between, torch.nan)
