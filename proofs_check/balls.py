@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import overload
 
 from flint import acb_mat, arb, arb_mat, ctx, fmpq, fmpq_mat
 
@@ -69,11 +70,19 @@ def zeros(rows: int, cols: int) -> fmpq_mat:
     return fmpq_mat(rows, cols, [0] * (rows * cols))
 
 
+@overload
+def trace(matrix: fmpq_mat) -> fmpq: ...
+@overload
+def trace(matrix: arb_mat) -> arb: ...
 def trace(matrix: fmpq_mat | arb_mat) -> fmpq | arb:
     """Σ_i A_ii."""
     return sum((matrix[i, i] for i in range(matrix.nrows())), start=fmpq(0))
 
 
+@overload
+def frobenius_square(matrix: fmpq_mat) -> fmpq: ...
+@overload
+def frobenius_square(matrix: arb_mat) -> arb: ...
 def frobenius_square(matrix: fmpq_mat | arb_mat) -> fmpq | arb:
     """Σ_ij A_ij²."""
     return sum((entry * entry for entry in matrix.entries()), start=fmpq(0))
@@ -294,5 +303,7 @@ def _show(value: arb | fmpq) -> str:
 
 def column(values: Sequence[fmpq | arb]) -> fmpq_mat | arb_mat:
     """A column vector."""
-    kind = arb_mat if any(isinstance(v, arb) for v in values) else fmpq_mat
-    return kind(len(values), 1, list(values))
+    exact = [value for value in values if isinstance(value, fmpq)]
+    if len(exact) == len(values):
+        return fmpq_mat(len(values), 1, exact)
+    return arb_mat(len(values), 1, list(values))

@@ -176,7 +176,7 @@ def random_weights(rng: np.random.Generator, kind: str, X: np.ndarray, y: np.nda
     start = perturbed(rng, exact(), 0.2) if law == "exact" else initial_weights(rng, law, widths, epsilon)
     steps = int(rng.integers(1, 60)) if kind == "half-trained" else 400
     targets = np.eye(classes)[y].T
-    scale = np.linalg.norm(X, 2)
+    scale = float(np.linalg.norm(X, 2))
     rate = 0.2 * y.size / max(scale**2, scale)
     for _ in range(8):
         weights, loss = train(start, X.T, targets, rate=rate, steps=steps, tolerance=1e-16)

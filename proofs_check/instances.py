@@ -130,7 +130,7 @@ def gram_instances(
     thetas: Sequence[str], shapes: Sequence[tuple[int, ...]], rng: random.Random, *, randoms: int
 ) -> list[GramInstance]:
     """Random and extreme Gram matrices under the entrywise condition: every entry at ±θ/N in class patterns."""
-    patterns: dict[str, Callable[[int, int, int, int], int]] = {
+    patterns: dict[str, Callable[[int, int, int, int], int | Fraction]] = {
         "all classes pushed together": lambda i, j, a, b: 1,
         "classes tightened, others pushed apart": lambda i, j, a, b: 1 if a == b else -1,
         "classes loosened, others pulled together": lambda i, j, a, b: -1 if a == b else 1,
@@ -149,10 +149,10 @@ def gram_instances(
             for number in range(randoms):
                 extreme = number % 2 == 1
 
-                def pattern(i, j, a, b, extreme=extreme):
+                def drawn(i: int, j: int, a: int, b: int, extreme: bool = extreme) -> int | Fraction:
                     return rng.choice((-1, 1)) if extreme else Fraction(rng.randint(-8, 8), 8)
 
-                gram = nearly_orthonormal(counts, value, pattern)
+                gram = nearly_orthonormal(counts, value, drawn)
                 found.append(
                     GramInstance(
                         name=f"random {number}, n = {counts}, θ = {theta}", gram=gram, counts=counts, theta=value

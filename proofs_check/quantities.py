@@ -9,20 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from flint import arb, arb_mat, fmpq, fmpq_mat
 
 from .balls import ball, ball_matrix, identity, root, trace
 from .instances import averaging, diagonal, labels, within_projection
 
+if TYPE_CHECKING:
+    from flint.flint_base.flint_base import flint_mat
+
 __all__ = ["ClosedForm", "Moments", "class_scatter", "closed_form", "cosines", "hidden_map", "moments"]
 
 Matrix = fmpq_mat | arb_mat
-Number = fmpq | arb
+Number = TypeVar("Number", fmpq, arb)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moments:
+class Moments(Generic[Number]):
     """Class moments of features, by summing over samples."""
 
     means: list[list[Number]]
@@ -38,7 +42,7 @@ class Moments:
 
     def inner(self, first: int, second: int) -> Number:
         """μ_kᵀμ_k'."""
-        return sum((a * b for a, b in zip(self.means[first], self.means[second])), start=fmpq(0))
+        return sum((a * b for a, b in zip(self.means[first], self.means[second])), start=0 * self.within)
 
     def cosine(self, first: int, second: int) -> arb:
         """cos(μ_k, μ_k')."""
@@ -47,7 +51,7 @@ class Moments:
 
     def distance_square(self, first: int, second: int) -> Number:
         """‖μ_k - μ_k'‖²."""
-        return sum(((a - b) * (a - b) for a, b in zip(self.means[first], self.means[second])), start=fmpq(0))
+        return sum(((a - b) * (a - b) for a, b in zip(self.means[first], self.means[second])), start=0 * self.within)
 
     @property
     def discrimination(self) -> arb:
@@ -63,30 +67,21 @@ def largest(values: Sequence[arb]) -> arb:
     return best
 
 
-def smallest(values: Sequence[Number]) -> Number:
-    """The minimum of exact numbers, or an enclosure of it."""
-    best = values[0]
-    for value in values[1:]:
-        inexact = isinstance(best, arb) or isinstance(value, arb)
-        best = ball(best).min(ball(value)) if inexact else min(best, value)
-    return best
-
-
-def moments(features: Matrix, counts: Sequence[int]) -> Moments:
+def moments(features: flint_mat[Number], counts: Sequence[int]) -> Moments[Number]:
     """Class moments of Z (d × N, classes in blocks), sample weights, straight from the definitions."""
     rows = features.tolist()
+    nothing = 0 * rows[0][0]
     samples = sum(counts)
-    mean = [sum(row, start=fmpq(0)) / samples for row in rows]
+    mean = [sum(row, start=nothing) / samples for row in rows]
     means: list[list[Number]] = []
-    within: Number = fmpq(0)
-    between: Number = fmpq(0)
+    within = between = nothing
     start = 0
     for size in counts:
         block = [row[start : start + size] for row in rows]
-        centre = [sum(row, start=fmpq(0)) / size for row in block]
+        centre = [sum(row, start=nothing) / size for row in block]
         means.append(centre)
-        within += sum(((entry - c) * (entry - c) for row, c in zip(block, centre) for entry in row), start=fmpq(0))
-        between += size * sum(((c - m) * (c - m) for c, m in zip(centre, mean)), start=fmpq(0))
+        within += sum(((entry - c) * (entry - c) for row, c in zip(block, centre) for entry in row), start=nothing)
+        between += size * sum(((c - m) * (c - m) for c, m in zip(centre, mean)), start=nothing)
         start += size
     return Moments(means=means, mean=mean, within=within / samples, between=between / samples, counts=tuple(counts))
 

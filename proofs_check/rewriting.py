@@ -56,7 +56,7 @@ class Instance:
 
     matrices: Mapping[str, fmpq_mat]
     powers: Mapping[str, Callable[[sp.Rational], fmpq_mat]] = field(default_factory=dict)
-    scalars: Mapping[sp.Symbol, sp.Rational] = field(default_factory=dict)
+    scalars: Mapping[sp.Symbol, sp.Expr] = field(default_factory=dict)
     name: str = "instance"
 
 
@@ -262,7 +262,7 @@ class Algebra:
     # --- exact evaluation --------------------------------------------------------------------------------------
 
     def _value(self, expression: sp.Expr, instance: Instance) -> fmpq_mat:
-        words = self._words(sp.sympify(expression).subs(dict(instance.scalars)))
+        words = self._words(sp.sympify(expression).subs(list(instance.scalars.items())))
         shapes = {(self._shape[w[0][0]][0], self._shape[w[-1][0]][1]) for w in words if w}
         if len(shapes) > 1:
             raise ShapeError(f"terms of different shapes: {shapes}")
@@ -270,7 +270,7 @@ class Algebra:
         cols = self._size(next(iter(shapes))[1], instance) if shapes else 1
         total = fmpq_mat(size, cols, [0] * (size * cols))
         for word, coefficient in words.items():
-            number = sp.nsimplify(coefficient.subs(dict(instance.scalars)))
+            number = sp.nsimplify(coefficient.subs(list(instance.scalars.items())))
             if not number.is_Rational:
                 raise ValueError(f"coefficient {coefficient} is not rational on {instance.name}")
             product = identity(size)
@@ -299,7 +299,7 @@ class Algebra:
 
     def _letter(self, letter: sp.Symbol, exponent: sp.Expr, instance: Instance) -> fmpq_mat:
         name = str(letter)
-        exponent = sp.nsimplify(sp.sympify(exponent).subs(dict(instance.scalars)))
+        exponent = sp.nsimplify(sp.sympify(exponent).subs(list(instance.scalars.items())))
         if name in instance.powers:
             return instance.powers[name](exponent)
         if name not in instance.matrices:

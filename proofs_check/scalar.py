@@ -18,6 +18,7 @@ from .balls import ball
 from .ledger import Evidence, discharged, refuted, undecided
 
 __all__ = [
+    "choice",
     "closed_interval",
     "exp_tail",
     "for_all",
@@ -28,12 +29,14 @@ __all__ = [
 
 TIME_LIMIT_MS = 20_000
 
+Claim = z3.BoolRef | z3.Probe | bool  # what z3 declares that its comparisons and connectives may give
+
 
 def for_all(
     variables: str,
-    claim: Callable[..., z3.BoolRef],
+    claim: Callable[..., Claim],
     *,
-    given: Callable[..., Sequence[z3.BoolRef]] = lambda *_: (),
+    given: Callable[..., Sequence[Claim]] = lambda *_: (),
 ) -> Evidence:
     """Proof by z3 that the claim holds for all real values that satisfy the conditions.
 
@@ -53,19 +56,26 @@ def for_all(
     text = f"z3: for all real {', '.join(map(str, symbols))}"
     if verdict == z3.unsat:
         return discharged(text)
-    if verdict == z3.sat:
+    if model is not None:
         point = ", ".join(f"{symbol} = {model.eval(symbol, model_completion=True)}" for symbol in symbols)
         return refuted(f"z3: fails at {point}")
     return undecided("z3 gave up within its time limit")
 
 
-def _solve(conditions: Sequence[z3.BoolRef]):
+def _solve(conditions: Sequence[Claim]) -> tuple[z3.CheckSatResult, z3.ModelRef | None]:
     solver = z3.Solver()
     solver.set("timeout", TIME_LIMIT_MS)
     solver.set("random_seed", 0)
     solver.add(*conditions)
     verdict = solver.check()
     return verdict, solver.model() if verdict == z3.sat else None
+
+
+def choice(condition: Claim, this: z3.ArithRef, that: z3.ArithRef | int) -> z3.ArithRef:
+    """One number or the other; z3 declares that `If` may give anything that is not a number, too."""
+    chosen = z3.If(condition, this, that)
+    assert isinstance(chosen, z3.ArithRef)
+    return chosen
 
 
 def closed_interval(low: Fraction, high: Fraction) -> arb:

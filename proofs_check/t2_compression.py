@@ -22,10 +22,10 @@ L, l = sp.symbols("L l", positive=True)
 eps, alpha = sp.symbols("epsilon alpha", positive=True)
 
 
-def class_algebra() -> tuple[Algebra, dict[str, sp.Symbol]]:
+def class_algebra() -> tuple[Algebra, dict[str, sp.Expr]]:
     """Labels: Y Yᵀ = D (class sizes), Ȳ = D⁻¹ Y, P_W = I - YᵀD⁻¹Y; and a Gram matrix G with H = Y G⁻¹ Yᵀ/α²."""
     algebra = Algebra()
-    s = {
+    s: dict[str, sp.Expr] = {
         "Y": algebra.symbol("Y", "K", "N"),
         "D": algebra.symbol("D", "K", "K", functional=True),
         "G": algebra.symbol("G", "N", "N", functional=True),
@@ -57,7 +57,7 @@ def class_instance(scope: Scope, index: int = 1) -> Instance:
     )
 
 
-def _gram_law(s: dict[str, sp.Symbol], algebra: Algebra) -> sp.Expr:
+def _gram_law(s: dict[str, sp.Expr], algebra: Algebra) -> sp.Expr:
     """Z_lᵀZ_l by T1, for one-hot Y and label scale α."""
     y, yt = s["Y"], algebra.T(s["Y"])
     signal = yt * s["H"] ** (l / L - 1) * y / alpha**2

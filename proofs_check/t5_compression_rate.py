@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import sympy as sp
@@ -121,7 +122,7 @@ def _compress(scope: Scope) -> Evidence:
     )
 
 
-def _frame_instance(scalars: dict[sp.Symbol, sp.Rational]) -> Instance:
+def _frame_instance(scalars: Mapping[sp.Symbol, sp.Expr]) -> Instance:
     """Classes of 4 samples, so that E = Yᵀ diag(n)^{-1/2} is rational."""
     counts = (4, 4)
     gram = nearly_orthonormal(counts, "1/2", lambda i, j, a, b: Fraction((3 * i + 5 * j) % 7 - 3, 3))

@@ -27,7 +27,7 @@ from .instances import (
 from .ledger import Evidence, Kind, Scope, Step, WrongVariant, both, discharged, refuted, undecided
 from .quantities import closed_form
 from .rewriting import Algebra, Instance
-from .scalar import for_all, log_quotient, nonnegative_on_box
+from .scalar import choice, for_all, log_quotient, nonnegative_on_box
 
 __all__ = ["STEPS", "TEXT", "VARIANTS"]
 
@@ -113,7 +113,7 @@ def _lemma_three(scope: Scope) -> Evidence:
     second = sp.simplify(sp.diff(f, x, 2) / x ** (s - 2) - b)
     third = sp.simplify(sp.diff(f, x, 3) / x ** (s - 3) - ((s - 2) * b - s * (1 - s)))
     grows = sp.simplify(sp.diff(f, s) - x**s * sp.log(x) ** 2)
-    start = sp.simplify(sp.diff(f, x).subs(x, 1) - 1)
+    start = sp.simplify(sp.sympify(sp.diff(f, x)).subs(x, 1) - sp.Integer(1))
     logarithm = sp.simplify(sp.diff(sp.log(x), x, 2) + 1 / x**2)
     if any(sp.expand(gap) != 0 for gap in (second, third, grows, start, logarithm)):
         return refuted("SymPy: a derivative is not as claimed")
@@ -155,7 +155,7 @@ def _conclude(scope: Scope) -> Evidence:
             "A B a b p R r C m T",
             # R = r^l, C = c^h, m = hc^{t-1}Λ, T a lower bound of a(t-h), p ≤ s
             lambda A, B, a, b, p, R, r, C, m, T: A
-            <= B * C + z3.If(R * (1 - C * r) - m >= 0, R * (1 - C * r) - m, 0) * p,
+            <= B * C + choice(R * (1 - C * r) - m >= 0, R * (1 - C * r) - m, 0) * p,
             given=lambda A, B, a, b, p, R, r, C, m, T: [
                 A == a + R * p, B == b + R * r * p, a - C * b <= -m * p, p >= 0, R > 0, r > 0, C > 0, b >= T, T > 0
             ],
@@ -163,7 +163,7 @@ def _conclude(scope: Scope) -> Evidence:
         for_all(
             "A B a b p R r C m T",
             lambda A, B, a, b, p, R, r, C, m, T: A
-            >= B * C - z3.If(R * (C * r - 1) - m >= 0, R * (C * r - 1) - m, 0) * p,
+            >= B * C - choice(R * (C * r - 1) - m >= 0, R * (C * r - 1) - m, 0) * p,
             given=lambda A, B, a, b, p, R, r, C, m, T: [
                 A == a + R * p, B == b + R * r * p, a - C * b >= m * p, p >= 0, R > 0, r > 0, C > 0, b >= T, T > 0
             ],

@@ -17,7 +17,7 @@ from .classical import WIELANDT, applied
 from .instances import GramInstance, gram_instances, spectral_gram
 from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
 from .quantities import ClosedForm, closed_form, cosines, largest
-from .scalar import exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
+from .scalar import choice, exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
 from .t5_compression_rate import coupled_gram
 
 __all__ = ["STATEMENT", "equal_class_instances"]
@@ -115,7 +115,7 @@ def _maximum_step(scope: Scope) -> Evidence:
     del scope
 
     def larger(x, y):
-        return z3.If(x >= y, x, y)
+        return choice(x >= y, x, y)
 
     return for_all(
         "a A b B d",

@@ -8,7 +8,6 @@ from itertools import combinations
 from math import factorial
 
 import sympy as sp
-import z3
 from flint import arb, fmpq, fmpq_mat
 
 from .balls import at_most, ball, eigenvalues, exactly_zero, identity, logarithm
@@ -16,7 +15,7 @@ from .classical import JENSEN_POWER, applied
 from .instances import GramInstance, gram_instances, nearly_orthonormal
 from .ledger import Evidence, Kind, Scope, Step, WrongVariant, both, discharged, refuted
 from .quantities import closed_form, cosines
-from .scalar import exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
+from .scalar import choice, exp_tail, for_all, log_quotient, nonnegative_on_box, positive_series
 
 __all__ = ["STEPS", "TEXT", "VARIANTS"]
 
@@ -80,8 +79,8 @@ def _jensen(scope: Scope) -> Evidence:
 def _box_sum(scope: Scope) -> Evidence:
     """|pq - zw| ≤ ½(|p-z||q+w| + |p+z||q-w|) and |p-z| + |p+z| = 2 max(|p|, |z|); ab ≤ ((a+b)/2)²."""
     del scope
-    size = lambda x: z3.If(x >= 0, x, -x)  # noqa: E731
-    larger = lambda x, y: z3.If(x >= y, x, y)  # noqa: E731
+    size = lambda x: choice(x >= 0, x, -x)  # noqa: E731
+    larger = lambda x, y: choice(x >= y, x, y)  # noqa: E731
     return both(
         for_all("p q z w", lambda p, q, z, w: 2 * (p * q - z * w) == (p - z) * (q + w) + (p + z) * (q - w)),
         for_all("p z", lambda p, z: size(p - z) + size(p + z) == 2 * larger(size(p), size(z))),
@@ -171,7 +170,7 @@ def _extremal_sign(i: int, j: int, a: int, b: int) -> int:
     """-zzᵀ with z = +1 on class 1, -1 on class 2, alternating inside every other class."""
 
     def z(index: int, kind: int) -> int:
-        return {0: 1, 1: -1}.get(kind, (-1) ** index)
+        return {0: 1, 1: -1}.get(kind, 1 - 2 * (index % 2))
 
     return -z(i, a) * z(j, b)
 

@@ -31,7 +31,7 @@ L, l = sp.symbols("L l", positive=True)
 class _Balanced:
     """Balanced weights of any residual spectrum: W_l = Q_l A^{1/2} Q_{l-1}ᵀ, plus junk on unreachable directions."""
 
-    def __init__(self, rng, *, counts, dimension, depth, width=None, imbalance=0):
+    def __init__(self, rng, *, counts, dimension, depth, width=None, imbalance: fmpq | int = 0):
         width = width or dimension
         self.counts, self.depth = counts, depth
         self.frame = orthogonal(dimension, rng)

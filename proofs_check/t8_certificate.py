@@ -21,7 +21,7 @@ from .instances import diagonal, labels, random_matrix
 from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged
 from .quantities import moments
 from .rewriting import Algebra, Instance
-from .scalar import for_all
+from .scalar import choice, for_all
 
 __all__ = ["STATEMENT"]
 
@@ -49,10 +49,9 @@ class _Blocks:
         """W_l times a matrix."""
         rows: list[fmpq] = []
         for i in range(len(self.sizes)):
-            total = None
-            for j in range(i + 1):
-                term = self.layers[layer][i][j] * self.part(matrix, j)
-                total = term if total is None else total + term
+            total = self.layers[layer][i][0] * self.part(matrix, 0)
+            for j in range(1, i + 1):
+                total = total + self.layers[layer][i][j] * self.part(matrix, j)
             rows += total.entries()
         return fmpq_mat(sum(self.sizes), matrix.ncols(), rows)
 
@@ -333,7 +332,7 @@ def _recursion(scope: Scope) -> Evidence:
 def _leak_bound(scope: Scope) -> Evidence:
     """‖p'‖ ≤ βπ + κ_0‖s‖ + κ(β̄m + π_1) and the two ends of (4)."""
     del scope
-    largest = lambda x: z3.If(x >= 0, x, 0)  # noqa: E731
+    largest = lambda x: choice(x >= 0, x, 0)  # noqa: E731
     return both(
         for_all(
             "x y p a b m q",
@@ -382,7 +381,7 @@ def _quotients(scope: Scope) -> Evidence:
         for_all(
             "a x b A X B",
             lambda a, x, b, A, X, B: z3.And(
-                z3.If(a >= A, a, A) <= z3.If(x >= X, x, X), z3.If(x >= X, x, X) <= z3.If(b >= B, b, B)
+                choice(a >= A, a, A) <= choice(x >= X, x, X), choice(x >= X, x, X) <= choice(b >= B, b, B)
             ),
             given=lambda a, x, b, A, X, B: [a <= x, x <= b, A <= X, X <= B],
         ),
@@ -436,7 +435,7 @@ def _exact(matrix: np.ndarray) -> fmpq_mat:
     for value in np.asarray(matrix, dtype=np.float64).ravel():
         top, bottom = float(value).as_integer_ratio()
         entries.append(fmpq(top, bottom))
-    return fmpq_mat(*matrix.shape, entries)
+    return fmpq_mat(matrix.shape[0], matrix.shape[1], entries)
 
 
 def _package(scope: Scope) -> Evidence:

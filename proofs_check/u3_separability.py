@@ -12,7 +12,7 @@ from flint import arb, fmpq, fmpq_mat
 from .balls import at_most, ball
 from .classical import CHEBYSHEV, applied
 from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, discharged, refuted
-from .quantities import Moments, moments, smallest
+from .quantities import Moments, moments
 from .rewriting import Algebra, Instance
 from .scalar import for_all
 from .u1_rank_from_compression import FeatureInstance, feature_instances
@@ -47,7 +47,7 @@ def _line(size: int) -> FeatureInstance:
     )
 
 
-def distances(features: fmpq_mat, found: Moments) -> list[list[fmpq]]:
+def distances(features: fmpq_mat, found: Moments[fmpq]) -> list[list[fmpq]]:
     """‖z_i - μ_k‖² for every sample and class."""
     rows = features.tolist()
     return [
@@ -56,7 +56,7 @@ def distances(features: fmpq_mat, found: Moments) -> list[list[fmpq]]:
     ]
 
 
-def centre_error(features: fmpq_mat, counts: tuple[int, ...], found: Moments) -> fmpq:
+def centre_error(features: fmpq_mat, counts: tuple[int, ...], found: Moments[fmpq]) -> fmpq:
     """Share of samples for which some other centre is as near as their own (ties count as errors)."""
     kinds = [k for k, size in enumerate(counts) for _ in range(size)]
     wrong = 0
@@ -65,9 +65,9 @@ def centre_error(features: fmpq_mat, counts: tuple[int, ...], found: Moments) ->
     return fmpq(wrong, len(kinds))
 
 
-def _gap(found: Moments) -> fmpq:
+def _gap(found: Moments[fmpq]) -> fmpq:
     """Δ² = min ‖μ_k - μ_k'‖²."""
-    return smallest([found.distance_square(a, b) for a, b in combinations(range(len(found.counts)), 2)])
+    return min(found.distance_square(a, b) for a, b in combinations(range(len(found.counts)), 2))
 
 
 def _triangle(scope: Scope) -> Evidence:

@@ -216,7 +216,7 @@ def _descend(run: _Run, steps: int, *, momentum: bool, batches: bool) -> fmpq:
     """Gradient descent in rational numbers, with weight decay; returns what an untouched direction is multiplied by."""
     rate, decay_rate = fmpq(1, 5), fmpq(1, 10)
     samples = run.data.ncols()
-    velocity = [None] * len(run.weights)
+    velocity: list[fmpq_mat | None] = [None] * len(run.weights)
     untouched, speed = run.scale, fmpq(0)
     for number in range(steps):
         keep = range(number % 2, samples, 2) if batches else range(samples)
@@ -231,8 +231,8 @@ def _descend(run: _Run, steps: int, *, momentum: bool, batches: bool) -> fmpq:
             grads.insert(0, above * below[layer].transpose() + run.weights[layer] * decay_rate)
             above = run.weights[layer].transpose() * above
         for i, grad in enumerate(grads):
-            if momentum and velocity[i] is not None:
-                grad = grad + velocity[i] * fmpq(1, 2)
+            if momentum and (before := velocity[i]) is not None:
+                grad = grad + before * fmpq(1, 2)
             velocity[i] = grad
             run.weights[i] = run.weights[i] - grad * rate
         speed = untouched * decay_rate + (speed * fmpq(1, 2) if momentum else 0)

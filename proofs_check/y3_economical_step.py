@@ -14,10 +14,10 @@ from .rewriting import Algebra, Instance
 __all__ = ["STATEMENT"]
 
 
-def _factor() -> tuple[Algebra, dict[str, sp.Symbol]]:
+def _factor() -> tuple[Algebra, dict[str, sp.Expr]]:
     """X = R Qᵀ, QᵀQ = I_r; A = W_{L:l+1}, B = W_{l-1:1}, W = W_{L:1}."""
     algebra = Algebra()
-    s = {
+    s: dict[str, sp.Expr] = {
         "R": algebra.symbol("R", "d", "r"),
         "Q": algebra.symbol("Q", "N", "r"),
         "Y": algebra.symbol("Y", "K", "N"),
@@ -151,7 +151,7 @@ def _cancellation(scope: Scope, *, gram_is_fine: bool = False) -> Evidence:
         for value in matrix.ravel():
             top, bottom = float(value).as_integer_ratio()
             entries.append(fmpq(top, bottom))
-        return fmpq_mat(*matrix.shape, entries)
+        return fmpq_mat(matrix.shape[0], matrix.shape[1], entries)
 
     true = frobenius_square(exact(weight) * exact(data) - exact(targets))
     value = int(true.p) / int(true.q)

@@ -73,6 +73,9 @@ class LowRankLayer(nn.Module):
     [4.0]
     """
 
+    unit: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, width: int, *, rank: int, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         if at_least("rank", rank, 1) >= width:

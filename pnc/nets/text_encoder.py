@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def encode_texts(
 
 def _states(
     texts: Sequence[str],
-    tokenizer: object,
+    tokenizer: Any,
     encoder: torch.nn.Module,
     batch_size: int,
     longest: int,
@@ -84,7 +85,7 @@ def _states(
         yield [((state * weights).sum(1) / counts).float().cpu().numpy() for state in states]
 
 
-def _load(model: str) -> tuple[object, torch.nn.Module]:
+def _load(model: str) -> tuple[Any, torch.nn.Module]:
     transformers = import_library("transformers")
     transformers.utils.logging.disable_progress_bar()
     try:

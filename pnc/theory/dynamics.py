@@ -18,7 +18,7 @@ from pnc.theory.signal import data_modes, signal_modes
 
 __all__ = ["Dynamics", "plateau_time", "predict_dynamics", "signal_growth", "time_to_reach", "unaligned_growth"]
 
-_ACCURACY = {"rtol": 1e-10, "atol": 1e-13}  # of numbers of order 1, in ten digits
+_RELATIVE, _ABSOLUTE = 1e-10, 1e-13  # of numbers of order 1, in ten digits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -235,7 +235,9 @@ def _solve(slope, initial: np.ndarray, times: np.ndarray) -> Float[np.ndarray, "
     wanted, back = np.unique(times, return_inverse=True)
     if wanted[-1] == 0:
         return np.tile(initial, (times.size, 1))
-    found = scipy.integrate.solve_ivp(slope, (0.0, wanted[-1]), initial, method="LSODA", t_eval=wanted, **_ACCURACY)
+    found = scipy.integrate.solve_ivp(
+        slope, (0.0, wanted[-1]), initial, method="LSODA", t_eval=wanted, rtol=_RELATIVE, atol=_ABSOLUTE
+    )
     return found.y.T[back]
 
 
@@ -275,7 +277,7 @@ def plateau_time(
         hidden, row = _plane_weights(y, depth)
         return float(row @ np.linalg.multi_dot([*hidden[::-1], np.array([1.0, 0.0])])) - value / 2
 
-    half.terminal = True
+    setattr(half, "terminal", True)  # noqa: B010 (so solve_ivp stops there; functions declare no such attribute)
     # time in units of the aligned plateau: the answer is a number between 1 and 2, however long that is
     unit = 2 * input_scale / samples * reference
     found = scipy.integrate.solve_ivp(
@@ -284,7 +286,8 @@ def plateau_time(
         _plane_start(depth, start),
         method="LSODA",
         events=half,
-        **_ACCURACY,
+        rtol=_RELATIVE,
+        atol=_ABSOLUTE,
     )
     return float(found.t_events[0][0]) * reference
 

@@ -207,7 +207,7 @@ def _pass_over_data(
             cross += scores.T @ on_means
     # a K × K factor with the same Gram matrix is all that the layers need of the residual means
     if means.shape[1] > K:
-        means = np.linalg.qr(means.T, mode="r").T
+        means = np.linalg.qr(means.T).R.T
     N = data.samples
     text = "complete" if basis is None else f"the given projection onto {basis.shape[0]} directions"
     return signal_within / N, ResidualStatistics(

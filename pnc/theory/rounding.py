@@ -75,7 +75,7 @@ def rounding_allowance(
     if quantity == "compression":
         return _of_square(noise, np.sqrt(within)) + _of_square(noise, np.sqrt(between))
     if quantity == "discrimination":
-        means = [np.linalg.norm(statistics.mean_factor(i), axis=1).min() for i in l]
+        means = [np.linalg.norm(statistics.mean_factor(int(i)), axis=1).min() for i in l]
         return 2 * _of_square(noise, np.array(means))
     return _of_fuzziness(statistics, noise)
 

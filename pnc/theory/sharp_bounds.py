@@ -202,7 +202,7 @@ def default_weights_ratios(
     >>> default_weights_ratios(dimension=50, width=50, samples=30, classes=3, depth=4).round(3).tolist()
     [0.176, 0.169, 0.169]
     """
-    from scipy.optimize import brentq  # keeps `import pnc` light
+    from scipy.optimize import root_scalar  # keeps `import pnc` light
 
     d, w, N, K, L = dimension, width, samples, classes, depth
     if min(d, N, K) < 1 or L < 3 or w <= K or label_scale <= 0:
@@ -222,7 +222,7 @@ def default_weights_ratios(
 
     lowest = ((last - η) + np.sqrt((last - η) ** 2 + 4 * τ**2)) / 2  # later(lowest) = last
     low, high = lowest * (1 + 1e-12), lowest + 1 + target + τ
-    s = float(brentq(surplus, low, high, xtol=1e-14))
+    s = float(root_scalar(surplus, bracket=(low, high), xtol=1e-14).root)
     h = later(s)
     f = 1 - (K / w) * (3 * h - 2) / (3 * h - 1)
     return np.array([τ * f / s] + [f / (3 * h)] * (L - 2))

@@ -106,7 +106,7 @@ def attack(
     if folder is not None:
         path = Path(folder) / f"{name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, attack=name, restarts=restarts, tighten=tighten, **instance)
+        np.savez(path, **{"attack": name, "restarts": restarts, "tighten": tighten, **instance})
     return _result(name, restarts, tighten, instance, path)
 
 

@@ -13,8 +13,9 @@ __all__ = ["exact_matrix", "float_ball", "integer_power", "largest_cosine_ball"]
 
 def exact_matrix(array: Any) -> Any:
     """A float64 matrix as the rational matrix that it is."""
+    rows, columns = np.shape(array)
     fractions = [Fraction(float(value)) for value in np.asarray(array).ravel()]
-    return fmpq_mat(*np.shape(array), [fmpq(f.numerator, f.denominator) for f in fractions])
+    return fmpq_mat(rows, columns, [fmpq(f.numerator, f.denominator) for f in fractions])
 
 
 def float_ball(value: Any) -> Any:

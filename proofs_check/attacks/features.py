@@ -32,7 +32,7 @@ def _draw_features(options: Mapping[str, Any], restarts: int, generator: Any) ->
     return {
         "raw_means": normal(restarts, K, d, generator=generator),
         "raw_within": normal(restarts, N, d, generator=generator),
-        "compression": uniform(*np.log(options["compression"]), restarts, generator).exp(),
+        "compression": uniform(np.log(options["compression"]), restarts, generator).exp(),
         "counts": ",".join(str(n) for n in counts),
     }
 

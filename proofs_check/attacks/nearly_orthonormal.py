@@ -27,12 +27,12 @@ __all__ = ["COMPRESSION_RATE", "LARGEST_COSINE", "REFUTED", "build_box", "class_
 def draw_box(options: Mapping[str, Any], restarts: int, generator: Any) -> Batch:
     """θ-nearly orthonormal data, with a layer and a residual scale drawn for each restart."""
     K, n, L = options["classes"], options["samples_per_class"], options["depth"]
-    epsilon = uniform(*np.log(options["epsilon"]), restarts, generator).exp()
+    epsilon = uniform(np.log(options["epsilon"]), restarts, generator).exp()
     first, last = options["layers"][0], min(options["layers"][1], L - 2)
     layer = torch.randint(first, last + 1, (restarts,), generator=generator).double()
     return {
         "raw_box": _sign_patterns(restarts, K, n, generator),
-        "theta": uniform(*options["theta"], restarts, generator),
+        "theta": uniform(options["theta"], restarts, generator),
         "epsilon": epsilon,
         "layer": layer,
         "classes": K,

@@ -20,8 +20,8 @@ def _draw_geometry(options: Mapping[str, Any], restarts: int, generator: Any) ->
     K = options["classes"]
     return {
         "raw_box": 0.5 * normal(restarts, K, K, generator=generator),
-        "theta": uniform(*options["theta"], restarts, generator),
-        "share": uniform(*options["t"], restarts, generator),
+        "theta": uniform(options["theta"], restarts, generator),
+        "share": uniform(options["t"], restarts, generator),
         "classes": K,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -27,7 +28,8 @@ def spectral(matrix: Any, exponent: Any, *, exponential: bool = False) -> Any:
             return (vectors * image[:, None, :]) @ vectors.mT
 
         @staticmethod
-        def backward(ctx: Any, upstream: Any) -> Any:
+        def backward(ctx: Any, *upstreams: Any) -> Any:
+            (upstream,) = upstreams
             values, vectors, image, slope = ctx.saved_tensors
             gap = values[:, :, None] - values[:, None, :]
             close = gap.abs() < 1e-7 * values.abs().amax(dim=1)[:, None, None]
@@ -45,8 +47,9 @@ def symmetric_box(raw: Any) -> Any:
     return half + torch.triu(half, 1).mT
 
 
-def uniform(low: float, high: float, size: int, generator: Any) -> Any:
-    """Draws from U(low, high), float64."""
+def uniform(ends: Iterable[float], size: int, generator: Any) -> Any:
+    """Draws from U(low, high), float64; `ends` are the two."""
+    low, high = ends
     return low + (high - low) * torch.rand(size, generator=generator, dtype=torch.float64)
 
 

@@ -479,7 +479,7 @@ def _carry(
 
     def norm(matrix: np.ndarray) -> np.ndarray:
         columns = np.linalg.norm(matrix, axis=0)
-        return np.linalg.norm(columns, keepdims=True) if together else columns
+        return np.array([np.linalg.norm(columns)]) if together else columns
 
     slack = _slack(summary, omit)
     lower = np.ones_like(mass)
@@ -788,7 +788,7 @@ def _gamma(terms: int, roundoff: float = UNIT_ROUNDOFF) -> float:
     return product / (1 - product) if product < 1 else np.inf
 
 
-def _upper(value: float, operations: int) -> float:
+def _upper(value: float | np.floating, operations: int) -> float:
     """Round a computed non-negative number up, past the error of the sums and products behind it."""
     return float(value * (1 + 2 * _gamma(operations + 8)))
 
