@@ -10,6 +10,7 @@
 | | how a run ended | `outcome` |
 | | all of it | `run` |
 | | many runs together | `batch` |
+| R1–R8 | residual networks, the step extrapolated to 0 | `residual` |
 | A1–A3 | the assumptions on the full matrices | `full_checks` |
 """
 
@@ -17,6 +18,7 @@ from pnc.simulate.batch import simulate_batch
 from pnc.simulate.full_checks import FullChecks, full_checks
 from pnc.simulate.history import History
 from pnc.simulate.outcome import Outcome
+from pnc.simulate.residual import ResidualSimulation, simulate_residual
 from pnc.simulate.run import Simulation, initial_weights, simulate
 from pnc.simulate.train import Progress
 
@@ -25,9 +27,11 @@ __all__ = [
     "History",
     "Outcome",
     "Progress",
+    "ResidualSimulation",
     "Simulation",
     "full_checks",
     "initial_weights",
     "simulate",
     "simulate_batch",
+    "simulate_residual",
 ]

@@ -18,7 +18,7 @@ from pnc.errors import InvalidInputError
 from pnc.spec import NetworkSpec
 from pnc.theory.signal import SignalModes, chunks, data_modes, signal_modes
 
-__all__ = ["LayerStatistics", "ResidualStatistics", "layer_statistics"]
+__all__ = ["LayerStatistics", "ResidualStatistics", "layer_statistics", "statistics_of_modes"]
 
 _ENTRIES = 1 << 18  # numbers of a block of layers: 2 MB, however many layers there are
 
@@ -172,6 +172,53 @@ def layer_statistics(
         signal_within=signal_within,
         residual_input=complete,
         residual_hidden=hidden,
+    )
+
+
+def statistics_of_modes(
+    problem: Problem,
+    modes: SignalModes,
+    *,
+    statement: str,
+    layers: int,
+    signal_scales: Float[np.ndarray, " r"],
+    residual_scale: float,
+    fitted: bool,
+    label_scale: float = 1.0,
+) -> LayerStatistics:
+    """Statistics of features whose part along each mode grows by one factor a layer, and the rest by another.
+
+    Args:
+        modes: which directions of the input are signal.
+        statement: which statement says so.
+        layers: how many layers it speaks of, the input included.
+        signal_scales: (r,) what each layer multiplies signal direction i by.
+        residual_scale: what each layer multiplies everything else by.
+        fitted: whether the modes are those of (Y/α) X⁺; their scores are then constant within a class where the
+            labels are interpolated.
+        label_scale: α of the modes.
+
+    >>> from pnc.theory.signal import fitted_modes
+    >>> problem = Problem(X=np.eye(4, 6), y=[0, 0, 1, 1])
+    >>> modes = fitted_modes(problem)
+    >>> statistics_of_modes(problem, modes, statement="R1", layers=4, signal_scales=np.ones(2), residual_scale=1.0,
+    ...                     fitted=True).layers()
+    range(0, 4)
+    """
+    data = data_modes(problem)
+    exact = fitted and data.interpolates
+    means = modes.left / (label_scale * modes.values) if exact else data.class_means @ modes.right
+    within, complete = _pass_over_data(problem, modes, means, None, exact=exact)
+    return LayerStatistics(
+        statement=statement,
+        depth=layers,
+        residual_scale=residual_scale,
+        priors=data.counts / data.samples,
+        signal_scales=signal_scales,
+        signal_means=means,
+        signal_within=within,
+        residual_input=complete,
+        residual_hidden=complete,
     )
 
 

@@ -17,7 +17,15 @@ from pnc.data.problem import Problem
 from pnc.errors import InvalidInputError
 from pnc.spec import NetworkSpec
 
-__all__ = ["SIGNAL_MARGIN", "DataModes", "SignalModes", "data_modes", "signal_modes"]
+__all__ = [
+    "SIGNAL_MARGIN",
+    "DataModes",
+    "SignalModes",
+    "data_modes",
+    "fitted_modes",
+    "modes_of_map",
+    "signal_modes",
+]
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps)
 
@@ -189,10 +197,6 @@ def _completed(problem: Problem, modes: DataModes) -> DataModes:
     )
 
 
-def _one_hot(y: np.ndarray, classes: int) -> np.ndarray:
-    return (y[:, None] == np.arange(classes)).astype(np.float64)
-
-
 def signal_modes(problem: Problem, network: NetworkSpec) -> SignalModes:
     """Singular modes of `M = (Y/α) X⁺` that count as signal, `s > 2 ε^L` (theory note, T3).
 
@@ -209,22 +213,69 @@ def signal_modes(problem: Problem, network: NetworkSpec) -> SignalModes:
     >>> signal_modes(problem, NetworkSpec(depth=3, residual_scale=0.1)).values.round(12).tolist()
     [1.414213562373, 1.414213562373]
     """
+    modes = fitted_modes(
+        problem, label_scale=network.label_scale, floor=SIGNAL_MARGIN * network.residual_scale**network.depth
+    )
+    if network.width is not None and network.width < modes.directions:
+        raise InvalidInputError(
+            got=f"width = {network.width} with {modes.directions} signal directions",
+            expected=f"a width of at least {modes.directions}, or the labels cannot pass",
+            next_step=f"pass --width {max(modes.directions, problem.classes)} or more",
+        )
+    return modes
+
+
+def fitted_modes(problem: Problem, *, label_scale: float = 1.0, floor: float = 0.0) -> SignalModes:
+    """Singular modes of the minimum-norm map `M = (Y/α) X⁺` above a floor (theory note, section 1).
+
+    Args:
+        label_scale: α.
+        floor: a singular value counts as signal above this; never below rounding.
+
+    Returns:
+        `SignalModes` with values (r,) in labels per feature, left (K, r), right (d, r).
+
+    >>> fitted_modes(Problem(X=np.eye(4, 6), y=[0, 0, 1, 1])).directions
+    2
+    """
     data = data_modes(problem)
-    core = data.class_sums_left / (network.label_scale * data.singular_values)  # M V, (K, rank)
+    core = data.class_sums_left / (label_scale * data.singular_values)  # M V, (K, rank)
     left, s, right = np.linalg.svd(core, full_matrices=False)
     rounding = 8 * max(core.shape) * UNIT_ROUNDOFF * data.condition * s[0]
-    threshold = max(SIGNAL_MARGIN * network.residual_scale**network.depth, float(rounding))
-    r = int(np.count_nonzero(s > threshold))
-    if network.width is not None and network.width < r:
+    return _split(left, s, data.right @ right.T, threshold=max(floor, float(rounding)))
+
+
+def modes_of_map(problem: Problem, map: Float[np.ndarray, "K d"], *, floor: float = 0.0) -> SignalModes:
+    """Singular modes of a given end-to-end map on the span of the samples, `W_{L:1} P_X` (theory note, E1).
+
+    Args:
+        map: (K, d) W_{L:1}, measured or predicted.
+        floor: a singular value counts as signal above this; never below rounding.
+
+    Raises:
+        InvalidInputError: a map that does not act on the problem's inputs, or not finite.
+
+    >>> problem = Problem(X=np.eye(4, 6), y=[0, 0, 1, 1])
+    >>> modes_of_map(problem, np.eye(2, 6) * 3.0).values.tolist()
+    [3.0, 3.0]
+    """
+    map = np.asarray(map, dtype=np.float64)
+    if map.ndim != 2 or map.shape[1] != problem.dimension or not np.isfinite(map).all():
         raise InvalidInputError(
-            got=f"width = {network.width} with {r} signal directions",
-            expected=f"a width of at least {r}, or the labels cannot pass",
-            next_step=f"pass --width {max(r, problem.classes)} or more",
+            got=f"an end-to-end map of shape {map.shape}" + ("" if np.isfinite(map).all() else " that is not finite"),
+            expected=f"finite numbers of shape (outputs, {problem.dimension}), which act on the inputs",
+            next_step="pass W_L ⋯ W_1 of the network that the samples went through",
         )
-    return SignalModes(
-        values=s[:r],
-        left=left[:, :r],
-        right=data.right @ right[:r].T,
-        truncated=s[r:],
-        threshold=threshold,
-    )
+    data = data_modes(problem)
+    left, s, right = np.linalg.svd(map @ data.right, full_matrices=False)
+    rounding = 8 * max(map.shape) * UNIT_ROUNDOFF * s[0]
+    return _split(left, s, data.right @ right.T, threshold=max(floor, float(rounding)))
+
+
+def _split(left: np.ndarray, s: np.ndarray, right: np.ndarray, *, threshold: float) -> SignalModes:
+    r = int(np.count_nonzero(s > threshold))
+    return SignalModes(values=s[:r], left=left[:, :r], right=right[:, :r], truncated=s[r:], threshold=threshold)
+
+
+def _one_hot(y: np.ndarray, classes: int) -> np.ndarray:
+    return (y[:, None] == np.arange(classes)).astype(np.float64)
