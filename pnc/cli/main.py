@@ -25,13 +25,15 @@ from pnc.cli.train import train
 from pnc.cli.verify import verify
 from pnc.errors import PncError
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
 
 _NO_MEMORY = ("out of memory", "can't allocate memory")
 _TOO_LARGE = (
     "got a problem larger than the memory ({}); expected one that fits; "
     "use fewer samples, a smaller --width or --batch-size, or --coordinates reduced"
 )
+
+COMMANDS = (predict, simulate, train, sweep, reproduce, measure, compress, compare, robustness, verify, cite)
 
 app = typer.Typer(
     help="Theory of what each layer of a deep network does to its classes, held against experiment.",
@@ -41,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (predict, simulate, train, sweep, reproduce, measure, compress, compare, robustness, verify, cite):
+for command in COMMANDS:
     app.command()(command)
 
 
