@@ -19,24 +19,28 @@ __version__ = "0.1.0"
 __all__ = [
     "InvalidInputError",
     "LayerCurve",
+    "LowRankSpec",
     "NetworkSpec",
     "NotApplicableError",
     "PncError",
     "Problem",
     "ProblemSpec",
     "SimulationSpec",
+    "TrainSpec",
     "__version__",
 ]
 
 _HOME = {
     "InvalidInputError": "pnc.errors",
     "LayerCurve": "pnc.curves",
+    "LowRankSpec": "pnc.spec",
     "NetworkSpec": "pnc.spec",
     "NotApplicableError": "pnc.errors",
     "PncError": "pnc.errors",
     "Problem": "pnc.data",
     "ProblemSpec": "pnc.spec",
     "SimulationSpec": "pnc.spec",
+    "TrainSpec": "pnc.spec.training",
 }
 _ROOMS = (
     "cli",
@@ -44,6 +48,7 @@ _ROOMS = (
     "curves",
     "data",
     "errors",
+    "fields",
     "measure",
     "nets",
     "report",
@@ -59,14 +64,11 @@ if TYPE_CHECKING:
     from pnc.curves import LayerCurve
     from pnc.data import Problem
     from pnc.errors import InvalidInputError, NotApplicableError, PncError
-    from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
+    from pnc.spec import LowRankSpec, NetworkSpec, ProblemSpec, SimulationSpec
+    from pnc.spec.training import TrainSpec
 
 
 def __getattr__(name: str) -> Any:
-    if name == "TrainSpec":
-        import pnc.spec
-
-        return pnc.spec.TrainSpec  # warns
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     if name in _ROOMS:

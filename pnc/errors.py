@@ -28,8 +28,8 @@ class InvalidInputError(PncError, ValueError):
 
     The three parts stay available as attributes.
 
-    >>> str(InvalidInputError(got="epsilon = -1", expected="epsilon > 0", next_step="pass --epsilon 0.3"))
-    'got epsilon = -1; expected epsilon > 0; pass --epsilon 0.3'
+    >>> str(InvalidInputError(got="epsilon = -1", expected="epsilon > 0", next_step="pass `epsilon=0.3`"))
+    'got epsilon = -1; expected epsilon > 0; pass `epsilon=0.3`'
     """
 
     def __init__(self, *, got: str, expected: str, next_step: str) -> None:

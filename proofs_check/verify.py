@@ -53,7 +53,7 @@ def require_provers() -> None:
         raise InvalidInputError(
             got=f"no module {' or '.join(missing)}",
             expected="python-flint (ball arithmetic) and z3-solver, which check the proofs",
-            next_step="pip install 'pnc[proofs]'",
+            next_step="pip install python-flint z3-solver",
         )
 
 

@@ -76,7 +76,7 @@ def _embedding() -> Any:
         raise InvalidInputError(
             got="a figure of embeddings without umap-learn",
             expected="umap-learn installed",
-            next_step="pip install 'pnc[viz]'",
+            next_step="pip install umap-learn",
         ) from error
     # with a seed UMAP runs on one core, and says so unless it is told
     return lambda rows: umap.UMAP(random_state=0, n_jobs=1).fit_transform(rows)

@@ -15,6 +15,7 @@ from pnc import __version__
 from pnc.cli.cite import cite
 from pnc.cli.compare import compare
 from pnc.cli.compress import compress
+from pnc.cli.flags import Command
 from pnc.cli.measure import measure
 from pnc.cli.predict import predict
 from pnc.cli.reproduce import reproduce
@@ -44,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _version(asked: bool) -> None:

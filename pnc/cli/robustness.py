@@ -184,7 +184,7 @@ def _attacks(
     names: list[str], radii: list[float], steps: list[float], norm: str, targeted: bool, restarts: int
 ) -> list[str]:
     """The attacks within a ball, each of them checked with its budget before any data are read."""
-    from pnc.nets.checks import nearest
+    from pnc.fields import nearest
     from pnc.robust import ATTACKS, AttackSpec, attack_named
     from pnc.robust.attacks.libraries import load_art, load_foolbox
 

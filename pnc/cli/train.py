@@ -52,6 +52,7 @@ from pnc.cli.options import (
 )
 from pnc.cli.output import law_line, number, print_json, print_table
 from pnc.errors import InvalidInputError
+from pnc.spec.shared import SHARES
 
 if TYPE_CHECKING:
     from pnc.compare import Following
@@ -170,7 +171,7 @@ def train(
     spec = TrainSpec(
         loss=loss, label_scale=label_scale, optimiser=optimiser, learning_rate=learning_rate, momentum=momentum,
         weight_decay=weight_decay, epochs=epochs, batch_size=batch_size or None, schedule=schedule,
-        milestones=milestones.split(","), warmup_epochs=warmup_epochs, crop=crop, flip=flip, precision=precision,
+        milestones=SHARES.read(milestones), warmup_epochs=warmup_epochs, crop=crop, flip=flip, precision=precision,
         channels_last=channels_last, compile=compile, measure_every=measure_every or None, seed=seed,
     )  # fmt: skip
     low_rank = low_rank_spec(

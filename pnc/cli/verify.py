@@ -79,7 +79,7 @@ def proofs_check(module: str = "") -> Any:
         raise InvalidInputError(
             got=f"no module {error.name}",
             expected="the proof ledger and what it proves with",
-            next_step="pip install 'pnc[proofs]'",
+            next_step="pip install python-flint z3-solver",
         ) from error
 
 

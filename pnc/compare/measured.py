@@ -111,7 +111,7 @@ class MeasuredRun:
         elif split != (_within(record, "provenance").get("split") or "train"):
             raise InvalidInputError(
                 got=f"{name}: no split {split!r}",
-                expected=f"one of {', '.join(splits)}" if isinstance(splits, Mapping) and splits else "no --split",
+                expected=f"one of {', '.join(splits)}" if isinstance(splits, Mapping) and splits else "no `split`",
                 next_step="choose one that was measured",
             )
         curve = LayerCurve.from_dict(chosen)

@@ -24,7 +24,8 @@ class Verdict(Enum):
     )
     NOT_CONVERGED = "training has not reached its minimum, so there is nothing to compare yet"
     BELOW_NOISE = (
-        "a layer is compressed below what this arithmetic resolves: use float64, a larger --epsilon or fewer layers"
+        "a layer is compressed below what this arithmetic resolves: use float64, a larger `residual_scale` or fewer "
+        "layers"
     )
     ASSUMPTION_VIOLATED = "the weights do not satisfy what the statement assumes, so it says nothing about them"
     FOLLOWS = "the layers follow the law from the layer that is named, better than the alternatives explain them"

@@ -123,7 +123,7 @@ def load_cifar(
         raise InvalidInputError(
             got=f"no {name} in {folder}",
             expected=f"{layout.folder} or {layout.archive.name} in that folder",
-            next_step="pass the folder as --data-dir (or in PNC_DATA_DIR), or allow the download with --download",
+            next_step="pass the folder as `data_dir` (or in PNC_DATA_DIR), or allow the download with `download=True`",
         )
     contents = _unpacked(place, wanted) if place.is_dir() else _packed(place, layout.folder, wanted)
     return _assemble(name, split, layout, place, contents)

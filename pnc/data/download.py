@@ -98,7 +98,7 @@ def download(
         raise InvalidInputError(
             got=f"{folder}, to which {file.name} cannot be written ({error.strerror or error})",
             expected="a folder that can be written to, with room in it",
-            next_step="pass another one as --data-dir",
+            next_step="pass another one as `data_dir`",
         ) from error
     return target
 

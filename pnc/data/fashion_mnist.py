@@ -47,7 +47,7 @@ _FILES = published_idx_files(
 )
 _HOW_TO_GET = (
     "on Debian or Ubuntu `apt install dataset-fashion-mnist`; elsewhere get its four .gz files "
-    "(github.com/zalandoresearch/fashion-mnist, data/fashion) and pass their folder as --data-dir"
+    "(github.com/zalandoresearch/fashion-mnist, data/fashion) and pass their folder as `data_dir`"
 )
 
 

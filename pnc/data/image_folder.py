@@ -85,7 +85,7 @@ def _split_folder(folder: Path, split: str | None) -> Path:
         raise InvalidInputError(
             got=f"split = {split!r}, but no folder {folder / split}",
             expected="a sub-folder of that name",
-            next_step="leave out --split, or pass the folder of the split",
+            next_step="leave out `split`, or pass the folder of the split",
         )
     if split is None:
         names = {entry.name for entry in _visible(folder) if entry.is_dir()}

@@ -27,7 +27,7 @@ _FILES = published_idx_files(
         "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
     },
 )
-_HOW_TO_GET = "pass the folder of its four IDX files as --data-dir, or allow the download with --download"
+_HOW_TO_GET = "pass the folder of its four IDX files as `data_dir`, or allow the download with `download=True`"
 
 
 def find_mnist(data_dir: str | Path | None = None, *, split: Split = "train") -> tuple[Path, Path]:

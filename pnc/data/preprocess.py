@@ -58,13 +58,13 @@ class Preprocessing:
             raise InvalidInputError(
                 got=f"components = {self.components}",
                 expected="at least 1 component",
-                next_step="pass a larger --components, or leave it out to keep all",
+                next_step="pass a larger `components`, or leave it out to keep all",
             )
         if self.scale not in get_args(Scale):
             raise InvalidInputError(
                 got=f"scale = {self.scale!r}",
                 expected=f"one of {', '.join(get_args(Scale))}",
-                next_step="pass one of these as --scale",
+                next_step="pass one of these as `scale`",
             )
 
     def fit(self, X: Real[np.ndarray, "N d"]) -> FittedPreprocessing:
@@ -97,7 +97,7 @@ class Preprocessing:
             raise InvalidInputError(
                 got=f"components = {m} for {centred}inputs of shape {X.shape}, rank {rank}",
                 expected=f"at most {rank} component{'s' if rank > 1 else ''}",
-                next_step=f"pass --components {rank} or fewer",
+                next_step=f"pass `components={rank}` or fewer",
             )
         rotate = self.components is not None or self.whiten
         directions, kept = directions[:, :m], eigenvalues[:m]

@@ -20,7 +20,7 @@ from pnc.spec import DataKind, ProblemSpec
 __all__ = ["DATA_NAMES", "resolve_data"]
 
 DATA_NAMES = (*get_args(DataKind), *IMAGE_SETS)
-"""The names that `--data` knows; anything else is a path."""
+"""The names that `resolve_data` knows; anything else is a path."""
 
 _FILE_TYPES = (".npz", ".safetensors", *TEXT_SUFFIXES)
 
@@ -115,12 +115,11 @@ def _refuse(data: str | None, **options: Any) -> None:
     """Refuse options that have no meaning for these data: to ignore them would answer another question."""
     for option, value in options.items():
         if value is not None:
-            flag = "--" + option.replace("_", "-")
             belongs = _BELONGS.get(option, "synthetic data")
             raise InvalidInputError(
-                got=f"{flag} with {'no --data' if data is None else f'--data {data}'}",
-                expected=f"{flag} only with {belongs}",
-                next_step=f"leave out {flag}",
+                got=f"`{option}` with {'no `data`' if data is None else f'`data={data}`'}",
+                expected=f"`{option}` only with {belongs}",
+                next_step=f"leave out `{option}`",
             )
 
 

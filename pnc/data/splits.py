@@ -126,7 +126,7 @@ def load_text_splits(
     train = load_text(data, **columns)
     test = None if test_data is None else load_text(test_data, **columns, like=train)
     if test is None:
-        _refuse(f"{data} without --test-data", "a test split", test_samples_per_class=test_samples_per_class)
+        _refuse(f"{data} without `test_data`", "a test split", test_samples_per_class=test_samples_per_class)
     if samples_per_class is not None:
         train = train.subset(samples_per_class)
     if test_samples_per_class is not None:
@@ -192,9 +192,10 @@ def _refuse(data: str, belongs: str, **options: Any) -> None:
     """Refuse options that have no meaning for these data: to ignore them would answer another question."""
     for option, value in options.items():
         if value is not None:
-            flag = "--" + option.replace("_", "-")
             raise InvalidInputError(
-                got=f"{flag} with --data {data}", expected=f"{flag} only with {belongs}", next_step=f"leave out {flag}"
+                got=f"`{option}` with `data={data}`",
+                expected=f"`{option}` only with {belongs}",
+                next_step=f"leave out `{option}`",
             )
 
 

@@ -35,7 +35,7 @@ def first_of_each_class(y: Int[np.ndarray, " N"], samples_per_class: int | Seque
             raise InvalidInputError(
                 got=f"samples_per_class = {size} for class {label}, which has {count} samples",
                 expected=f"1 to {count}",
-                next_step=f"pass --samples-per-class {counts.min()} or fewer",
+                next_step=f"pass `samples_per_class={counts.min()}` or fewer",
             )
     # a stable sort groups the classes and keeps the order within each
     grouped = np.argsort(y, kind="stable")
@@ -54,6 +54,6 @@ def _sizes(samples_per_class: int | Sequence[int], classes: int) -> tuple[int, .
         raise InvalidInputError(
             got=f"samples_per_class = {samples_per_class!r} for {classes} classes",
             expected="a whole number, or one for every class",
-            next_step="pass for instance --samples-per-class 100",
+            next_step="pass for instance `samples_per_class=100`",
         )
     return sizes

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from pnc.nets.checks import nearest
+from pnc.fields import nearest
 
 __all__ = ["ACTIVATIONS", "activation"]
 

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pnc.errors import InvalidInputError
+from pnc.fields import check_whole
 
-__all__ = ["at_least", "image_shape", "nearest", "whole_shape"]
-
-
-def nearest(what: str, got: str, choices: Iterable[str]) -> InvalidInputError:
-    """The error for a name that does not exist, with the nearest one that does.
-
-    >>> print(nearest("network", "resnet18", ["mlp", "resnet-18"]))
-    got network = 'resnet18'; expected one of mlp, resnet-18; did you mean resnet-18?
-    """
-    names = list(choices)
-    near = difflib.get_close_matches(str(got).lower(), names, n=1)
-    return InvalidInputError(
-        got=f"{what} = {got!r}",
-        expected=f"one of {', '.join(names)}",
-        next_step=f"did you mean {near[0]}?" if near else "choose one of these",
-    )
+__all__ = ["at_least", "image_shape", "whole_shape"]
 
 
 def at_least(name: str, value: Any, least: int) -> int:
@@ -36,17 +21,7 @@ def at_least(name: str, value: Any, least: int) -> int:
     >>> at_least("width", 3, 1)
     3
     """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < least:
-        raise InvalidInputError(
-            got=f"{name} = {value!r}",
-            expected=f"a whole number, {least} or more",
-            next_step=f"pass for instance --{name.replace('_', '-')} {least}",
-        )
-    return number
+    return check_whole(name, value, least)
 
 
 def whole_shape(input_shape: Sequence[int]) -> tuple[int, ...]:

@@ -43,7 +43,7 @@ def hybrid(
         raise InvalidInputError(
             got=f"nonlinear = {nonlinear} with depth = {depth}",
             expected=f"1 to {depth - 2} nonlinear layers, so that a linear one follows before the classifier",
-            next_step="raise --depth, or build an mlp",
+            next_step="raise `depth`, or build an mlp",
         )
     return DenseBody(
         input_shape,

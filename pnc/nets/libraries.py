@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.nets.checks import nearest
+from pnc.fields import nearest
 
 __all__ = ["LIBRARIES", "from_timm", "from_torchvision", "from_transformers", "import_library"]
 
@@ -31,7 +31,7 @@ def import_library(name: str) -> ModuleType:
         raise InvalidInputError(
             got=f"no module {error.name}",
             expected=f"{library}, whose networks were asked for",
-            next_step="pip install 'pnc[text]'" if library == "transformers" else f"pip install {library}",
+            next_step=f"pip install {library}",
         ) from error
     except Exception as error:  # a build for another torch fails in ways of its own
         raise InvalidInputError(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from pnc.nets.checks import nearest
+from pnc.fields import nearest
 
 __all__ = ["LinearTail"]
 

@@ -82,7 +82,7 @@ class LowRankLayer(nn.Module):
             raise InvalidInputError(
                 got=f"rank = {rank} for activations of width {width}",
                 expected=f"a rank below {width}",
-                next_step="pass a lower --rank, or choose a wider site",
+                next_step="pass a lower `rank`, or choose a wider site",
             )
         self.left = nn.Parameter(torch.zeros(width, rank, dtype=dtype))
         self.right = nn.Parameter(torch.zeros(width, rank, dtype=dtype))

@@ -48,7 +48,7 @@ class ProjectionHead(nn.Module):
             raise InvalidInputError(
                 got=f"projection = {layers}",
                 expected=f"1 to {MOST_PROJECTION_LAYERS} layers",
-                next_step=f"pass --projection {MOST_PROJECTION_LAYERS} or fewer",
+                next_step=f"pass `projection={MOST_PROJECTION_LAYERS}` or fewer",
             )
         self.features = inputs if width is None else at_least("projection width", width, 1)
         before = inputs

@@ -10,7 +10,8 @@ from typing import Any
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.nets.checks import at_least, nearest, whole_shape
+from pnc.fields import nearest
+from pnc.nets.checks import at_least, whole_shape
 from pnc.nets.deep_linear import deep_linear
 from pnc.nets.hybrid import hybrid
 from pnc.nets.initial import initialise, parse_initial, seeded
@@ -129,9 +130,8 @@ def _built_in(
 
 
 def _without_meaning(option: str, name: str, known: Sequence[str]) -> InvalidInputError:
-    flag = "--" + option.replace("_", "-")
     return InvalidInputError(
-        got=f"{flag} with {name}",
+        got=f"`{option}` with {name}",
         expected=f"options of this network: {', '.join(known)}" if known else "no option but the initial law",
-        next_step=f"leave out {flag}",
+        next_step=f"leave out `{option}`",
     )

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from pnc.fields import nearest
 from pnc.nets.activations import activation as make_activation
-from pnc.nets.checks import at_least, image_shape, nearest
+from pnc.nets.checks import at_least, image_shape
 from pnc.nets.network import Body
 
 __all__ = ["RESNET_DEPTHS", "ResNetBody"]

@@ -42,7 +42,7 @@ def check_folder(path: str | Path, *, force: bool = False) -> Path:
         raise InvalidInputError(
             got=f"output folder {path}, which exists",
             expected="a folder that is not there yet" if path.is_dir() else "a folder, not a file",
-            next_step="choose another --out, or replace it with --force" if path.is_dir() else "choose another --out",
+            next_step="choose another `out`, or replace it with `force`" if path.is_dir() else "choose another `out`",
         )
     above = next(place for place in path.absolute().parents if place.exists())
     if not above.is_dir():
@@ -81,7 +81,7 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
 
 def _not_writable(path: Path, reason: str) -> InvalidInputError:
     return InvalidInputError(
-        got=f"output folder {path}: {reason}", expected="a place to write to", next_step="choose another --out"
+        got=f"output folder {path}: {reason}", expected="a place to write to", next_step="choose another `out`"
     )
 
 

@@ -33,7 +33,7 @@ def check_probability(probability: float) -> None:
         raise InvalidInputError(
             got=f"noise with probability {probability}",
             expected="a number in [0, 1]",
-            next_step="pass for instance --noise 0.4,0.6",
+            next_step="pass for instance `noise=0.4,0.6`",
         )
 
 

@@ -41,7 +41,7 @@ def resolve_device(name: str) -> torch.device:
             got=f"device {name!r}",
             expected="auto, cpu"
             + (f" or cuda:0 … cuda:{count - 1}" if count else " (this machine has no CUDA device)"),
-            next_step="pass --device auto",
+            next_step="pass `device=auto`",
         )
     return device
 

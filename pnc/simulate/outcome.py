@@ -17,15 +17,15 @@ class Outcome(Enum):
     CONVERGED = "the loss on the signal directions reached its tolerance"
     PLATEAU = (
         "the step budget ended on the initial plateau, whose length grows like epsilon^-(L-2): "
-        "use --engine flow, a larger --epsilon, a smaller --depth or more --steps"
+        "use `engine=flow`, a larger `residual_scale`, a smaller `depth` or more `steps`"
     )
-    STEP_LIMIT = "the step budget ended while the loss was still falling: raise --steps"
+    STEP_LIMIT = "the step budget ended while the loss was still falling: raise `steps`"
     STALLED = (
         "the loss stopped falling above its tolerance, at the rounding of the arithmetic: "
-        "use --dtype float64 or a larger --loss-tolerance"
+        "use `dtype=float64` or a larger `loss_tolerance`"
     )
     DIVERGED = (
-        "the loss grew without bound (what is shown is the last state before that): use a smaller --learning-rate"
+        "the loss grew without bound (what is shown is the last state before that): use a smaller `learning_rate`"
     )
     INTERRUPTED = "training was interrupted: what is shown is the state at that moment"
 

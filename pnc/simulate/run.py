@@ -117,7 +117,7 @@ def initial_weights(
         InvalidInputError: a width that is not stated or too small for the labels.
     """
     if network.width is None:
-        raise InvalidInputError(got="a network without a width", expected="a hidden width", next_step="pass --width")
+        raise InvalidInputError(got="a network without a width", expected="a hidden width", next_step="pass `width`")
     signal_modes(problem, network)  # refuses a width that the labels cannot pass
     data = economical(problem, network)
     reduced = train.coordinates == "reduced"
@@ -141,9 +141,9 @@ def _require_signal(modes: SignalModes, network: NetworkSpec) -> None:
     raise InvalidInputError(
         got=f"no direction to learn: the largest singular value of the least-squares map is {largest:.3g}",
         expected=f"one above {modes.threshold:.3g}, what the initial weights leave in every direction",
-        next_step=f"pass --epsilon below {scale:.3g} or a smaller --label-scale"
+        next_step=f"pass `residual_scale` below {scale:.3g} or a smaller `label_scale`"
         if scale > 1e-3
-        else "check that the inputs tell the classes apart linearly, and --label-scale",
+        else "check that the inputs tell the classes apart linearly, and `label_scale`",
     )
 
 

@@ -66,7 +66,7 @@ def results_name(plan: Plan) -> str:
         raise InvalidInputError(
             got=f"results of {size / 2**30:.3g} GiB",
             expected="at most 2 GiB, where neither zarr nor netCDF4 is installed",
-            next_step="pip install 'pnc[store]'",
+            next_step="pip install netcdf4 zarr",
         )
     return "results.nc"
 

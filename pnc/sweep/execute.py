@@ -180,7 +180,7 @@ def _processes(workers: int, tasks: dict[int, tuple]) -> Iterator[Results]:
             except BrokenProcessPool:
                 raise PncError(
                     "a worker process died, perhaps for lack of memory: run the same command again with fewer "
-                    "--workers; finished batches are kept"
+                    "`workers`; finished batches are kept"
                 ) from None
 
         yield results()
@@ -217,15 +217,15 @@ def _connection(address: str | None) -> Iterator[Client | None]:
         from distributed import Client
     except ImportError:
         raise InvalidInputError(
-            got=f"--scheduler {address} without dask.distributed",
+            got=f"`scheduler={address}` without dask.distributed",
             expected="the package that speaks to a scheduler",
-            next_step="pip install 'pnc[cluster]'",
+            next_step="pip install dask distributed",
         ) from None
     try:
         client = Client(address, timeout=_SCHEDULER_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InvalidInputError(
-            got=f"--scheduler {address}, which does not answer ({' '.join(str(error).split())[:80]})",
+            got=f"`scheduler={address}`, which does not answer ({' '.join(str(error).split())[:80]})",
             expected="the address of a running Dask scheduler",
             next_step="start one with `dask scheduler` and pass the tcp:// address that it prints",
         ) from None

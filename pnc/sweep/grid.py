@@ -72,7 +72,7 @@ class SweepSettings:
                 raise InvalidInputError(
                     got=f"{name} = {value!r}",
                     expected=f"a whole number, {least} or more",
-                    next_step=f"pass for instance --{name} {10 * least}",
+                    next_step=f"pass for instance `{name}={10 * least}`",
                 )
         for name in ("learning_rate", "loss_tolerance"):
             value = getattr(self, name)
@@ -117,7 +117,7 @@ class Sweep:
         for grid in self.grids:
             if "depth" not in grid:
                 raise InvalidInputError(
-                    got="a grid without depths", expected="at least one depth", next_step="pass --depth 2:8"
+                    got="a grid without depths", expected="at least one depth", next_step="pass `depth=2:8`"
                 )
             for name, values in grid.items():
                 if not values:
@@ -261,7 +261,7 @@ def read_sweep(source: str | Path | Mapping[str, Any] | None = None, **options: 
         settings = SweepSettings(**stated)
     except TypeError as error:
         raise InvalidInputError(
-            got=str(error), expected="settings of the right kind", next_step="see pnc sweep --help"
+            got=str(error), expected="settings of the right kind", next_step="see `pnc sweep --help`"
         ) from None
     return Sweep(grids=tuple(grids), settings=settings)
 
@@ -284,7 +284,7 @@ def _read_toml(path: str | Path) -> dict[str, Any]:
         raise InvalidInputError(
             got=f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}",
             expected="a TOML file",
-            next_step="check the path, or state the grid with options such as --depth 2:8",
+            next_step="check the path, or state the grid with options such as `depth=2:8`",
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(

@@ -169,7 +169,7 @@ class Plan:
         rank, width, depth, _ = self.shapes[largest]
         if weights >= results:
             what = f"{workers} at a time; weights of {depth} layers, {width} × {width}, inputs of rank {rank}"
-            advice = "use fewer --workers, reduced coordinates, a smaller width or fewer samples"
+            advice = "use fewer `workers`, reduced coordinates, a smaller width or fewer samples"
         else:
             what = f"{results / 2**30:.3g} GiB of them for the results of {len(self.runs)} runs"
             advice = "split the grid into several sweeps"

@@ -128,7 +128,7 @@ def _other_version(file: Path, version: Any) -> InvalidInputError:
     return InvalidInputError(
         got=f"{file} of version {version}",
         expected=f"results of version {FORMAT}",
-        next_step="choose another --out, or finish this sweep with the program that began it",
+        next_step="choose another `out`, or finish this sweep with the program that began it",
     )
 
 
@@ -148,7 +148,7 @@ def open_folder(path: str | Path) -> Iterator[SweepFolder]:
         raise InvalidInputError(
             got=f"output folder {path}: {error.strerror}",
             expected="a place to write to",
-            next_step="choose another --out",
+            next_step="choose another `out`",
         ) from None
     with lock:
         try:
@@ -158,7 +158,7 @@ def open_folder(path: str | Path) -> Iterator[SweepFolder]:
             raise InvalidInputError(
                 got=f"folder {path}, on which process {lock.read().strip() or '?'} works",
                 expected="a folder on which nobody else works",
-                next_step="wait for it to end, or choose another --out",
+                next_step="wait for it to end, or choose another `out`",
             ) from None
         _check(path)
         lock.truncate(0)
@@ -176,7 +176,7 @@ def _check(path: Path) -> None:
             raise InvalidInputError(
                 got=f"folder {path}, which holds {others[0]} and no sweep",
                 expected="a new folder, or one of an earlier sweep",
-                next_step="choose another --out",
+                next_step="choose another `out`",
             )
         return
     try:

@@ -220,7 +220,7 @@ def signal_modes(problem: Problem, network: NetworkSpec) -> SignalModes:
         raise InvalidInputError(
             got=f"width = {network.width} with {modes.directions} signal directions",
             expected=f"a width of at least {modes.directions}, or the labels cannot pass",
-            next_step=f"pass --width {max(modes.directions, problem.classes)} or more",
+            next_step=f"pass `width={max(modes.directions, problem.classes)}` or more",
         )
     return modes
 

@@ -3,13 +3,14 @@
 import warnings
 from typing import Any
 
+from pnc.spec import LowRankSpec
+from pnc.spec.training import TrainSpec
 from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
 from pnc.train.checkpoints import Checkpoint, latest_checkpoint, read_checkpoint, write_checkpoint
 from pnc.train.loop import evaluate, train
 from pnc.train.losses import sample_losses
 from pnc.train.low_rank.sites import find_sites
-from pnc.train.low_rank.spec import LowRankSpec
 from pnc.train.low_rank.variance_shares import variance_shares
 from pnc.train.order import batch_bounds, epoch_order
 from pnc.train.outcome import DivergedError, EpochRecord, LowRankOutcome, Measurement, Progress, TrainedRun
@@ -17,7 +18,6 @@ from pnc.train.processes import Processes, joined_processes
 from pnc.train.samples import Batches, Samples, as_samples
 from pnc.train.saved import SavedRun, as_split_samples, data_record, load_run
 from pnc.train.schedules import learning_rate
-from pnc.train.spec import TrainSpec
 from pnc.train.weights import fit_weights, load_weights, read_weights
 
 __all__ = [

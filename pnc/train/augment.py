@@ -35,7 +35,7 @@ def crop_and_flip(
         raise InvalidInputError(
             got=f"samples of shape {tuple(images.shape[1:])} to crop or flip",
             expected="images of shape (channels, height, width)",
-            next_step="leave out --crop and --flip",
+            next_step="leave out `crop` and `flip`",
         )
     _, channels, height, width = images.shape
     device = images.device

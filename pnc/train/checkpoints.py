@@ -72,7 +72,7 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint, *, keep: int = 
         raise InvalidInputError(
             got=f"checkpoint folder {folder}: {error.strerror}",
             expected="a place to write to, with room",
-            next_step="choose another --out, or make room",
+            next_step="choose another `out`, or make room",
         ) from error
     return path
 

@@ -21,11 +21,12 @@ from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 from pnc.measure import measure_model
 from pnc.measure.model.memory import out_of_memory
+from pnc.spec import LowRankSpec
+from pnc.spec.training import TrainSpec
 from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
 from pnc.train.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from pnc.train.losses import sample_losses
-from pnc.train.low_rank.spec import LowRankSpec
 from pnc.train.low_rank.variance_shares import variance_shares
 from pnc.train.low_rank.virtual_layers import LowRankSites
 from pnc.train.order import batch_bounds, epoch_order, random_stream, step_seed
@@ -33,7 +34,6 @@ from pnc.train.outcome import DivergedError, EpochRecord, LowRankOutcome, Measur
 from pnc.train.processes import Processes, joined_processes
 from pnc.train.samples import Batches, Samples, as_samples
 from pnc.train.schedules import learning_rate
-from pnc.train.spec import TrainSpec
 from pnc.train.weights import fit_weights
 
 __all__ = ["evaluate", "train"]
@@ -101,7 +101,7 @@ def train(
         raise InvalidInputError(
             got="precision float16 on the CPU",
             expected="a CUDA device",
-            next_step="pass --precision bfloat16 or float32",
+            next_step="pass `precision=bfloat16` or float32",
         )
     samples = as_samples(data)
     if measure is None:
@@ -233,7 +233,7 @@ class _Training:
             raise InvalidInputError(
                 got=f"batches of {smallest} samples for {processes.world} processes",
                 expected="at least one sample a process",
-                next_step="raise --batch-size or start fewer processes",
+                next_step="raise `batch_size` or start fewer processes",
             )
         self.model = model.to(device=device, dtype=self.dtype)
         if spec.channels_last:
@@ -268,7 +268,7 @@ class _Training:
                 raise InvalidInputError(
                     got=f"checkpoints of a training in {self.folder}, up to step {found.step}",
                     expected="none",
-                    next_step="go on with it by --resume, or remove them (--force)",
+                    next_step="go on with it by `resume`, or remove them (`force`)",
                 )
         elif resume:
             raise InvalidInputError(
@@ -394,7 +394,7 @@ class _Training:
             raise InvalidInputError(
                 got=f"too little memory on {self.device} for a batch of {size} samples in {self.pieces} pieces",
                 expected="room for a step",
-                next_step="lower --batch-size or the size of the network",
+                next_step="lower `batch_size` or the size of the network",
             ) from error
         self.pieces = min(size, 2 * self.pieces)
         self.optimiser.zero_grad(set_to_none=True)
@@ -435,8 +435,7 @@ class _Training:
             return None
         if self.step <= low_rank.spec.every and low_rank.spec.compression_weight:
             self.notes.append(
-                f"no projection was made before the end of {self.step} steps: L_c was never applied; "
-                "lower --low-rank-every"
+                f"no projection was made before the end of {self.step} steps: L_c was never applied; lower `every`"
             )
         return LowRankOutcome(
             spec=low_rank.spec,
@@ -629,7 +628,7 @@ class _Training:
             raise InvalidInputError(
                 got=f"a checkpoint of another training in {self.folder}: {'; '.join(listed)}",
                 expected="the same data and options",
-                next_step="resume with the options that it began with, or begin anew with --force",
+                next_step="resume with the options that it began with, or begin anew with `force`",
             )
         for name, value in found.tensors.items():
             if not name.startswith("optimiser."):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch.nn import functional
 
-from pnc.train.spec import Loss
+from pnc.spec import Loss
 
 __all__ = ["sample_losses"]
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from pnc.curves import LayerCurve
 from pnc.errors import PncError
-from pnc.train.low_rank.spec import LowRankSpec
-from pnc.train.spec import TrainSpec
+from pnc.spec import LowRankSpec
+from pnc.spec.training import TrainSpec
 
 __all__ = ["DivergedError", "EpochRecord", "LowRankOutcome", "Measurement", "Progress", "TrainedRun"]
 
@@ -28,7 +28,7 @@ class DivergedError(PncError):
 
     >>> str(DivergedError(step=3, epoch=1, what="loss"))
     'training stopped at step 3 (epoch 1): the loss is NaN or infinite; no checkpoint had been written; lower
-    --learning-rate'
+    `learning_rate`'
     """
 
     exit_status = 4
@@ -41,7 +41,7 @@ class DivergedError(PncError):
         kept = "no checkpoint had been written" if checkpoint is None else f"the last good checkpoint is {checkpoint}"
         super().__init__(
             f"training stopped at step {step} (epoch {epoch}): the {what} is NaN or infinite; {kept}; "
-            "lower --learning-rate"
+            "lower `learning_rate`"
         )
 
 

@@ -15,8 +15,8 @@ from torch import nn
 from pnc.data import Splits, load_splits
 from pnc.errors import InvalidInputError
 from pnc.nets import build
+from pnc.spec.training import TrainSpec
 from pnc.train.samples import Samples, as_samples
-from pnc.train.spec import TrainSpec
 from pnc.train.weights import load_weights
 
 __all__ = ["SavedRun", "as_split_samples", "data_record", "load_run"]

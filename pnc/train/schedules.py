@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pnc.train.spec import TrainSpec
+from pnc.spec.training import TrainSpec
 
 __all__ = ["learning_rate"]
 

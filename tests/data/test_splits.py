@@ -101,7 +101,7 @@ def test_a_folder_of_images(tmp_path, tested):
     assert splits.train.samples == 2
     assert (splits.test is not None) == tested
     if not tested:
-        refused("--test-samples-per-class", tmp_path / "images", test_samples_per_class=1)
+        refused("`test_samples_per_class`", tmp_path / "images", test_samples_per_class=1)
 
 
 def test_class_folders_have_to_be_the_same(tmp_path):
@@ -116,13 +116,13 @@ def test_class_folders_have_to_be_the_same(tmp_path):
     [
         ({"data": "fashion-minst"}, "did you mean fashion-mnist"),
         ({"data": "nowhere"}, "data = 'nowhere'"),
-        ({"data": "fashion-mnist", "test_data": "t.npz"}, "--test-data with --data fashion-mnist"),
-        ({"data": "fashion-mnist", "vocabulary": 3}, "--vocabulary"),
-        ({"data": "p.npz", "samples_per_class": 3}, "--samples-per-class .* only with images and texts"),
-        ({"data": "p.npz", "data_dir": "."}, "--data-dir"),
-        ({"data": "p.npz", "download": True}, "--download"),
-        ({"data": "p.npz", "text_column": "body"}, "--text-column"),
-        ({"data": "t.csv", "data_dir": "."}, "--data-dir"),
+        ({"data": "fashion-mnist", "test_data": "t.npz"}, "`test_data` with `data=fashion-mnist`"),
+        ({"data": "fashion-mnist", "vocabulary": 3}, "`vocabulary`"),
+        ({"data": "p.npz", "samples_per_class": 3}, "`samples_per_class` .* only with images and texts"),
+        ({"data": "p.npz", "data_dir": "."}, "`data_dir`"),
+        ({"data": "p.npz", "download": True}, "`download`"),
+        ({"data": "p.npz", "text_column": "body"}, "`text_column`"),
+        ({"data": "t.csv", "data_dir": "."}, "`data_dir`"),
         ({"data": "t.csv"}, "t.csv, which cannot be read"),
         ({"data": "p.npz"}, "p.npz, which is not there"),
     ],
@@ -132,4 +132,4 @@ def test_options_without_meaning_are_refused(options, match):
 
 
 def test_a_test_size_without_a_test_split(tmp_path):
-    refused("--test-samples-per-class", write_rows(tmp_path / "train.csv", TRAIN), test_samples_per_class=1)
+    refused("`test_samples_per_class`", write_rows(tmp_path / "train.csv", TRAIN), test_samples_per_class=1)

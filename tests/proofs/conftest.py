@@ -12,7 +12,9 @@ collect_ignore_glob = ["test_*.py"] if MISSING else []
 
 def pytest_terminal_summary(terminalreporter):
     if MISSING:
-        terminalreporter.write_line(f"tests/proofs skipped: no {', '.join(MISSING)}; pip install 'pnc[proofs]'")
+        terminalreporter.write_line(
+            f"tests/proofs skipped: no {', '.join(MISSING)}; pip install python-flint z3-solver"
+        )
 
 
 @pytest.fixture(scope="session")

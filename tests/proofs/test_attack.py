@@ -17,7 +17,7 @@ from pnc.theory.sharp_bounds import (
     sharp_ratio_bounds,
 )
 
-pytest.importorskip("flint", reason="python-flint is missing: pip install 'pnc[proofs]'")
+pytest.importorskip("flint", reason="python-flint is missing: pip install python-flint")
 torch = pytest.importorskip("torch")
 
 from proofs_check.attacks import ATTACKS, CONJECTURES, attack, attack_all, bounds, replay  # noqa: E402

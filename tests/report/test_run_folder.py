@@ -167,7 +167,7 @@ def test_an_existing_folder_is_refused_or_replaced_whole(tmp_path, comparison):
     place = tmp_path / "run"
     place.mkdir()
     (place / "old").write_text("old")
-    with pytest.raises(InvalidInputError, match="--force"):
+    with pytest.raises(InvalidInputError, match="`force`"):
         write_run(place, comparison, record={})
     assert left_over(place) == ["old"]
     write_run(place, comparison, record={}, force=True)
@@ -199,9 +199,9 @@ def test_a_file_is_never_replaced(tmp_path, force):
 
 def test_a_place_that_cannot_be_written_to_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidInputError, match="--out"):
+    with pytest.raises(InvalidInputError, match="`out`"):
         check_folder(tmp_path / "file" / "new" / "run")
-    with pytest.raises(InvalidInputError, match="--out"):
+    with pytest.raises(InvalidInputError, match="`out`"):
         write(tmp_path / "file" / "run")
 
 

@@ -151,8 +151,8 @@ def test_an_evaluation_is_refused_before_any_attack(options, monkeypatch):
 @pytest.mark.parametrize(
     ("missing", "call", "words"),
     [
-        ("foolbox", lambda: run_attack(NET, X, Y, AttackSpec()), "pip install 'pnc[robust]'"),
-        ("foolbox", lambda: deepfool(NET, X), "pip install 'pnc[robust]'"),
+        ("foolbox", lambda: run_attack(NET, X, Y, AttackSpec()), "pip install foolbox"),
+        ("foolbox", lambda: deepfool(NET, X), "pip install foolbox"),
         ("art", lambda: run_attack(NET, X, Y, AttackSpec(attack="auto")), "adversarial-robustness-toolbox"),
     ],
     ids=["attack", "deepfool", "auto"],

@@ -105,7 +105,7 @@ def test_a_budget_that_ends_on_the_plateau_says_so(engine):
     problem, network = draw(ProblemSpec(classes=3)), NetworkSpec(depth=8, width=64, residual_scale=0.2)
     found = simulate(problem, network, SimulationSpec(engine=engine, steps=15, device="cpu"))
     assert (found.outcome, found.steps) == (Outcome.PLATEAU, 15)
-    assert "--epsilon" in found.advice
+    assert "`residual_scale`" in found.advice
     assert found.loss > 0.5
     assert compare(predict(problem, network), found.measured).verdict is Verdict.NOT_CONVERGED
 
@@ -116,7 +116,7 @@ def test_a_budget_that_ends_while_the_loss_falls_says_so(engine):
     found = run(engine=engine, loss_tolerance=1e-20, steps=whole.steps - 15)
     assert found.outcome is Outcome.STEP_LIMIT
     assert found.steps == whole.steps - 15
-    assert "--steps" in found.advice
+    assert "`steps`" in found.advice
 
 
 def test_a_diverging_learning_rate_is_answered_with_one_that_converges():
@@ -201,7 +201,7 @@ def test_float32_stalls_with_advice_or_converges_to_what_it_resolves():
     stalled = simulate(problem, NetworkSpec(depth=3, width=256), beyond)
     assert stalled.outcome is Outcome.STALLED
     assert "float64" in stalled.advice
-    assert "--loss-tolerance" in stalled.advice
+    assert "`loss_tolerance`" in stalled.advice
     assert stalled.steps < 10_000
     found = run(dtype="float32", loss_tolerance=1e-9)
     assert found.outcome is Outcome.CONVERGED
@@ -226,7 +226,7 @@ def test_one_seed_one_result():
 
 @pytest.mark.parametrize("name", ["cuda:99", "mps", "meta", "nothing", "cpu:x", ""])
 def test_a_device_that_is_not_there_is_refused(name):
-    with pytest.raises(InvalidInputError, match="--device auto"):
+    with pytest.raises(InvalidInputError, match="`device=auto`"):
         resolve_device(name)
 
 
@@ -236,7 +236,7 @@ def test_initial_weights_that_hide_every_direction_are_refused_with_a_scale_that
     spec = NetworkSpec(depth=4, width=64, **network)
     with pytest.raises(InvalidInputError, match="no direction to learn") as refused:
         simulate(PROBLEM, spec, SimulationSpec(device="cpu", **train))
-    suggested = float(re.search(r"--epsilon below (\S+)", refused.value.next_step)[1])
+    suggested = float(re.search(r"`residual_scale` below (\S+)", refused.value.next_step)[1])
     prepare(PROBLEM, replace(spec, residual_scale=0.98 * suggested), SimulationSpec(device="cpu", **train))
     with pytest.raises(InvalidInputError):
         prepare(PROBLEM, replace(spec, residual_scale=1.02 * suggested), SimulationSpec(device="cpu", **train))

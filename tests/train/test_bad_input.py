@@ -160,7 +160,7 @@ def test_a_loss_that_explodes_stops_the_training_and_says_where(tmp_path: Path) 
 
     spoil.calls = 0
     model.register_forward_hook(spoil)
-    with pytest.raises(DivergedError, match=r"step 7 \(epoch 2\).*step-000000006.*--learning-rate") as caught:
+    with pytest.raises(DivergedError, match=r"step 7 \(epoch 2\).*step-000000006.*`learning_rate`") as caught:
         train(model, clusters(), spec(), checkpoints=tmp_path, checkpoint_seconds=0)
     assert caught.value.step == 7
     kept = read_checkpoint(caught.value.checkpoint)

@@ -122,7 +122,7 @@ def test_activations_become_low_rank_and_the_network_stays_what_it_is() -> None:
 def test_a_training_without_a_projection_says_that_it_drew_nothing(every: int) -> None:
     """Of 10 steps; a projection after the last one is of no use either."""
     run = train(network(), clusters(), spec(epochs=10, batch_size=None), low_rank=replace(LAYER, every=every))
-    said = [note for note in run.notes if "L_c was never applied; lower --low-rank-every" in note]
+    said = [note for note in run.notes if "L_c was never applied; lower `every`" in note]
     assert len(said) == (every >= run.steps == 10)
 
 
@@ -387,7 +387,7 @@ def test_as_many_samples_as_a_large_rank_needs() -> None:
     [
         ({"sites": ()}, "sites"),
         ({"sites": [3]}, "sites"),
-        ({"rank": 0}, "--rank 1"),
+        ({"rank": 0}, "`rank=1`"),
         ({"rank": 2.5}, "rank = 2.5"),
         ({"every": 0}, "every = 0"),
         ({"projection": "nystroem"}, "did you mean nystrom"),

@@ -203,7 +203,7 @@ def logistic_probe_accuracy(
         raise InvalidInputError(
             got="a logistic probe without scikit-learn",
             expected="scikit-learn installed",
-            next_step="pip install 'pnc[probe]', or use fit_linear_probe, which needs nothing",
+            next_step="pip install scikit-learn, or use fit_linear_probe, which needs nothing",
         ) from error
     model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=iterations))
     arrays = [as_matrix(features).to(torch.float64).cpu().numpy() for features in (train, test)]

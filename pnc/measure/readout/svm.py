@@ -28,7 +28,7 @@ def check_strength(strength: float) -> None:
         raise InvalidInputError(
             got=f"strength = {strength} of a linear SVM",
             expected="a finite number above 0",
-            next_step="pass for instance --strength 1",
+            next_step="pass for instance `strength=1`",
         )
 
 
@@ -64,7 +64,7 @@ def linear_svm_accuracy(
         raise InvalidInputError(
             got="a linear SVM without scikit-learn",
             expected="scikit-learn installed",
-            next_step="pip install 'pnc[probe]'",
+            next_step="pip install scikit-learn",
         ) from error
     model = LinearSVC(C=strength, max_iter=iterations, dual="auto", random_state=0)
     arrays = [as_matrix(features).double().cpu().numpy() for features in (train, test)]

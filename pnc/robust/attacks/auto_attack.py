@@ -46,7 +46,7 @@ def art_auto_attack(
         raise InvalidInputError(
             got="AutoAttack with targets or with another loss",
             expected="an untargeted attack with its own losses",
-            next_step="leave out --targeted, or use pgd",
+            next_step="leave out `targeted`, or use pgd",
         )
     attacks = load_art()
     from art.estimators.classification import PyTorchClassifier

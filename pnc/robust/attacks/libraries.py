@@ -22,7 +22,7 @@ def load_foolbox() -> ModuleType:
         raise InvalidInputError(
             got="no package foolbox",
             expected="foolbox, which makes the attacks",
-            next_step="run: pip install 'pnc[robust]'",
+            next_step="pip install foolbox",
         )
     with warnings.catch_warnings():  # foolbox 3.3.4 imports a module that SciPy has renamed
         warnings.simplefilter("ignore")
@@ -41,7 +41,7 @@ def load_art() -> ModuleType:
             raise InvalidInputError(
                 got=f"no package {package}",
                 expected="the Adversarial Robustness Toolbox, which has AutoAttack",
-                next_step="run: pip install adversarial-robustness-toolbox multiprocess",
+                next_step="pip install adversarial-robustness-toolbox multiprocess",
             )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pnc.nets.checks import nearest
+from pnc.fields import nearest
 from pnc.robust.attacks.auto_attack import AUTO_ATTACK
 from pnc.robust.attacks.bim import BIM
 from pnc.robust.attacks.fgsm import FGSM

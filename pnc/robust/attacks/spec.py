@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from pnc.errors import InvalidInputError
-from pnc.nets.checks import nearest
+from pnc.fields import nearest
 from pnc.robust.attacks.registry import attack_named
 
 __all__ = ["AttackSpec", "Loss", "Norm"]
@@ -73,7 +73,7 @@ class AttackSpec:
                 raise InvalidInputError(
                     got=f"{name} = {getattr(self, name)!r}",
                     expected=f"a whole number, {least} or more",
-                    next_step=f"pass another --{name}",
+                    next_step=f"pass another `{name}`",
                 )
             object.__setattr__(self, name, value)
         largest = 1 if self.norm == "linf" else math.inf
@@ -82,7 +82,7 @@ class AttackSpec:
                 got=f"radius = {self.radius} for {self.norm}",
                 expected="a number above 0"
                 + (" and at most 1, since pixels are in [0, 1]" if self.norm == "linf" else ""),
-                next_step="pass for instance --radius 8/255",
+                next_step="pass for instance `radius=8/255`",
             )
         if not (_is_number(self.step_ratio) and 0 < self.step_ratio < math.inf):
             raise InvalidInputError(

@@ -125,7 +125,7 @@ def check_compared(radii: Sequence[float], steps: Sequence[int]) -> None:
         raise InvalidInputError(
             got=f"{len(set(steps))} number(s) of steps and {len(set(radii))} radii for the checks",
             expected="at least two different numbers of steps, and a radius",
-            next_step="pass for instance --steps 7,20, or --no-checks",
+            next_step="pass for instance `steps=7,20`, or `checks=False`",
         )
 
 
@@ -285,7 +285,7 @@ class _Questions:
 
     def _transfer(self) -> list[_Case] | str:
         if self.source is None:
-            return "no other network was given: pass --source"
+            return "no other network was given: pass `source`"
         cases = []
         for r in self.radii:
             spec = AttackSpec(attack="pgd", radius=r, steps=self.steps[-1], norm=self.norm, seed=self.bench.seed)

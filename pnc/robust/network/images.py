@@ -64,7 +64,7 @@ def check_reach(images: Float[torch.Tensor, "N ..."], *, radius: float, norm: st
         raise InvalidInputError(
             got=f"radius = {radius} for l2",
             expected=f"at most √d = {largest:.6g}, within which lies every image of {images[0].numel()} entries",
-            next_step=f"pass for instance --radius {largest / 40:.2g}",
+            next_step=f"pass for instance `radius={largest / 40:.2g}`",
         )
 
 

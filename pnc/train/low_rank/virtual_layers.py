@@ -15,8 +15,8 @@ from torch import nn
 from pnc.errors import InvalidInputError
 from pnc.measure.model.layers import evaluating, tapped
 from pnc.nets.low_rank import LowRankLayer
+from pnc.spec import LowRankSpec
 from pnc.train.low_rank.sites import find_sites
-from pnc.train.low_rank.spec import LowRankSpec
 from pnc.train.order import random_stream
 from pnc.train.outcome import DivergedError
 from pnc.train.processes import Processes
@@ -85,7 +85,7 @@ class LowRankSites:
             raise InvalidInputError(
                 got=f"{spec.every * smallest} activations between projections, for rank {spec.rank}",
                 expected=f"at least {spec.rank}",
-                next_step="raise --low-rank-every or --batch-size, or lower --rank",
+                next_step="raise `every` or `batch_size`, or lower `rank`",
             )
         groups = []
         for site in self.sites:

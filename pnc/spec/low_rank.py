@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pnc.errors import InvalidInputError
-from pnc.nets.checks import at_least, nearest
+from pnc.fields import Number, Option, Text, Whole, check_fields, check_whole
 
 __all__ = ["LowRankSpec", "Projection"]
 
 Projection = Literal["nystrom", "randomised", "svd"]
+
+_LOW_RANK = "Low rank"
+
+
+def _norm(text: str) -> float | str:
+    """A number where it is one; what it is not is said by the spec."""
+    with suppress(ValueError):
+        return float(text)
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,50 +54,58 @@ class LowRankSpec:
     ('stage4',)
     >>> LowRankSpec(sites=["stage4"], rank=0)
     Traceback (most recent call last):
-    pnc.errors.InvalidInputError: got rank = 0; expected a whole number, 1 or more; pass for instance --rank 1
+    pnc.errors.InvalidInputError: got rank = 0; expected a whole number, 1 or more; pass for instance `rank=1`
     """
 
-    sites: tuple[str, ...]
-    rank: int = 10
-    every: int = 10
-    unit: float | Literal["initial"] = "initial"
-    compression_weight: float = 1.0
-    ramp: float = 0.0
-    norm_weight: float = 1.0
-    projection: Projection = "nystrom"
-    samples: int | None = None
-    learning_rate: float = 0.1
+    sites: Annotated[
+        tuple[str, ...],
+        Option(
+            "Draw this module's activations towards few dimensions (layer4, body.stage*); may be repeated.",
+            name="low_rank_site",
+            metavar="NAME",
+            panel=_LOW_RANK,
+        ),
+    ]
+    rank: Annotated[int, Whole(1), Option("Of the low-rank layers; default 10.", panel=_LOW_RANK)] = 10
+    every: Annotated[
+        int, Whole(1), Option("Steps between projections; default 10.", name="low_rank_every", panel=_LOW_RANK)
+    ] = 10
+    unit: Annotated[
+        float | Literal["initial"],
+        Number(above=0, expected="a feature norm above 0, or 'initial'", advice="pass 1.0"),
+        Option(
+            "Norm that counts as 1; default initial.",
+            name="low_rank_unit",
+            metavar="NORM",
+            panel=_LOW_RANK,
+            text=Text(_norm, str),
+        ),
+    ] = "initial"
+    compression_weight: Annotated[
+        float, Number(least=0), Option("Of L_c; default 1.", name="low_rank_weight", panel=_LOW_RANK)
+    ] = 1.0
+    ramp: Annotated[
+        float,
+        Number(least=0, most=1),
+        Option("Share of the training in which that grows.", name="low_rank_ramp", panel=_LOW_RANK),
+    ] = 0.0
+    norm_weight: Annotated[float, Number(least=0), Option("Of L_n; default 1.", panel=_LOW_RANK)] = 1.0
+    projection: Annotated[
+        Projection, Option("nystrom, randomised, svd.", name="low_rank_projection", panel=_LOW_RANK)
+    ] = "nystrom"
+    samples: Annotated[int | None, Whole(1)] = None
+    learning_rate: Annotated[float, Number(least=0, most=0.5, advice="pass another one for the low-rank layer")] = 0.1
 
     def __post_init__(self) -> None:
-        sites = (self.sites,) if isinstance(self.sites, str) else tuple(self.sites)
+        sites = (self.sites,) if isinstance(self.sites, str) else self.sites
         if not sites or not all(isinstance(site, str) and site for site in sites):
             raise InvalidInputError(
-                got=f"sites = {self.sites!r}",
-                expected="names of modules",
-                next_step="pass for instance --low-rank-site stage4",
+                got=f"sites = {self.sites!r}", expected="names of modules", next_step="pass for instance `sites=stage4`"
             )
-        object.__setattr__(self, "sites", sites)
+        object.__setattr__(self, "sites", tuple(sites))
         if self.samples is None:
-            object.__setattr__(self, "samples", max(512, 2 * at_least("rank", self.rank, 1)))
-        for name in ("rank", "every", "samples"):
-            object.__setattr__(self, name, at_least(name, getattr(self, name), 1))
-        if self.projection not in get_args(Projection):
-            raise nearest("projection", self.projection, get_args(Projection))
-        for name, most in (
-            ("compression_weight", math.inf), ("norm_weight", math.inf), ("ramp", 1.0), ("learning_rate", 0.5),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            whole = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
-            if not whole or not 0 <= value <= most:
-                raise InvalidInputError(
-                    got=f"{name} = {value} of a low-rank layer",
-                    expected="a finite number, 0 or more" if most == math.inf else f"0 to {most:g}",
-                    next_step="pass another one",
-                )
-        if self.unit != "initial" and (not isinstance(self.unit, int | float) or not 0 < self.unit < math.inf):
-            raise InvalidInputError(
-                got=f"unit = {self.unit!r}", expected="a feature norm above 0, or 'initial'", next_step="pass 1.0"
-            )
+            object.__setattr__(self, "samples", max(512, 2 * check_whole("rank", self.rank, 1)))
+        check_fields(self)
         if self.samples < self.rank:
             raise InvalidInputError(
                 got=f"samples = {self.samples} for rank {self.rank}",
