@@ -68,14 +68,31 @@ class Text:
     """How a value that is not one word is written on a command line.
 
     Args:
-        read: from the words to the value.
+        read: from the words to the value; a `ValueError` where they are none.
         write: from the value to the words.
+        expected: what the words have to be.
+        example: words that can be read.
         kind: what the command line itself reads: `str`, or `int` for a number with a meaning of its own.
     """
 
     read: Callable[[Any], Any]
     write: Callable[[Any], Any]
+    expected: str = "a value"
+    example: str = ""
     kind: type = str
+
+    def value(self, name: str, words: Any) -> Any:
+        """What the words say.
+
+        Raises:
+            InvalidInputError: they cannot be read.
+        """
+        try:
+            return self.read(words)
+        except ValueError:
+            raise InvalidInputError(
+                got=f"`{name}` {shown(words)}", expected=self.expected, next_step=f"pass for instance {self.example}"
+            ) from None
 
 
 @dataclass(frozen=True)

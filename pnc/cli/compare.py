@@ -18,7 +18,7 @@ from pnc.cli.options import (
     class_sizes,
     limits_of,
 )
-from pnc.cli.output import print_comparison, print_json, read_text
+from pnc.cli.output import print_comparison, print_json, read_text, say
 from pnc.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ def compare(
         print_json({**found.to_dict(), "names": names})
     else:
         (print_following if len(runs) == 1 else print_following_seeds)(found, names)
-        print(f"\n{found.verdict.name}: {found.advice}")
+        say(f"\n{found.verdict.name}: {found.advice}")
         if out is not None:
-            print(f"written to {out}")
+            say(f"written to {out}")
     raise typer.Exit(found.verdict.exit_status)
 
 
@@ -182,7 +182,7 @@ def _against_theory(curves: list[str], texts: list[str | None], limits: Any, *, 
         print_json(comparison.to_dict())
     else:
         print_comparison(comparison)
-        print(f"\n{comparison.verdict.name}: {comparison.advice}")
+        say(f"\n{comparison.verdict.name}: {comparison.advice}")
     return comparison.verdict.exit_status
 
 

@@ -17,6 +17,7 @@ from pnc.cli.compare import compare
 from pnc.cli.compress import compress
 from pnc.cli.flags import Command
 from pnc.cli.measure import measure
+from pnc.cli.output import printable
 from pnc.cli.predict import predict
 from pnc.cli.reproduce import reproduce
 from pnc.cli.robustness import robustness
@@ -96,5 +97,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, *, status: int = 2) -> None:
-    print(f"pnc: {' '.join(message.split())}", file=sys.stderr)
+    print(f"pnc: {printable(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(status)

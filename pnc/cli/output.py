@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pnc.cli.flags import in_flags
 from pnc.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -21,16 +23,47 @@ __all__ = [
     "print_comparison",
     "print_json",
     "print_table",
+    "printable",
     "read_text",
+    "say",
     "span",
 ]
 
 _WHOLE = 64  # layers that a table shows one by one
 
 
+def printable(text: str, *, lines: bool = False) -> str:
+    """Text that does nothing to a terminal: control characters, among them those that reverse the direction of writing,
+    as escapes; line ends too unless `lines`.
+
+    >>> printable("red \\x1b[31m\\n")
+    'red \\\\x1b[31m\\\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if (lines and c == "\n") or unicodedata.category(c)[0] != "C" else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
+
+
+def say(text: str = "") -> None:
+    """A line, or a few, for people: parameters as flags of the running command, nothing that a terminal would obey."""
+    print(printable(in_flags(text), lines=True))
+
+
+def _with_flags(value: Any) -> Any:
+    """The same JSON, its sentences with the flags of the running command."""
+    if isinstance(value, str):
+        return in_flags(value)
+    if isinstance(value, dict):
+        return {key: _with_flags(one) for key, one in value.items()}
+    return [_with_flags(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def print_json(value: dict[str, Any]) -> None:
     """One object with sorted keys."""
-    print(json.dumps(value, sort_keys=True, allow_nan=False))
+    print(json.dumps(_with_flags(value), sort_keys=True, allow_nan=False))
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -57,7 +90,7 @@ def span(lower: float, upper: float, digits: int = 4) -> str:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Columns aligned to the right, as wide as they need to be."""
-    lines = [list(header), *(list(row) for row in rows)]
+    lines = [[printable(cell) for cell in line] for line in (header, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     for line in lines:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -135,24 +168,24 @@ def print_comparison(comparison: Comparison) -> None:
         discrimination["certificate (T8)"] = interval(c.discrimination_lower, c.discrimination_upper, c, 6)
     for table in (compression, discrimination):
         print_table(list(table), zip(*table.values(), strict=True))
-        print()
+        say()
     if bounds is not None:
         for name in ("T5", "T6"):
             column = bounds.compression_lower if name == "T5" else bounds.discrimination_lower
             if all(math.isnan(value) for value in column.tolist()):
-                print(f"no {name} bounds: {bounds.reasons[name]}")
+                say(f"no {name} bounds: {bounds.reasons[name]}")
     if certificate is not None:
-        print(f"certificate (T8): widest at layer {layers[-1]} by the {certificate.dominant_term[layers[-1]]}")
-    print(law_line("geometric law: C_(l+1)/C_l", comparison.geometric, comparison.geometric_predicted, geometric=True))
-    print(law_line("linear law: D_(l+1) - D_l", comparison.linear, comparison.linear_predicted, geometric=False))
+        say(f"certificate (T8): widest at layer {layers[-1]} by the {certificate.dominant_term[layers[-1]]}")
+    say(law_line("geometric law: C_(l+1)/C_l", comparison.geometric, comparison.geometric_predicted, geometric=True))
+    say(law_line("linear law: D_(l+1) - D_l", comparison.linear, comparison.linear_predicted, geometric=False))
     violations = comparison.moment_violation
     if all(value is not None for value in violations.values()):
-        print(
+        say(
             "moment law (T7), largest violation: "
             + ", ".join(f"{name.replace('_', ' ')} {number(value, 2)}" for name, value in violations.items())
         )
     limits = comparison.limits
-    print(
+    say(
         f"limits: C_l within {100 * limits.compression:.4g}%, 1 - D_l within {100 * limits.discrimination:.4g}% "
         f"plus {limits.discrimination_floor:g}"
     )

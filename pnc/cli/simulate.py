@@ -39,7 +39,7 @@ from pnc.cli.options import (
     limits_of,
     problem_of,
 )
-from pnc.cli.output import number, print_comparison, print_json
+from pnc.cli.output import number, print_comparison, print_json, say
 
 if TYPE_CHECKING:
     from pnc.simulate import Progress
@@ -187,7 +187,7 @@ def simulate(
     else:
         _print(problem, network, train, run, comparison, advice, result)
         if out is not None:
-            print(f"written to {out}")
+            say(f"written to {out}")
     raise typer.Exit(comparison.verdict.exit_status)
 
 
@@ -196,32 +196,32 @@ def _print(
 ) -> None:
     from pnc.cli.describe import describe_network, describe_problem, describe_training
 
-    print(describe_problem(problem))
-    print(describe_network(network))
+    say(describe_problem(problem))
+    say(describe_network(network))
     sizes = f"matrices up to {max(w.shape[0] for w in run.weights)} × {max(w.shape[1] for w in run.weights)}"
-    print(describe_training(train, device=run.measured.provenance["device"], sizes=sizes))
-    print(
+    say(describe_training(train, device=run.measured.provenance["device"], sizes=sizes))
+    say(
         f"{run.outcome.name.lower()}: loss {number(run.loss, 3)} of its start after {run.steps} steps "
         f"({run.evaluations} gradients, {run.seconds:.1f} s), flow time {number(run.flow_time)}"
     )
     residuals, scale = run.residuals, network.residual_scale
     low, high = residuals.residual_interval
     worst = max(residuals.imbalance.tolist())
-    print(
+    say(
         f"assumptions: A1 ν/‖MX‖ = {number(residuals.map_error_relative, 2)}, "
         f"A2 max δ_l = {number(worst / scale**2, 2)} ε², "
         f"A3 residual singular values in [{number(low, 3)}, {number(high, 3)}]"
     )
-    print()
+    say()
     print_comparison(comparison)
     if "default_weights" in result:
         rates = result["default_weights"]
         shown = zip(rates["predicted"], rates["measured"], strict=True)
-        print(
+        say(
             "T9 (default weights), C_(l+1)/C_l predicted and measured: "
             + ", ".join(f"{'–' if p is None else number(p, 3)} {number(m, 3)}" for p, m in shown)
         )
-    print(f"\n{comparison.verdict.name}: {advice}")
+    say(f"\n{comparison.verdict.name}: {advice}")
 
 
 def _default_rates(problem: Any, network: Any, measured: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ from pnc.cli.options import (
     VocabularyOption,
     class_sizes,
 )
-from pnc.cli.output import law_line, number, print_json, print_table
+from pnc.cli.output import law_line, number, print_json, print_table, say
 from pnc.errors import InvalidInputError
 from pnc.spec.shared import SHARES
 
@@ -171,8 +171,9 @@ def train(
     spec = TrainSpec(
         loss=loss, label_scale=label_scale, optimiser=optimiser, learning_rate=learning_rate, momentum=momentum,
         weight_decay=weight_decay, epochs=epochs, batch_size=batch_size or None, schedule=schedule,
-        milestones=SHARES.read(milestones), warmup_epochs=warmup_epochs, crop=crop, flip=flip, precision=precision,
-        channels_last=channels_last, compile=compile, measure_every=measure_every or None, seed=seed,
+        milestones=SHARES.value("milestones", milestones), warmup_epochs=warmup_epochs, crop=crop, flip=flip,
+        precision=precision, channels_last=channels_last, compile=compile, measure_every=measure_every or None,
+        seed=seed,
     )  # fmt: skip
     low_rank = low_rank_spec(
         low_rank_site, rank=rank, compression_weight=low_rank_weight, ramp=low_rank_ramp, norm_weight=norm_weight,
@@ -244,9 +245,9 @@ def train(
     else:
         _print(network, source, run, curves, results, converged=converged, accuracy_limit=accuracy_limit)
         if converged or following.verdict is Verdict.DISAGREES:
-            print(f"\n{following.verdict.name}: {following.advice}")
+            say(f"\n{following.verdict.name}: {following.advice}")
         if out is not None:
-            print(f"written to {out}")
+            say(f"written to {out}")
     if any(check.violations for check in checks):
         raise typer.Exit(Verdict.DISAGREES.exit_status)
     raise typer.Exit(0 if converged else Verdict.NOT_CONVERGED.exit_status)
@@ -356,17 +357,17 @@ def _print(
 ) -> None:
     spec = run.spec
     parameters = sum(p.numel() for p in run.model.parameters())
-    print(f"{network}, {parameters} parameters, on {source['name']}, {results['train']['samples']} samples")
-    print(
+    say(f"{network}, {parameters} parameters, on {source['name']}, {results['train']['samples']} samples")
+    say(
         f"{spec.loss}, α = {number(spec.label_scale)}, {spec.optimiser} at {number(spec.learning_rate)} "
         f"({spec.schedule}), {spec.epochs} epochs, {run.steps} steps in {run.seconds:.1f} s on {run.device}, "
         f"{spec.precision}"
     )
     for note in [*source["notes"], *run.notes]:
-        print(f"note: {note}")
+        say(f"note: {note}")
     for split, curve in curves.items():
         found = results[split]
-        print(f"\n{split}: {found['samples']} samples, loss {number(found['loss'])}, accuracy {found['accuracy']:.2%}")
+        say(f"\n{split}: {found['samples']} samples, loss {number(found['loss'])}, accuracy {found['accuracy']:.2%}")
         provenance = curve.provenance
         columns = {
             "layer": [str(l) for l in curve.layers.tolist()],
@@ -382,12 +383,12 @@ def _print(
                 columns[title] = [f"{v:.2%}" for v in accuracies]
         print_table(list(columns), zip(*columns.values(), strict=True))
         laws = _laws(curve)
-        print(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))
-        print(law_line("linear law: D_(l+1) - D_l", laws["linear"], None, geometric=False))
+        say(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))
+        say(law_line("linear law: D_(l+1) - D_l", laws["linear"], None, geometric=False))
     if run.low_rank is not None:
         print_low_rank(run.low_rank)
     if not converged:
-        print(
+        say(
             f"\nNOT_CONVERGED: training accuracy {results['train']['accuracy']:.2%} is below {accuracy_limit:.0%}; "
             "raise --epochs"
         )
