@@ -165,7 +165,7 @@ def test_the_size_of_the_results_decides_where_they_go(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert results_name(made) == "results.nc"
     monkeypatch.setattr("pnc.sweep.dataset.dataset_bytes", lambda plan: 2**31)
-    with pytest.raises(InvalidInputError, match=r"results of 2 GiB.*pnc\[store\]"):
+    with pytest.raises(InvalidInputError, match=r"results of 2 GiB.*pip install netcdf4 zarr"):
         results_name(made)
 
 
