@@ -127,7 +127,7 @@ def _run(
     first = next(iter(batches["train"]))[0][:2]
     sizes = {site: math.prod(site_of(model, first, site).shape) for site in recipe["sites"]}
     floors = [floor for m in run.measurements for floor in variance_floors(m.curve)]
-    place = {name: i for i, name in enumerate(curves["test"].provenance["names"])}
+    place = {note.name: i for i, note in enumerate(curves["test"].notes)}
     kinds = {"centred": True, "uncentred": False}
     shares = {
         (split, kind): [variance_curve(spectrum)[0] for spectrum in curve_spectra(curve, centred=centred)]
@@ -145,7 +145,7 @@ def _run(
         },
         "curve": {site: shares["test", "centred"][place[site]] for site in recipe["sites"]},
         "compression": {site: float(curves["train"].compression[place[site]]) for site in recipe["sites"]},
-        "ranks": {site: curves["test"].provenance["ranks"][place[site]] for site in recipe["sites"]},
+        "ranks": {site: curves["test"].notes[place[site]].ranks.to_dict() for site in recipe["sites"]},
         "site": {
             site: measure_compressed(
                 model, _held(samples, sizes[site]).to(device).batches(_BATCH), batches["test"],

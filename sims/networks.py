@@ -106,13 +106,13 @@ class Run:
         return self.results["train"]["accuracy"] >= CONVERGED
 
     def values(self, quantity: str, split: str = "train") -> np.ndarray:
-        """(layers,) of a field of `LayerCurve`, of the numerical rank, or of what the provenance has a layer each."""
+        """(layers,) of a field of `LayerCurve`, of the numerical rank, or of a number in `LayerNotes`."""
         curve = self.curves[split]
         if quantity in FIELDS:
             return getattr(curve, quantity)
         if quantity == "numerical_rank":  # of a sketch an interval
-            return np.array([np.mean(ranks["uncentred"]["numerical_rank"]) for ranks in curve.provenance["ranks"]])
-        return np.array(curve.provenance[quantity], dtype=np.float64)
+            return np.array([np.mean(note.ranks.uncentred.numerical_rank) for note in curve.notes if note.ranks])
+        return np.array([getattr(note, quantity) for note in curve.notes], dtype=np.float64)
 
 
 def read_data(splits: Splits) -> Data:
@@ -326,7 +326,7 @@ def summary(runs: Sequence[Run], quantities: Iterable[str]) -> dict[str, Any]:
         },
         "table": {name: interval.to_dict() for name, interval in table.items()},
         "layers": runs[0].curves["train"].layers,
-        "names": runs[0].curves["train"].provenance["names"],
+        "names": [note.name for note in runs[0].curves["train"].notes],
         "accuracy": {split: over_seeds([run.results[split]["accuracy"] for run in runs]) for split in runs[0].results},
         **{quantity: quantity_over_seeds(runs, quantity) for quantity in quantities},
     }

@@ -103,7 +103,7 @@ def _network(out: Path, name: str, recipe: dict[str, Any], splits: dict[str, Any
         {
             "accuracy": accuracy,
             "floors": floors,
-            "ranks": {label: curve.provenance["ranks"] for label, curve in curves.items()},
+            "ranks": {label: [n.ranks.to_dict() for n in curve.notes if n.ranks] for label, curve in curves.items()},
         },
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """`LayerCurve`: nothing is lost on the way to JSON, CSV or xarray and back."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -10,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pnc.curves import FIELDS, LayerCurve, json_ready
+from pnc.curves import FIELDS, LayerCurve, LayerNotes, LayerRanks, Origin, Ranks, SpectrumError, json_ready
 from pnc.errors import InvalidInputError
 
 quick = settings(deadline=None, max_examples=80)
 numbers = st.floats() | st.just(float("nan"))
-provenances = st.dictionaries(
-    st.text(max_size=5),
+facts = st.dictionaries(
+    st.text(max_size=5).map("x{}".format),  # no name that a measurement gives a meaning
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -26,11 +27,43 @@ provenances = st.dictionaries(
 )
 
 
+words, wholes = st.text(max_size=5), st.integers(0, 2**50)
+pairs = st.tuples(numbers, numbers)
+ranks = st.builds(
+    Ranks, numerical_rank=pairs, variance_rank=pairs, stable_rank=pairs, effective_rank=numbers, threshold_rank=pairs
+)
+strangers = {
+    "shape": st.lists(wholes, max_size=3).map(tuple),
+    "ranks": st.builds(LayerRanks, uncentred=ranks, centred=ranks),
+    "spectrum_error": st.builds(SpectrumError, exact=st.booleans(), squared_error=numbers, missing=numbers),
+    "leading_variance": pairs,
+    **dict.fromkeys(("singular_values", "singular_values_centred"), st.lists(numbers, max_size=3).map(np.array)),
+    **dict.fromkeys(("name", "kind", "dtype"), words),
+    **dict.fromkeys(("dimension", "between_rank"), wholes),
+}
+layer_notes = st.fixed_dictionaries(
+    {}, optional={field.name: strangers.get(field.name, numbers) for field in dataclasses.fields(LayerNotes)}
+).map(lambda known: LayerNotes(**known))
+origins = st.builds(
+    Origin,
+    further=facts,
+    remarks=st.lists(words, max_size=2).map(tuple),
+    skipped=st.none() | st.dictionaries(words, words, max_size=2),
+    class_counts=st.none() | st.lists(wholes, max_size=3).map(tuple),
+    converged=st.none() | st.booleans(),
+    **dict.fromkeys(("source", "kind", "split", "device", "mode", "classifier"), st.none() | words),
+    **dict.fromkeys(("samples", "classes", "processes", "error_samples"), st.none() | wholes),
+)
+
+
 @st.composite
 def curves(draw, values=numbers):
     layers = sorted(draw(st.sets(st.integers(0, 40), min_size=1, max_size=8)))
     fields = {name: draw(st.lists(values, min_size=len(layers), max_size=len(layers))) for name in FIELDS}
-    return LayerCurve(layers=layers, **fields, provenance=draw(provenances))
+    if draw(st.booleans()):
+        return LayerCurve(layers=layers, **fields, provenance=draw(facts))
+    notes = [draw(layer_notes) for _ in layers] if draw(st.booleans()) else ()
+    return LayerCurve(layers=layers, **fields, notes=notes, origin=draw(origins))
 
 
 def finite_or_nan(array):
@@ -63,7 +96,7 @@ def test_json_round_trip(curve):
     for name in FIELDS:
         assert np.array_equal(getattr(again, name), finite_or_nan(getattr(curve, name)), equal_nan=True)
         assert [v is None for v in data[name]] == (~np.isfinite(getattr(curve, name))).tolist()
-    assert again.provenance == json_ready(curve.provenance)
+    assert json_ready(again.provenance) == json_ready(curve.provenance)
     assert again.to_json() == text
     assert LayerCurve.from_dict(curve.to_dict()) == again
 
@@ -114,7 +147,9 @@ def test_at_some_layers(curve, data):
     wanted = data.draw(st.lists(st.sampled_from(curve.layers.tolist()), min_size=1))
     part = curve.at(wanted)
     assert part.layers.tolist() == sorted(set(wanted))
-    assert part.provenance == curve.provenance
+    assert part.origin == curve.origin
+    place = {layer: i for i, layer in enumerate(curve.layers.tolist())}
+    assert list(part.notes) == [curve.notes[place[layer]] for layer in part.layers.tolist()]
     for name in FIELDS:
         whole = dict(zip(curve.layers.tolist(), getattr(curve, name).tolist()))
         expected = [whole[layer] for layer in part.layers.tolist()]

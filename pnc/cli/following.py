@@ -67,7 +67,7 @@ def law_lines(evidence: LawEvidence) -> list[str]:
 def print_following(found: Following, names: list[str]) -> None:
     """Curve, laws, and what else is known of one network."""
     curve = found.curve
-    print(f"{names[0]}: {len(curve)} layers, {curve.provenance.get('samples', 'unknown')} samples")
+    print(f"{names[0]}: {len(curve)} layers, {curve.origin.samples or 'unknown'} samples")
     for note in found.notes:
         print(f"note: {note}")
     slack = {(name, check.layer): check.slack for name, checks in found.universal.checks.items() for check in checks}

@@ -146,7 +146,7 @@ def measure(
     if Path(model).suffix in _FEATURES and not Path(model).is_dir():
         _refuse(model, given - {"model", "classes", "fuzziness", "uncertainty", "device", "json", "quick", "quiet"})
         curve = _features(model, classes, fuzziness=fuzziness and not quick, uncertainty=uncertainty, device=where)
-        notes = [f"features: {model}, K = {curve.provenance['classes']}, N = {curve.provenance['samples']}"]
+        notes = [f"features: {model}, K = {curve.origin.classes}, N = {curve.origin.samples}"]
         report_measured({"features": curve}, {}, json=json, heading=notes, record={})
         return
     options = {
@@ -201,6 +201,8 @@ def _refuse(model: str, options: set[str]) -> None:
 
 
 def _features(path: str, classes: int | None, *, fuzziness: bool, uncertainty: bool, device: Any) -> LayerCurve:
+    from dataclasses import replace
+
     from pnc.data import load_features
     from pnc.measure import measure_features
 
@@ -209,8 +211,7 @@ def _features(path: str, classes: int | None, *, fuzziness: bool, uncertainty: b
         layers, y, classes=classes, fuzziness=fuzziness, uncertainty=uncertainty, device=device,
         dtypes=provenance["dtypes"],
     )  # fmt: skip
-    curve.provenance["file"] = provenance["file"]
-    return curve
+    return replace(curve, origin=curve.origin.with_further(file=provenance["file"]))
 
 
 def _measured(

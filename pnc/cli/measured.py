@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,7 +11,7 @@ import typer
 from pnc.cli.output import law_line, number, print_json, print_table
 
 if TYPE_CHECKING:
-    from pnc.curves import LayerCurve
+    from pnc.curves import LayerCurve, LayerRanks
 
 __all__ = ["report_measured"]
 
@@ -71,39 +71,40 @@ def _below_noise(curve: LayerCurve) -> list[int]:
 
 
 def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[str, Any] | None) -> None:
-    provenance = curve.provenance
+    notes, origin = curve.notes, curve.origin
+    named = any(note.name is not None for note in notes)
     if split != "features":
-        print(f"\n{split}: {provenance['samples']} samples, K = {provenance['classes']}")
-    for note in provenance["notes"]:
-        print(f"note: {note}")
+        print(f"\n{split}: {origin.samples} samples, K = {origin.classes}")
+    for remark in origin.remarks:
+        print(f"note: {remark}")
     layers = curve.layers.tolist()
-    floor, fuzziness = provenance["noise_floor"], curve.separation_fuzziness.tolist()
+    fuzziness = curve.separation_fuzziness.tolist()
     columns = {
         "layer": [str(l) for l in layers],
-        "name": provenance.get("names"),
-        "dtype": provenance["dtype"] if len(set(provenance["dtype"])) > 1 or "names" not in provenance else None,
-        "d": [str(d) for d in provenance["dimensions"]],
+        "name": [note.name or "" for note in notes] if named else None,
+        "dtype": [note.dtype or "" for note in notes] if len({note.dtype for note in notes}) > 1 or not named else None,
+        "d": [str(note.dimension) for note in notes],
         "C": [number(c) + ("*" if l in hidden else "") for l, c in zip(layers, curve.compression, strict=True)],
-        "± C": _numbers(provenance.get("compression_error"), 2),
-        "noise floor": _numbers(floor, 2) if hidden or "names" not in provenance else None,
+        "± C": _numbers([note.compression_error for note in notes], 2),
+        "noise floor": _numbers([note.noise_floor for note in notes], 2) if hidden or not named else None,
         "D": [number(d, 5) for d in curve.discrimination],
-        "± D": _numbers(provenance.get("discrimination_error"), 2),
+        "± D": _numbers([note.discrimination_error for note in notes], 2),
         "tr Σ_W": [number(v) for v in curve.within_scatter],
         "tr Σ_B": [number(v) for v in curve.between_scatter],
         "fuzziness": None if all(map(math.isnan, fuzziness)) else _numbers(fuzziness, 4),
-        "CDNV": _numbers(provenance.get("class_distance_normalised_variance"), 4),
-        "rank": _ranks(provenance.get("ranks")),
-        "centre": _accuracies(provenance, "nearest_centre_accuracy"),
-        "probe": _accuracies(provenance, "linear_probe_accuracy"),
+        "CDNV": _numbers([note.class_distance_normalised_variance for note in notes], 4),
+        "rank": _ranks([note.ranks for note in notes]),
+        "centre": _accuracies([(n.nearest_centre_accuracy, n.held_out_nearest_centre_accuracy) for n in notes]),
+        "probe": _accuracies([(n.linear_probe_accuracy, n.held_out_linear_probe_accuracy) for n in notes]),
     }
     shown = {name: values for name, values in columns.items() if values is not None}
     print_table(list(shown), zip(*shown.values(), strict=True))
-    if "compression_error" in provenance:
-        looked_at = provenance.get("error_samples", provenance["samples"])
+    if notes[0].compression_error is not None:
+        looked_at = origin.error_samples or origin.samples
         print(f"±: standard error from sampling the data, to first order, from {looked_at} samples")
         for line in _bias(curve):
             print(line)
-    for name, reason in provenance.get("skipped", {}).items():
+    for name, reason in (origin.skipped or {}).items():
         print(f"skipped {name}: {reason}")
     if collapsed is not None:
         print(
@@ -117,11 +118,12 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
 def _bias(curve: LayerCurve) -> list[str]:
     """A line where so few samples move C by more than a quarter of its standard error."""
     pairs = [
-        (bias, bias / c)
-        for bias, error, c in zip(
-            curve.provenance["compression_bias"], curve.provenance["compression_error"], curve.compression, strict=True
-        )
-        if c > 0 and abs(bias) > error / 4
+        (note.compression_bias, note.compression_bias / c)
+        for note, c in zip(curve.notes, curve.compression.tolist(), strict=True)
+        if c > 0
+        and note.compression_bias is not None
+        and note.compression_error is not None
+        and abs(note.compression_bias) > note.compression_error / 4
     ]
     if not pairs:
         return []
@@ -129,19 +131,21 @@ def _bias(curve: LayerCurve) -> list[str]:
     return [f"note: C of so few samples is low by up to {-most:.1%} on average (compression_bias in --json)"]
 
 
-def _numbers(values: list[float | None] | None, digits: int) -> list[str] | None:
-    return None if values is None else [number(float("nan") if v is None else v, digits) for v in values]
-
-
-def _accuracies(provenance: Mapping[str, Any], name: str) -> list[str] | None:
-    """Of a probe, on the samples that it was fitted to or on those of another split."""
-    values = provenance.get(name, provenance.get(f"held_out_{name}"))
-    return None if values is None else [f"{v:.2%}" for v in values]
-
-
-def _ranks(values: list[Mapping[str, Any]] | None) -> list[str] | None:
-    """Numerical rank: the share of summed singular values; an interval where a sketch leaves one."""
-    if values is None:
+def _numbers(values: Sequence[float | None], digits: int) -> list[str] | None:
+    if all(value is None for value in values):
         return None
-    ranks = [rank["uncentred"]["numerical_rank"] for rank in values]
-    return ["–".join(map(str, rank)) if isinstance(rank, list) else str(rank) for rank in ranks]
+    return [number(math.nan if value is None else value, digits) for value in values]
+
+
+def _accuracies(values: Sequence[tuple[float | None, float | None]]) -> list[str] | None:
+    """Of a probe, on the samples that it was fitted to or on those of another split."""
+    known = [held_out if own is None else own for own, held_out in values]
+    return None if all(v is None for v in known) else ["" if v is None else f"{v:.2%}" for v in known]
+
+
+def _ranks(values: Sequence[LayerRanks | None]) -> list[str] | None:
+    """Numerical rank: the share of summed singular values; an interval where a sketch leaves one."""
+    if all(value is None for value in values):
+        return None
+    ranks = [("", "") if value is None else value.uncentred.numerical_rank for value in values]
+    return [str(low) if low == high else f"{low}–{high}" for low, high in ranks]

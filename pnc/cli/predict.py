@@ -88,7 +88,7 @@ def predict(
 
     print(describe_problem(problem))
     print(describe_network(network))
-    print(f"law: {curve.provenance['statement']}, {curve.provenance['reason']}")
+    print(f"law: {curve.origin.statement}, {curve.origin.reason}")
     shown = abridged(depth)
     print_table(
         ["layer", "C", "bounds (T5)", "D", "bounds (T6)", "tr Σ_W", "tr Σ_B", "fuzziness"],
@@ -108,7 +108,7 @@ def predict(
     )
     if len(shown) < depth:
         print(f"{len(shown)} of {depth} layers are shown; --json gives all")
-    for name, reason in curve.provenance["not_applicable"].items():
+    for name, reason in (curve.origin.not_applicable or {}).items():
         print(f"{name} does not apply: {reason}")
 
 

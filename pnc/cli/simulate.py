@@ -199,7 +199,7 @@ def _print(
     say(describe_problem(problem))
     say(describe_network(network))
     sizes = f"matrices up to {max(w.shape[0] for w in run.weights)} × {max(w.shape[1] for w in run.weights)}"
-    say(describe_training(train, device=run.measured.provenance["device"], sizes=sizes))
+    say(describe_training(train, device=run.measured.origin.device, sizes=sizes))
     say(
         f"{run.outcome.name.lower()}: loss {number(run.loss, 3)} of its start after {run.steps} steps "
         f"({run.evaluations} gradients, {run.seconds:.1f} s), flow time {number(run.flow_time)}"
@@ -268,7 +268,7 @@ def _write(
             name: result[name]
             for name in ("outcome", "loss", "steps", "gradients", "flow_time", "seconds", "history", "advice")
         },
-        "device": run.measured.provenance["device"],
+        "device": run.measured.origin.device,
     }
     title = (
         f"{problem.name}: K = {problem.classes}, N = {problem.samples}, L = {network.depth}, "

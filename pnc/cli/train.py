@@ -368,18 +368,20 @@ def _print(
     for split, curve in curves.items():
         found = results[split]
         say(f"\n{split}: {found['samples']} samples, loss {number(found['loss'])}, accuracy {found['accuracy']:.2%}")
-        provenance = curve.provenance
         columns = {
             "layer": [str(l) for l in curve.layers.tolist()],
-            "name": list(provenance["names"]),
-            "d": [str(d) for d in provenance["dimensions"]],
+            "name": [note.name or "" for note in curve.notes],
+            "d": [str(note.dimension) for note in curve.notes],
             "C": [number(v) for v in curve.compression.tolist()],
             "D": [number(v, 5) for v in curve.discrimination.tolist()],
             "fuzziness": [number(v) for v in curve.separation_fuzziness.tolist()],
         }
-        for title, key in (("centre", "nearest_centre_accuracy"), ("probe", "linear_probe_accuracy")):
-            accuracies = provenance.get(key) or provenance.get(f"held_out_{key}")
-            if accuracies:
+        for title, pairs in (
+            ("centre", [(n.nearest_centre_accuracy, n.held_out_nearest_centre_accuracy) for n in curve.notes]),
+            ("probe", [(n.linear_probe_accuracy, n.held_out_linear_probe_accuracy) for n in curve.notes]),
+        ):
+            accuracies = [own if held_out is None else held_out for own, held_out in pairs]
+            if None not in accuracies:
                 columns[title] = [f"{v:.2%}" for v in accuracies]
         print_table(list(columns), zip(*columns.values(), strict=True))
         laws = _laws(curve)

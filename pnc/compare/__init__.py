@@ -12,7 +12,7 @@ from pnc.compare.limits import Limits
 from pnc.compare.measured import MeasuredRun, is_prediction, parse_record, read_record
 from pnc.compare.prediction.compare import Comparison, assumption_failures, compare
 from pnc.compare.prediction.law_fits import LawFit, fit_geometric_law, fit_linear_law
-from pnc.compare.universal.inequalities import BoundCheck, UniversalChecks, check_universal
+from pnc.compare.universal.checks import BoundCheck, UniversalChecks, check_universal
 from pnc.compare.universal.variance_floors import VarianceFloor, variance_floors
 from pnc.compare.verdict import Verdict
 

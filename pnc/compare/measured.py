@@ -125,7 +125,8 @@ class MeasuredRun:
         if spec.get("loss", "mse") != "mse":
             notes.append(f"trained with {spec['loss']}, which has no label scale: ε_eff is stated for α = 1")
             scale = 1.0
-        converged, reason = curve.provenance.get("converged", record.get("converged")), None
+        said = curve.origin.converged
+        converged, reason = record.get("converged") if said is None else said, None
         if "training" in record:
             converged = record.get("verdict") != "NOT_CONVERGED"
             accuracy = _within(record, "splits", "train").get("accuracy")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pnc.curves import LayerCurve
+from pnc.curves import LayerCurve, LayerNotes, Origin
 from pnc.data import check_labels
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
@@ -19,7 +19,6 @@ from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
 
 __all__ = ["measure_features"]
 
-_ERRORS = ("compression_error", "compression_bias", "discrimination_error")
 _BATCH_BYTES = 2**26  # of features at a time: enough for long runs of each class, little beside the features
 
 
@@ -53,10 +52,9 @@ def measure_features(
             own (bfloat16 read as float32); it sets the noise floor.
 
     Returns:
-        A curve whose provenance holds, a layer each: `dtype`, `dimensions`, `noise_floor`, `between_rank`
-        (directions between class means; null without the second pass), `compression_error`,
-        `compression_bias` and `discrimination_error` where asked; and `device`, `samples`, `classes`,
-        `class_counts`, `notes`.
+        A curve whose `notes` hold, of each layer, `dtype`, `dimension`, `noise_floor`, `between_rank` (directions
+        between class means; `None` without the second pass), and where asked `compression_error`,
+        `compression_bias` and `discrimination_error`; its `origin` says device, samples, classes and remarks.
 
     Raises:
         InvalidInputError: no layers, layers of different N, features or labels that cannot be used; NaN or
@@ -64,7 +62,7 @@ def measure_features(
 
     >>> x = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 0.0], [6.0, 0.0]])
     >>> curve = measure_features({1: x, 2: x[:, :1]}, [0, 0, 1, 1])
-    >>> curve.compression.round(12).tolist(), curve.provenance["samples"]
+    >>> curve.compression.round(12).tolist(), curve.origin.samples
     ([0.235294117647, 0.25], 4)
     """
     layers = _checked_layers(features)
@@ -112,19 +110,15 @@ def measure_features(
         within_scatter=column("within_scatter"),
         between_scatter=column("between_scatter"),
         separation_fuzziness=column("separation_fuzziness"),
-        provenance={
-            "source": "measured on features",
-            "dtype": column("dtype"),
-            "device": ", ".join(devices),
-            "samples": labels.size,
-            "classes": counts.size,
-            "class_counts": counts.tolist(),
-            "dimensions": column("dimension"),
-            "noise_floor": column("noise_floor"),
-            "between_rank": column("between_rank"),
-            **({name: column(name) for name in _ERRORS} if uncertainty else {}),
-            "notes": notes,
-        },
+        notes=column("notes"),
+        origin=Origin(
+            source="measured on features",
+            device=", ".join(devices),
+            samples=labels.size,
+            classes=counts.size,
+            class_counts=tuple(counts.tolist()),
+            remarks=tuple(notes),
+        ),
     )
 
 
@@ -190,18 +184,20 @@ def _measure_layer(
         "within_scatter": moments.within_scatter(),
         "between_scatter": between,
         "separation_fuzziness": float("nan") if second is None else second.value(),
-        "dtype": dtype,
         "device": str(moments.device),
-        "dimension": dimension,
-        "between_rank": None if second is None else second.rank,
-        "compression_error": None if errors is None else errors.compression(),
-        "compression_bias": None if errors is None else errors.compression_bias(),
-        "discrimination_error": None if errors is None else errors.discrimination(),
-        "noise_floor": noise_floor(
+        "notes": LayerNotes(
             dtype=dtype,
             dimension=dimension,
-            largest_mean=float(torch.linalg.vector_norm(moments.means, dim=1).max()),
-            between_scatter=between,
-            repeated=moments.samples > classes,
+            between_rank=None if second is None else second.rank,
+            compression_error=None if errors is None else errors.compression(),
+            compression_bias=None if errors is None else errors.compression_bias(),
+            discrimination_error=None if errors is None else errors.discrimination(),
+            noise_floor=noise_floor(
+                dtype=dtype,
+                dimension=dimension,
+                largest_mean=float(torch.linalg.vector_norm(moments.means, dim=1).max()),
+                between_scatter=between,
+                repeated=moments.samples > classes,
+            ),
         ),
     }

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from pnc.curves import LayerCurve
+from pnc.curves import LayerCurve, LayerNotes, Origin
 from pnc.data import check_labels
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.fuzziness import between_whitening
@@ -212,14 +212,14 @@ def measure_linear(summary: ClassSummary, weights: Sequence[Any], *, fuzziness: 
         within_scatter=np.array([image.within_scatter() for image in images]),
         between_scatter=np.array([image.between_scatter() for image in images]),
         separation_fuzziness=[image.separation_fuzziness() if fuzziness else np.nan for image in images],
-        provenance={
-            "source": "measured on class means and a within-class factor",
-            "dtype": ["float64"] * len(images),
-            "device": str(summary.means.device),
-            "samples": summary.samples,
-            "classes": summary.classes,
-            "dimensions": [image.means.shape[-1] for image in images],
-            "noise_floor": [float(image.noise_floor()) for image in images],
-            "notes": [],
-        },
+        notes=[
+            LayerNotes(dtype="float64", dimension=image.means.shape[-1], noise_floor=float(image.noise_floor()))
+            for image in images
+        ],
+        origin=Origin(
+            source="measured on class means and a within-class factor",
+            device=str(summary.means.device),
+            samples=summary.samples,
+            classes=summary.classes,
+        ),
     )

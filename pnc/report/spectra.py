@@ -44,7 +44,7 @@ def variance_figure(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = [list(curve.provenance["names"]) for curve in curves.values()]
+    names = [[note.name or "" for note in curve.notes] for curve in curves.values()]
     if not names or any(other != names[0] for other in names):
         raise InvalidInputError(
             got=f"{len(curves)} curves" + (" of different layers" if names else ""),
@@ -58,7 +58,7 @@ def variance_figure(
     panels = figure.subplots(rows, wide, squeeze=False, sharey=True).ravel()
     for colour, (label, curve) in zip(_COLOURS, curves.items()):
         floors = {floor.name: floor for floor in variance_floors(curve)}
-        last = curve.provenance["classes"] - 1
+        last = (curve.origin.classes or 2) - 1
         centred, plain = curve_spectra(curve, centred=True), curve_spectra(curve, centred=False)
         for panel, name, spectrum, other in zip(panels, names[0], centred, plain):
             lower, upper = variance_curve(spectrum)
@@ -72,10 +72,10 @@ def variance_figure(
                 floor = floors[name]
                 marks = [1, min(last, lower.size)], [1 / floor.stable_rank_ceiling, floor.share_floor]
                 panel.plot(*marks, "^", color=colour, mfc="none", ms=5)
-    for panel, name, dimension in zip(panels, names[0], curve.provenance["dimensions"]):
+    for panel, name, note in zip(panels, names[0], curve.notes):
         panel.set_xscale("log")
         panel.set_ylim(0, 1.02)
-        panel.set_title(f"{name} (d = {dimension})", fontsize=8)
+        panel.set_title(f"{name} (d = {note.dimension})", fontsize=8)
         panel.set_xlabel("directions $m$", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25, lw=0.6)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -291,11 +290,7 @@ class PreparedRun:
             residuals = residuals.without_layer(1)  # its scale is ε on all of R^d, not on the span of the samples
         return Simulation(
             outcome=trained.outcome,
-            measured=replace(
-                measured,
-                provenance=measured.provenance
-                | _provenance(problem, network, train, trained, projection, measured, device=self.device),
-            ),
+            measured=_with_origin(measured, problem, network, train, trained, projection, device=self.device),
             residuals=residuals,
             weights=weights,
             basis=data.basis,
@@ -358,31 +353,41 @@ def train_stack(
     return train_together(networks, starts, [run.course for run in runs], recorders, progress=progress)
 
 
-def _provenance(
+def _with_origin(
+    measured: LayerCurve,
     problem: Problem,
     network: NetworkSpec,
     train: SimulationSpec,
     trained: Trained,
     projection: np.ndarray | None,
-    measured: LayerCurve,
     *,
     device: torch.device,
-) -> dict[str, Any]:
-    """Where the curve comes from; its noise floor is the rounding of training carried through the layers."""
+) -> LayerCurve:
+    """The curve with where it comes from; its noise floor is the rounding of training carried through the layers."""
     allowance = rounding_allowance(problem, network, residual_projection=projection)
     allowance = allowance * torch.finfo(getattr(torch, train.dtype)).eps / np.finfo(np.float64).eps
-    floor = np.array(measured.provenance["noise_floor"])
-    positive = measured.compression > 0  # where nothing was measured rounding has made nothing of it
-    floor[positive] = np.maximum(floor[positive], allowance[positive] * measured.compression[positive])
-    return {
-        "kind": "simulation",
-        "source": "trained deep linear network",
-        "problem": problem.name,
-        "data": problem.provenance,
-        "network": network.to_dict(),
-        "train": train.to_dict(),
-        "dtype": [train.dtype] * len(measured),
-        "device": str(device),
-        "converged": trained.outcome.converged,
-        "noise_floor": floor,
-    }
+    floors = [
+        # where nothing was measured rounding has made nothing of it
+        max(note.noise_floor or 0.0, share * c) if c > 0 else note.noise_floor
+        for note, share, c in zip(measured.notes, allowance.tolist(), measured.compression.tolist(), strict=True)
+    ]
+    return replace(
+        measured,
+        notes=[
+            replace(note, dtype=train.dtype, noise_floor=floor)
+            for note, floor in zip(measured.notes, floors, strict=True)
+        ],
+        origin=replace(
+            measured.origin,
+            kind="simulation",
+            source="trained deep linear network",
+            device=str(device),
+            converged=trained.outcome.converged,
+            further={
+                "problem": problem.name,
+                "data": problem.provenance,
+                "network": network.to_dict(),
+                "train": train.to_dict(),
+            },
+        ),
+    )

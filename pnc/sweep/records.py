@@ -136,7 +136,7 @@ def _record(run: Run, problem: Problem, simulation: Any) -> dict[str, Any]:
         "predicted_compression": predicted.compression,
         "predicted_discrimination": predicted.discrimination,
         "relative_error": comparison.relative_error,
-        "noise_floor": measured.provenance["noise_floor"],
+        "noise_floor": [note.noise_floor for note in measured.notes],
         "imbalance": _hidden(residuals.imbalance),
         "residual_smallest": _hidden(residuals.residual_smallest),
         "residual_largest": _hidden(residuals.residual_largest),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from pnc.curves import LayerCurve
+from pnc.curves import LayerCurve, Origin
 from pnc.data.problem import Problem
 from pnc.spec import NetworkSpec
 from pnc.theory.assumptions import applicable_statements
@@ -27,11 +27,11 @@ def predict(
     """Compression, discrimination, scatters and fuzziness of layers 0…L-1 (theory note, T1, T2 and T4; T3
     elsewhere).
 
-    No constant is fitted. The provenance says which statement gave the numbers and why others do not apply.
+    No constant is fitted. The origin says which statement gave the numbers and why others do not apply.
 
     Args:
         residual_projection: (m, d), the residual directions that a width d_h < d lets through, where they are
-            known (`residual_projection_of`); without it their Haar average is used, and the provenance says
+            known (`residual_projection_of`); without it their Haar average is used, and the origin says
             so.
 
     Returns:
@@ -43,7 +43,7 @@ def predict(
 
     >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
     >>> curve = predict(problem, NetworkSpec(depth=3, residual_scale=0.1))
-    >>> curve.compression.round(9).tolist(), curve.provenance["statement"]
+    >>> curve.compression.round(9).tolist(), curve.origin.statement
     ([4.0, 0.027734451, 0.0001923], 'T1')
     """
     data, modes = data_modes(problem), signal_modes(problem, network)
@@ -56,20 +56,22 @@ def predict(
         within_scatter=within_scatter(statistics),
         between_scatter=between_scatter(statistics),
         separation_fuzziness=separation_fuzziness(statistics),
-        provenance={
-            "kind": "theory",
-            "statement": statistics.statement,
-            "reason": statements[statistics.statement].reason,
-            "not_applicable": {name: s.reason for name, s in statements.items() if not s.applies},
-            "residual": statistics.residual_hidden.text,
-            "signal_directions": modes.directions,
-            "truncated_directions": modes.truncated.tolist(),
-            "labels_interpolated": data.interpolates,
-            "samples": data.samples,
-            "dimension": data.dimension,
-            "rank": data.rank,
-            "classes": problem.classes,
-            "network": network.to_dict(),
-            "dtype": "float64",
-        },
+        origin=Origin(
+            kind="theory",
+            statement=statistics.statement,
+            reason=statements[statistics.statement].reason,
+            not_applicable={name: s.reason for name, s in statements.items() if not s.applies},
+            samples=data.samples,
+            classes=problem.classes,
+            dtype="float64",
+            further={
+                "residual": statistics.residual_hidden.text,
+                "signal_directions": modes.directions,
+                "truncated_directions": modes.truncated.tolist(),
+                "labels_interpolated": data.interpolates,
+                "dimension": data.dimension,
+                "rank": data.rank,
+                "network": network.to_dict(),
+            },
+        ),
     )

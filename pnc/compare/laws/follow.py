@@ -16,8 +16,7 @@ from pnc.compare.laws.residual_scale import EffectiveScale, effective_residual_s
 from pnc.compare.laws.separability import Separability, separability_onset
 from pnc.compare.laws.trace_shape import TraceShape, trace_shape
 from pnc.compare.limits import Limits
-from pnc.compare.noted import noted_counts, noted_numbers
-from pnc.compare.universal.inequalities import UniversalChecks, check_universal
+from pnc.compare.universal.checks import UniversalChecks, check_universal
 from pnc.compare.verdict import Verdict
 from pnc.curves import LayerCurve, json_ready
 from pnc.errors import InvalidInputError
@@ -97,7 +96,7 @@ def advice_on(verdict: Verdict, reasons: Sequence[str]) -> str:
 
 def above_noise(curve: LayerCurve, share: float) -> Bool[np.ndarray, " n"]:
     """Layers whose C_l rounding leaves correct to a share; all where the curve carries no noise floor."""
-    if "noise_floor" not in curve.provenance:
+    if any(note.noise_floor is None for note in curve.notes):
         return np.ones(len(curve), dtype=bool)
     return np.asarray(resolved(curve, share))
 
@@ -123,11 +122,11 @@ def combined_verdict(verdicts: Sequence[Verdict]) -> Verdict:
 
 def features_of(curve: LayerCurve) -> tuple[LayerCurve, str | None]:
     """The curve without the classifier's outputs, which are no features, and its name where they were measured."""
-    classifier = curve.provenance.get("classifier")
-    if not isinstance(classifier, str) or len(curve) < 2:
+    classifier = curve.origin.classifier
+    if classifier is None or len(curve) < 2:
         return curve, None
     rest = curve.at(curve.layers[:-1])
-    return replace(rest, provenance={**rest.provenance, "classifier": None}), classifier
+    return replace(rest, origin=replace(rest.origin, classifier=None)), classifier
 
 
 def exhausted(curve: LayerCurve, *, first_layer: int) -> bool:
@@ -139,7 +138,7 @@ def exhausted(curve: LayerCurve, *, first_layer: int) -> bool:
 
 def _traces(curve: LayerCurve) -> dict[str, TraceShape | None]:
     with np.errstate(divide="ignore", invalid="ignore"):
-        noise = np.array([0.0 if floor is None else floor for floor in noted_numbers(curve, "noise_floor")])
+        noise = np.array([note.noise_floor or 0.0 for note in curve.notes])
         relative = {"within_scatter": np.sqrt(noise / curve.compression), "between_scatter": np.sqrt(noise)}
     found = {}
     for name, η in relative.items():
@@ -174,14 +173,14 @@ def follow(
 
     Args:
         curve: measured; the more of its optional parts it has (probes, spectra, fuzziness), the more is checked. The
-            outputs of a classifier, where the provenance names one, are left out.
+            outputs of a classifier, where the origin names one, are left out.
         depth: L, weight matrices, for ε_eff; by default the last layer's number and a classifier after it.
-        samples_per_class: n, or one size a class, for ε_eff; by default what the curve's provenance says.
+        samples_per_class: n, or one size a class, for ε_eff; by default what the curve's origin says.
         label_scale: α.
         confidence: of all intervals.
         first_layer: fitted from there on: 1, since the input is the data's, not the network's. He & Su's law keeps it.
         separability_share: of the last layer's accuracy at which classes count as separable.
-        converged: whether training had; by default what the provenance says.
+        converged: whether training had; by default what the origin says.
         notes: further ones, to be reported beside the result's own.
 
     Raises:
@@ -206,7 +205,7 @@ def follow(
         )
     curve, classifier = features_of(curve)
     if converged is None:
-        converged = curve.provenance.get("converged")
+        converged = curve.origin.converged
     notes = list(notes)
     if classifier is not None:
         notes.append(f"{classifier} is the classifier: its outputs are no features, and are not judged")
@@ -240,7 +239,7 @@ def follow(
     if converged is None:
         notes.append("whether training had converged is not known")
 
-    sizes = samples_per_class if samples_per_class is not None else noted_counts(curve)
+    sizes = samples_per_class if samples_per_class is not None else curve.origin.samples_per_class
     scale = None
     if geometric.phase is not None and sizes is not None:
         if depth is None:

@@ -13,7 +13,7 @@ from pnc.compare.laws.evidence import LawEvidence, weigh_law
 from pnc.compare.laws.follow import Following, advice_on, combined_verdict, exhausted, follow, law_values
 from pnc.compare.laws.residual_scale import effective_residual_scale
 from pnc.compare.verdict import Verdict
-from pnc.curves import FIELDS, LayerCurve, json_ready
+from pnc.curves import FIELDS, LayerCurve, Origin, json_ready
 from pnc.errors import InvalidInputError
 from pnc.statistics import student_interval
 
@@ -73,7 +73,7 @@ class FollowingSeeds:
 
         return LayerCurve(
             layers=curves[0].layers,
-            provenance={"source": "mean over seeds", "seeds": len(curves)},
+            origin=Origin(source="mean over seeds", further={"seeds": len(curves)}),
             **{name: mean(name) for name in FIELDS},
         )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from pnc.compare.noted import noted_numbers
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 
@@ -42,8 +42,10 @@ def separability_onset(curve: LayerCurve, *, share: float = 0.95) -> Separabilit
     Raises:
         InvalidInputError: a share outside (0, 1].
 
+    >>> from pnc.curves import LayerNotes
     >>> curve = LayerCurve(layers=[0, 1, 2], compression=[1.0] * 3, discrimination=[1.0] * 3, within_scatter=[1.0] * 3,
-    ...                    between_scatter=[1.0] * 3, provenance={"nearest_centre_accuracy": [0.5, 0.96, 1.0]})
+    ...                    between_scatter=[1.0] * 3,
+    ...                    notes=[LayerNotes(nearest_centre_accuracy=share) for share in (0.5, 0.96, 1.0)])
     >>> separability_onset(curve).nearest_centre
     1
     """
@@ -52,14 +54,12 @@ def separability_onset(curve: LayerCurve, *, share: float = 0.95) -> Separabilit
             got=f"share = {share}", expected="a share in (0, 1]", next_step="pass for instance 0.95"
         )
 
-    def first(name: str) -> int | None:
-        values = noted_numbers(curve, name)
-        if None in values:
-            return None
-        return int(curve.layers[int(np.argmax(np.array(values) >= share * values[-1]))])
+    def first(accuracies: Sequence[float | None]) -> int | None:
+        values = np.array(accuracies, dtype=np.float64)  # what was not measured becomes NaN
+        return None if np.isnan(values).any() else int(curve.layers[int(np.argmax(values >= share * values[-1]))])
 
     return Separability(
-        nearest_centre=first("nearest_centre_accuracy"),
-        linear_probe=first("linear_probe_accuracy"),
+        nearest_centre=first([note.nearest_centre_accuracy for note in curve.notes]),
+        linear_probe=first([note.linear_probe_accuracy for note in curve.notes]),
         share=share,
     )

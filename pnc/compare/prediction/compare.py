@@ -125,7 +125,7 @@ def assumption_failures(residuals: WeightAssumptions, limits: Limits, *, residua
 
 def _noise_limited(curve: LayerCurve, limits: Limits) -> np.ndarray:
     """Layers whose C_l cannot be told from rounding to the accuracy asked for, by the floor that the curve carries."""
-    if "noise_floor" not in curve.provenance:
+    if any(note.noise_floor is None for note in curve.notes):
         return np.zeros(len(curve), dtype=bool)
     return ~np.asarray(resolved(curve, limits.compression)) & (curve.compression > 0)
 
@@ -171,7 +171,7 @@ def compare(
         certificate: T8, of the weights that were measured.
         residuals: A1–A3 as measured on the weights.
         residual_scale: ε that the residuals are measured against.
-        converged: whether training reached its minimum; taken from the measured curve's provenance where not given.
+        converged: whether training reached its minimum; taken from the measured curve's origin where not given.
         confidence: of the slopes' intervals.
 
     Raises:
@@ -206,7 +206,7 @@ def compare(
     predicted, full = predicted.at(common), measured
     measured = measured.at(common)
     if converged is None:
-        converged = measured.provenance.get("converged")
+        converged = measured.origin.converged
 
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(

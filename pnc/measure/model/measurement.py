@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pnc.curves import LayerCurve
+from pnc.curves import LayerCurve, LayerNotes, LayerRanks, Origin, Ranks, SpectrumError
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
 from pnc.measure.accumulate.moments import ClassMoments
@@ -78,17 +78,15 @@ def measure_model(
         sketch: rows of the sketch above it.
         reduce: from a layer's (N, …) output to (N, …) features; the mean over positions, for instance.
         device: where to run the model, which is brought back afterwards; by default where it is.
-        split: said in the provenance: train, test.
+        split: said in the origin: train, test.
         progress: called with the number of samples so far, after each batch is begun.
 
     Returns:
-        A curve whose provenance holds, a layer each: `names`, `kinds`, `shapes`, `dtype`, `dimensions`,
-        `noise_floor`, `between_rank`, the numbers of `ClassPairs`, and
-        where asked `ranks`, `singular_values`, `singular_values_centred` and `spectrum_error` (see `curve_spectra`),
-        `leading_variance` (bounds on the share of the variance in the top K-1 principal components),
-        `nearest_centre_accuracy`, `linear_probe_accuracy`, `projected_centre_accuracy` (U4; null for sketched
-        layers), `compression_error`, `compression_bias`, `discrimination_error`; and `skipped` (name → reason),
-        `mode`, `device`, `samples`, `classes`, `class_counts`, `split`, `processes`, `notes`.
+        A curve whose `notes` hold what is known of each layer (`LayerNotes`): name, kind, shape, dtype, dimension,
+        noise floor and the numbers of `ClassPairs`; where asked the ranks, singular values and their error (see
+        `curve_spectra`), the share of the variance in the top K-1 principal components, accuracies of the probes (of
+        the projected centres, U4, only where the spectrum is exact) and standard errors.
+        Its `origin` says device, samples, classes, split, processes, what was skipped and why, and remarks.
 
     Raises:
         InvalidInputError: a pattern that matches nothing (with the nearest names), labels or batches that
@@ -98,7 +96,7 @@ def measure_model(
     >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2))
     >>> batch = torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])
     >>> curve = measure_model(net, [batch], classes=2)
-    >>> curve.provenance["names"], curve.compression[0].item()
+    >>> [note.name for note in curve.notes], curve.compression[0].item()
     (['input', '1', '2'], 0.25)
     """
     return measure_splits(
@@ -148,9 +146,9 @@ def measure_splits(
     >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2))
     >>> x, y = torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])
     >>> curves = measure_splits(net, {"train": [(x, y)], "test": [(x + 1.5, y)]}, classes=2, probes=True)
-    >>> curves["train"].provenance["nearest_centre_accuracy"][0]
+    >>> curves["train"].notes[0].nearest_centre_accuracy
     1.0
-    >>> curves["test"].provenance["held_out_nearest_centre_accuracy"][0]
+    >>> curves["test"].notes[0].held_out_nearest_centre_accuracy
     0.75
     """
     curves: dict[str | None, LayerCurve] = {}
@@ -433,17 +431,19 @@ class _Measurement:
         some = SomeOfEachClass(self.source, numbers, size=_BATCH)
         together(lambda: run_pass(self.model, some, [self._update_errors], modules=self.modules))
 
-    def _standard_errors(self, names: list[str]) -> dict[str, Any]:
-        for name in names:
+    def _standard_errors(self, names: list[str]) -> dict[str, dict[str, float]]:
+        """Layer → standard errors and bias, of the samples of all processes."""
+        found: dict[str, dict[str, float]] = {name: {} for name in names}
+        for name in names if self.errors else ():
             own = self.errors[name].totals()
             totals = sum_over_processes(own.flatten().tolist(), device=self.device)
             self.errors[name].with_totals(own.new_tensor(totals).reshape(own.shape))
-        return {
-            "compression_error": [self.errors[name].compression() for name in names],
-            "compression_bias": [self.errors[name].compression_bias() for name in names],
-            "discrimination_error": [self.errors[name].discrimination() for name in names],
-            "error_samples": self.errors[names[0]].samples,
-        }
+            found[name] = {
+                "compression_error": self.errors[name].compression(),
+                "compression_bias": self.errors[name].compression_bias(),
+                "discrimination_error": self.errors[name].discrimination(),
+            }
+        return found
 
     def _classifier(self, last: str) -> str | None:
         """The last layer, where it is the network's last linear module and has one output a class: no features."""
@@ -452,7 +452,7 @@ class _Measurement:
         return last if found else None
 
     def curve(self, split: str | None) -> LayerCurve:
-        """What was measured, with its provenance."""
+        """What was measured, with what is known of each layer and of the whole."""
         names = list(self.moments)
         order = list(self.layers)
         notes = list(self.notes)
@@ -464,54 +464,7 @@ class _Measurement:
         counts = self.moments[names[0]].counts.tolist()
         if max(counts) == 1:
             notes.append("each class has one sample: tr Σ_W is 0 by definition")
-        provenance: dict[str, Any] = {
-            "source": "measured on a model",
-            "names": names,
-            "kinds": [self.layers[name].kind for name in names],
-            "shapes": [list(self.layers[name].shape) for name in names],
-            "dtype": [self.dtypes[name] for name in names],
-            "dimensions": [self.moments[name].dimension for name in names],
-            "noise_floor": [self._noise_floor(name) for name in names],
-            "between_rank": [self.fuzzy[name].rank if name in self.fuzzy else None for name in names],
-            "classifier": self._classifier(names[-1]),
-            "skipped": self.skipped,
-            "mode": "evaluation",
-            "device": str(self.source.device),
-            "samples": self.total,
-            "classes": self.classes,
-            "class_counts": counts,
-            "split": split,
-            "processes": process_count(),
-            "notes": notes,
-        }
-        pairs = [vars(class_pairs(self.moments[name])) for name in names]
-        provenance |= {key: [numbers[key] for numbers in pairs] for key in pairs[0]}
-        if self.spectrum:
-            centred = {name: self.spectrum[name].value(centred=True) for name in names}
-            uncentred = {name: self.spectrum[name].value() for name in names}
-            provenance["ranks"] = [
-                {"uncentred": uncentred[name].ranks(), "centred": centred[name].ranks()} for name in names
-            ]
-            provenance["singular_values"] = [uncentred[name].values for name in names]
-            provenance["singular_values_centred"] = [centred[name].values for name in names]
-            provenance["spectrum_error"] = [
-                {
-                    "exact": uncentred[name].exact,
-                    "squared_error": uncentred[name].squared_error,
-                    "missing": uncentred[name].missing,
-                }
-                for name in names
-            ]
-            provenance["leading_variance"] = [list(centred[name].variance_share(len(counts) - 1)) for name in names]
-        if self.hits:
-            for kind in dict.fromkeys(kind for name in names for kind in self.hits[name]):
-                local = [self.hits[name].get(kind, 0.0) for name in names]
-                provenance[kind] = [
-                    hit / self.total if kind in self.hits[name] else None
-                    for name, hit in zip(names, sum_over_processes(local, device=self.device), strict=True)
-                ]
-        if self.errors:
-            provenance |= self._standard_errors(names)
+        accuracies, errors = self._accuracies(names), self._standard_errors(names)
         return LayerCurve(
             # a layer that was given up leaves its number free
             layers=[order.index(name) for name in names],
@@ -520,8 +473,64 @@ class _Measurement:
             within_scatter=[self.moments[name].within_scatter() for name in names],
             between_scatter=[self.moments[name].between_scatter() for name in names],
             separation_fuzziness=self._fuzziness(names),
-            provenance=provenance,
+            notes=[self._notes(name, {**accuracies[name], **errors[name]}) for name in names],
+            origin=Origin(
+                source="measured on a model",
+                classifier=self._classifier(names[-1]),
+                skipped=self.skipped,
+                mode="evaluation",
+                device=str(self.source.device),
+                samples=self.total,
+                classes=self.classes,
+                class_counts=tuple(counts),
+                split=split,
+                processes=process_count(),
+                error_samples=self.errors[names[0]].samples if self.errors else None,
+                remarks=tuple(notes),
+            ),
         )
+
+    def _notes(self, name: str, further: Mapping[str, float | None]) -> LayerNotes:
+        """What is known of one layer."""
+        layer, moments = self.layers[name], self.moments[name]
+        spectrum: dict[str, Any] = {}
+        if self.spectrum:
+            uncentred, centred = self.spectrum[name].value(), self.spectrum[name].value(centred=True)
+            spectrum = {
+                "ranks": LayerRanks(
+                    uncentred=Ranks.from_dict(uncentred.ranks()), centred=Ranks.from_dict(centred.ranks())
+                ),
+                "singular_values": uncentred.values,
+                "singular_values_centred": centred.values,
+                "spectrum_error": SpectrumError(
+                    exact=uncentred.exact, squared_error=uncentred.squared_error, missing=uncentred.missing
+                ),
+                "leading_variance": centred.variance_share(self.classes - 1),
+            }
+        return LayerNotes(
+            name=name,
+            kind=layer.kind,
+            shape=tuple(layer.shape),
+            dtype=self.dtypes[name],
+            dimension=moments.dimension,
+            noise_floor=self._noise_floor(name),
+            between_rank=self.fuzzy[name].rank if name in self.fuzzy else None,
+            **vars(class_pairs(moments)),
+            **spectrum,
+            **further,
+        )
+
+    def _accuracies(self, names: list[str]) -> dict[str, dict[str, float]]:
+        """Layer → probe → share of the samples of all processes that it classifies correctly."""
+        found: dict[str, dict[str, float]] = {name: {} for name in names}
+        if not self.hits:
+            return found
+        for kind in dict.fromkeys(kind for name in names for kind in self.hits[name]):
+            local = [self.hits[name].get(kind, 0.0) for name in names]
+            for name, hit in zip(names, sum_over_processes(local, device=self.device), strict=True):
+                if kind in self.hits[name]:
+                    found[name][kind] = hit / self.total
+        return found
 
     def _fuzziness(self, names: list[str]) -> list[float]:
         if not self.fuzzy:

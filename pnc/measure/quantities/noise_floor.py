@@ -73,19 +73,15 @@ def resolved(curve: LayerCurve, tolerance: float) -> Bool[np.ndarray, " n_layers
         InvalidInputError: a curve without noise floor (it was not measured), or a tolerance that is not above
             0.
 
+    >>> from pnc.curves import LayerNotes
     >>> curve = LayerCurve(layers=[0, 1], compression=[1.0, 1e-12], discrimination=[1, 1],
     ...                    within_scatter=[1, 1e-12], between_scatter=[1, 1],
-    ...                    provenance={"noise_floor": [1e-12, 1e-12]})
+    ...                    notes=[LayerNotes(noise_floor=1e-12)] * 2)
     >>> resolved(curve, 0.1).tolist()
     [True, False]
     """
-    floor = curve.provenance.get("noise_floor")
-    try:
-        # null is what JSON makes of a floor that is not finite; the quotient refuses strings, which `float` would read
-        floor = np.array([np.nan if value is None else value / 1 for value in floor], dtype=np.float64)
-    except (TypeError, ValueError):
-        floor = None
-    if floor is None or floor.shape != curve.layers.shape:
+    floors = [note.noise_floor for note in curve.notes]
+    if None in floors:
         raise InvalidInputError(
             got="a curve without one noise floor a layer",
             expected="a measured curve",
@@ -95,4 +91,4 @@ def resolved(curve: LayerCurve, tolerance: float) -> Bool[np.ndarray, " n_layers
         raise InvalidInputError(
             got=f"tolerance = {tolerance}", expected="a tolerance above 0", next_step="pass for instance 0.1"
         )
-    return curve.compression >= floor / tolerance
+    return curve.compression >= np.array(floors, dtype=np.float64) / tolerance

@@ -181,21 +181,22 @@ def curve_spectra(curve: LayerCurve, *, centred: bool = True) -> list[Spectrum]:
     Traceback (most recent call last):
     pnc.errors.InvalidInputError: got a curve without singular values; expected one measured with spectra; ...
     """
-    found = curve.provenance
-    key = "singular_values_centred" if centred else "singular_values"
-    if key not in found:
-        raise InvalidInputError(
-            got="a curve without singular values",
-            expected="one measured with spectra",
-            next_step="call measure_model(…, spectra=True)",
+    spectra = []
+    for note in curve.notes:
+        values, error = note.singular_values_centred if centred else note.singular_values, note.spectrum_error
+        if values is None or error is None or note.dimension is None or curve.origin.samples is None:
+            raise InvalidInputError(
+                got="a curve without singular values",
+                expected="one measured with spectra",
+                next_step="call measure_model(…, spectra=True)",
+            )
+        spectra.append(
+            Spectrum(
+                values=values,
+                squared_error=error.squared_error,
+                missing=error.missing,
+                most=min(curve.origin.samples, note.dimension),
+                centred=centred,
+            )
         )
-    return [
-        Spectrum(
-            values=np.asarray(values, dtype=np.float64),
-            squared_error=error["squared_error"],
-            missing=error["missing"],
-            most=min(found["samples"], dimension),
-            centred=centred,
-        )
-        for values, error, dimension in zip(found[key], found["spectrum_error"], found["dimensions"], strict=True)
-    ]
+    return spectra

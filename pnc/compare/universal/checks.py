@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from pnc.compare.noted import noted_numbers, noted_pairs, noted_stable_ranks, noted_words
+from pnc.compare.universal.variance_floors import layer_floors, rounding_of_moments, rounding_of_sums
 from pnc.curves import LayerCurve, json_ready
-from pnc.theory import nearest_centre_error_bound, stable_rank_bound, variance_share_bound
+from pnc.theory import nearest_centre_error_bound
 
 __all__ = ["BoundCheck", "UniversalChecks", "check_universal"]
 
 _UNIT = float(np.finfo(np.float64).eps)
-_SINGLE = 1e-6
-"""Of tr Σ_W and, relative to √tr Σ_W, of the class means: their error where features are narrower than float64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,80 +85,70 @@ def check_universal(curve: LayerCurve) -> UniversalChecks:
     Args:
         curve: of `measure_model`, with `probes` for U3 and `spectra` for U1 and U2, both for U4.
 
-    Raises:
-        InvalidInputError: a provenance that no measurement has written.
-
+    >>> from pnc.curves import LayerNotes, LayerRanks, Origin, Ranks
+    >>> ranks = Ranks.from_dict({"stable_rank": 3.5})
+    >>> note = LayerNotes(dimension=4, leading_variance=(0.7, 0.7), ranks=LayerRanks(uncentred=ranks, centred=ranks))
     >>> curve = LayerCurve(layers=[1], compression=[0.5], discrimination=[1.0], within_scatter=[0.5],
-    ...                    between_scatter=[1.0], provenance={"classes": 3, "samples": 30, "dimensions": [4],
-    ...                    "ranks": [{"centred": {"stable_rank": 3.5}}], "leading_variance": [[0.7, 0.7]]})
+    ...                    between_scatter=[1.0], notes=[note], origin=Origin(classes=3, samples=30))
     >>> check_universal(curve).violations
     ('U2 fails at layer 1: 3.5 against the bound 3',)
     """
-    known = curve.provenance
-    layers = curve.layers.tolist()
-    classes, samples = known.get("classes"), known.get("samples")
     checks: dict[str, list[BoundCheck]] = {name: [] for name in ("U1", "U2", "U3", "U3 from C and D", "U4")}
-    if not (isinstance(classes, int) and isinstance(samples, int)):
+    samples = curve.origin.samples
+    if curve.origin.classes is None or samples is None:
         return UniversalChecks(checks={}, not_computed=dict.fromkeys(checks, "the curve was not measured on features"))
+    for floor in layer_floors(curve):
+        if floor is not None:
+            at, share, rank = floor.layer, floor.share[1], floor.stable_rank[0]
+            checks["U1"].append(BoundCheck(layer=at, value=share, bound=floor.share_floor, slack=floor.share_margin))
+            checks["U2"].append(
+                BoundCheck(layer=at, value=rank, bound=floor.stable_rank_ceiling, slack=floor.stable_rank_margin)
+            )
 
-    def add(name: str, i: int, value: float, bound: float, slack: float) -> None:
-        checks[name].append(BoundCheck(layer=layers[i], value=value, bound=bound, slack=slack))
-
-    coarse = [0.0 if kind in (None, "float64") else _SINGLE for kind in noted_words(curve, "dtype")]
-    spectra = noted_pairs(curve, "leading_variance"), noted_stable_ranks(curve), noted_numbers(curve, "dimensions")
-    for i, (leading, least, dimension) in enumerate(zip(*spectra, strict=True)):
-        C = float(curve.compression[i])
-        γ = (samples + (dimension or 0)) * _UNIT
-        if not math.isfinite(C):
+    for i, note in enumerate(curve.notes):
+        separation, largest = note.smallest_separation, note.largest_mean_square
+        if separation is None or largest is None or not min(separation, largest) >= 0:
             continue
-        lost = 3 * coarse[i] * (1 + math.sqrt(C)) * C / (1 + C)  # of 1 + C, relative
-        if leading is not None:
-            bound = float(variance_share_bound(C))
-            add("U1", i, leading[1], bound, leading[1] - bound * (1 - lost) + 4 * γ)
-        if least is not None:
-            bound = float(stable_rank_bound(C, classes))
-            add("U2", i, least, bound, bound * (1 + 4 * γ + lost) - least)
 
-    geometry = (
-        "smallest_separation", "projected_separation", "smallest_mean_square", "mean_square", "largest_mean_square",
-        "nearest_centre_accuracy", "projected_centre_accuracy", "dimensions",
-    )  # fmt: skip
-    for i, row in enumerate(zip(*(noted_numbers(curve, name) for name in geometry), strict=True)):
-        separation, bracket, smallest, mean, largest, centre, projected, dimension = row
-        if separation is None or largest is None or min(separation, largest) < 0:
-            continue
-        γ = (samples + (dimension or 0)) * _UNIT
-        η = coarse[i]
+        def add(name: str, accuracy: float, bound: float, layer: int = int(curve.layers[i])) -> None:
+            if bound < 1:
+                slack = bound - (1 - accuracy) + _UNIT
+                checks[name].append(BoundCheck(layer=layer, value=1 - accuracy, bound=bound, slack=slack))
+
+        γ, η = rounding_of_sums(curve, note), rounding_of_moments(note)
         within = float(curve.within_scatter[i]) * (1 + γ + η)
         shaken = γ * math.sqrt(largest) + 2 * η * math.sqrt(within)  # of a distance of two means
         lost = 2 * shaken * math.sqrt(separation) + shaken**2
-        if centre is not None:
+        if _known(centre := note.nearest_centre_accuracy):
             near = max(math.sqrt(separation) - shaken, 0.0)
-            bound = nearest_centre_error_bound(within, np.array([[0.0], [near]]))
-            if bound < 1:
-                add("U3", i, 1 - centre, bound, bound - (1 - centre) + _UNIT)
+            add("U3", centre, nearest_centre_error_bound(within, np.array([[0.0], [near]])))
             C, D = float(curve.compression[i]), float(curve.discrimination[i])
-            if D > 0 and smallest:  # the same in terms of C, D and the norms; D as far below as rounding may have it
+            mean, smallest = note.mean_square, note.smallest_mean_square
+            if D > 0 and smallest and mean:  # the same in terms of C, D, norms; D as far below as rounding may have it
                 γ += 3 * η * (1 + math.sqrt(C))
                 low = D - 4 * γ * largest / smallest
-                bound = 2 * C / low * mean / smallest * (1 + 4 * γ) if low > 0 else math.inf
-                if bound < 1:
-                    add("U3 from C and D", i, 1 - centre, bound, bound - (1 - centre) + _UNIT)
-        if projected is not None and bracket is not None:
+                add("U3 from C and D", centre, 2 * C / low * mean / smallest * (1 + 4 * γ) if low > 0 else math.inf)
+        if _known(projected := note.projected_centre_accuracy) and _known(bracket := note.projected_separation):
             left = bracket - lost - 8 * γ * samples * within  # 1/p_k + 1/p_k' is at most 2N
-            bound = 4 * within / left if left > 0 else math.inf
-            if bound < 1:
-                add("U4", i, 1 - projected, bound, bound - (1 - projected) + _UNIT)
+            add("U4", projected, 4 * within / left if left > 0 else math.inf)
 
     silent = "the bound is 1 or more at every layer"
+    spectra = any(note.leading_variance is not None for note in curve.notes)
+    probed, projected = (
+        any(_known(getattr(note, name)) for note in curve.notes)
+        for name in ("nearest_centre_accuracy", "projected_centre_accuracy")
+    )
     missing = {
-        "U1": "no spectra were measured" if "leading_variance" not in known else "C is undefined",
-        "U2": "no spectra were measured" if "ranks" not in known else "C is undefined",
-        "U3": "no probes were measured" if "nearest_centre_accuracy" not in known else silent,
-        "U4": "no probes with exact spectra were measured" if "projected_centre_accuracy" not in known else silent,
+        **dict.fromkeys(("U1", "U2"), "C is undefined" if spectra else "no spectra were measured"),
+        "U3": silent if probed else "no probes were measured",
+        "U4": silent if projected else "no probes with exact spectra were measured",
     }
     missing["U3 from C and D"] = missing["U3"]
     return UniversalChecks(
         checks={name: tuple(found) for name, found in checks.items() if found},
         not_computed={name: missing[name] for name, found in checks.items() if not found},
     )
+
+
+def _known(value: float | None) -> TypeGuard[float]:
+    return value is not None and not math.isnan(value)

@@ -6,76 +6,32 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
+from pnc.curves.json_ready import json_ready
+from pnc.curves.notes import LayerNotes, layer_columns, read_layer_notes
+from pnc.curves.origin import Origin, read_origin
 from pnc.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["FIELDS", "LayerCurve", "json_ready"]
+__all__ = ["FIELDS", "LayerCurve"]
 
 FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
-
-# what a measurement notes of each layer
-_LAYERWISE = {
-    "between_rank",
-    "class_distance_normalised_variance",
-    "compression_bias",
-    "compression_error",
-    "dimensions",
-    "discrimination_error",
-    "dtype",
-    "held_out_linear_probe_accuracy",
-    "held_out_nearest_centre_accuracy",
-    "held_out_projected_centre_accuracy",
-    "kinds",
-    "largest_mean_square",
-    "leading_variance",
-    "linear_probe_accuracy",
-    "mean_square",
-    "names",
-    "nearest_centre_accuracy",
-    "noise_floor",
-    "projected_centre_accuracy",
-    "projected_separation",
-    "ranks",
-    "shapes",
-    "singular_values",
-    "smallest_mean_square",
-    "smallest_separation",
-    "singular_values_centred",
-    "spectrum_error",
-}
 
 _WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`"
 
 
-def json_ready(value: Any) -> Any:
-    """`value` with arrays as lists and every number that JSON lacks (NaN, ±∞) as `None`.
-
-    >>> json_ready({"a": np.array([1.0, np.nan])})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): json_ready(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return json_ready(value.tolist())
-    if isinstance(value, list | tuple):
-        return [json_ready(item) for item in value]
-    if isinstance(value, np.generic):
-        return json_ready(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, eq=False)
 class LayerCurve:
     """One number a layer, for each of the quantities that the theory speaks of.
 
@@ -87,27 +43,46 @@ class LayerCurve:
         within_scatter: (n_layers,) tr Σ_W, squared feature norm.
         between_scatter: (n_layers,) tr Σ_B, squared feature norm.
         separation_fuzziness: (n_layers,) tr(Σ_W Σ_B⁺), dimensionless; NaN where not computed.
-        provenance: where the numbers come from: statement or dtype, device, sample count, noise floor, seeds.
+        notes: what is known of each layer beside; one a layer, or none at all.
+        origin: where the numbers come from, as far as it concerns all layers.
+        provenance: notes and origin as one mapping, in the form that they have in JSON; instead of the two.
 
     Raises:
-        InvalidInputError: arrays of different lengths, or layers that do not increase.
+        InvalidInputError: arrays of different lengths, layers that do not increase, a provenance that nothing writes.
 
     >>> curve = LayerCurve(layers=[0, 1], compression=[2.0, 0.5], discrimination=[0.1, 0.6],
-    ...                    within_scatter=[1.0, 0.5], between_scatter=[0.5, 1.0])
+    ...                    within_scatter=[1.0, 0.5], between_scatter=[0.5, 1.0],
+    ...                    notes=[LayerNotes(name="input"), LayerNotes(name="fc")], origin=Origin(samples=60))
     >>> LayerCurve.from_json(curve.to_json()) == curve
     True
+    >>> curve.notes[1].name, curve.origin.samples
+    ('fc', 60)
     """
 
-    layers: np.ndarray
-    compression: np.ndarray
-    discrimination: np.ndarray
-    within_scatter: np.ndarray
-    between_scatter: np.ndarray
-    separation_fuzziness: np.ndarray = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    layers: Int[np.ndarray, " n_layers"]
+    compression: Float[np.ndarray, " n_layers"]
+    discrimination: Float[np.ndarray, " n_layers"]
+    within_scatter: Float[np.ndarray, " n_layers"]
+    between_scatter: Float[np.ndarray, " n_layers"]
+    separation_fuzziness: Float[np.ndarray, " n_layers"]
+    notes: tuple[LayerNotes, ...]
+    origin: Origin
 
-    def __post_init__(self) -> None:
-        layers = np.asarray(self.layers)
+    def __init__(
+        self,
+        *,
+        layers: ArrayLike | Iterable[int],
+        compression: ArrayLike,
+        discrimination: ArrayLike,
+        within_scatter: ArrayLike,
+        between_scatter: ArrayLike,
+        separation_fuzziness: ArrayLike | None = None,
+        notes: Sequence[LayerNotes] = (),
+        origin: Origin | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        values = dict(zip(FIELDS, (compression, discrimination, within_scatter, between_scatter, separation_fuzziness)))
+        layers = np.asarray(layers)
         if layers.size and layers.dtype.kind not in "iu":  # a cast would make 1.5 layer 1
             raise InvalidInputError(
                 got=f"layers {layers.tolist()}",
@@ -122,9 +97,8 @@ class LayerCurve:
                 expected="at least one layer index, increasing",
                 next_step="sort the layers and drop repeated ones",
             )
-        for name in FIELDS:
-            value = getattr(self, name)
-            value = np.full(layers.shape, np.nan) if value is None else np.asarray(value, dtype=np.float64)
+        for name, given in values.items():
+            value = np.full(layers.shape, np.nan) if given is None else np.asarray(given, dtype=np.float64)
             if value.shape != layers.shape:
                 raise InvalidInputError(
                     got=f"{name} of shape {value.shape} for {layers.size} layers",
@@ -132,7 +106,26 @@ class LayerCurve:
                     next_step="give one number a layer",
                 )
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "provenance", dict(self.provenance))
+        if provenance is not None:
+            notes, rest = read_layer_notes(provenance, layers.size)
+            origin = read_origin(rest)
+        notes = tuple(notes) or (LayerNotes(),) * layers.size
+        if len(notes) != layers.size:
+            raise InvalidInputError(
+                got=f"notes of {len(notes)} layers for {layers.size} layers",
+                expected="notes of every layer, or none",
+                next_step="give one LayerNotes a layer",
+            )
+        object.__setattr__(self, "notes", notes)
+        object.__setattr__(self, "origin", origin or Origin())
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Notes and origin as one mapping, in the form that they have in JSON: lists of one entry a layer, and facts.
+
+        Read `notes` and `origin` instead; this view stays for one release.
+        """
+        return MappingProxyType({**self.origin.to_dict(), **layer_columns(self.notes)})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LayerCurve):
@@ -161,14 +154,10 @@ class LayerCurve:
                 next_step="choose layers that the curve has",
             )
         index = np.searchsorted(self.layers, wanted)
-        provenance = dict(self.provenance)
-        for name in _LAYERWISE & provenance.keys():
-            values = provenance[name]
-            if isinstance(values, list | tuple | np.ndarray) and len(values) == len(self):
-                provenance[name] = [values[i] for i in index]
-        return LayerCurve(
+        return replace(
+            self,
             layers=wanted,
-            provenance=provenance,
+            notes=tuple(self.notes[i] for i in index),
             **{name: getattr(self, name)[index] for name in FIELDS},
         )
 
