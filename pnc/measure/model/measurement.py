@@ -490,7 +490,7 @@ class _Measurement:
             ),
         )
 
-    def _notes(self, name: str, further: Mapping[str, float | None]) -> LayerNotes:
+    def _notes(self, name: str, further: Mapping[str, Any]) -> LayerNotes:
         """What is known of one layer."""
         layer, moments = self.layers[name], self.moments[name]
         spectrum: dict[str, Any] = {}
