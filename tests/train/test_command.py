@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,9 +143,8 @@ def test_a_violated_theorem_is_no_success(
 
     def wrong(*arguments: object, **options: object) -> object:
         curves = measure_splits(*arguments, **options)
-        known = curves[split].provenance
-        known["leading_variance"] = [[0.01, 0.01] for _ in known["leading_variance"]]
-        return curves
+        notes = [replace(note, leading_variance=(0.01, 0.01)) for note in curves[split].notes]
+        return {**curves, split: replace(curves[split], notes=notes)}
 
     monkeypatch.setattr("pnc.measure.measure_splits", wrong)
     assert pnc("train", "mlp", *files, *SMALL, "--accuracy-limit", limit) == 3
