@@ -43,6 +43,7 @@ _HOME = {
     "TrainSpec": "pnc.spec.training",
 }
 _ROOMS = (
+    "choose",
     "cli",
     "compare",
     "curves",

@@ -13,7 +13,7 @@ from pnc.nets.activations import activation as make_activation
 from pnc.nets.checks import at_least, image_shape
 from pnc.nets.network import Body
 
-__all__ = ["RESNET_DEPTHS", "ResNetBody"]
+__all__ = ["RESNET_DEPTHS", "ResNetBody", "ResidualBlock"]
 
 RESNET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 """Depth → number of residual blocks in each of the four stages (the paper's Table 1)."""
@@ -22,7 +22,7 @@ _STAGES = (1, 2, 4, 8)  # widths of the stages, times that of the first
 _WIDENING = 4  # of a bottleneck block's output
 
 
-class _Block(nn.Module):
+class ResidualBlock(nn.Module):
     """A residual block: convolutions, each with batch norm; the shortcut is added before the last activation.
 
     Every activation is a module of its own, so that each can be measured.
@@ -93,9 +93,9 @@ class ResNetBody(Body):
             for index in range(1, blocks + 1):
                 stride = 2 if number > 1 and index == 1 else 1
                 if depth < 50:
-                    block = _Block(before, (width, width), (3, 3), 1, stride, activation)
+                    block = ResidualBlock(before, (width, width), (3, 3), 1, stride, activation)
                 else:
-                    block = _Block(before, (width, width, _WIDENING * width), (1, 3, 1), 2, stride, activation)
+                    block = ResidualBlock(before, (width, width, _WIDENING * width), (1, 3, 1), 2, stride, activation)
                 stage.add_module(f"block{index}", block)
                 names = [f"stage{number}.block{index}.activation{i}" for i in range(1, block.size + 1)]
                 layer_names += names

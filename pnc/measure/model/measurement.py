@@ -47,6 +47,7 @@ def measure_model(
     device: torch.device | str | None = None,
     split: str | None = None,
     progress: Callable[[int], None] | None = None,
+    observe: Callable[[str, torch.Tensor, torch.Tensor, int], None] | None = None,
 ) -> LayerCurve:
     """C_l, D_l and scatters of each layer of a model on labelled batches (theory note, section 1).
 
@@ -80,6 +81,8 @@ def measure_model(
         device: where to run the model, which is brought back afterwards; by default where it is.
         split: said in the origin: train, test.
         progress: called with the number of samples so far, after each batch is begun.
+        observe: given a layer's name, its (N, d) features, their labels and the index of the first sample, for every
+            layer and batch as it is measured in the first pass.
 
     Returns:
         A curve whose `notes` hold what is known of each layer (`LayerNotes`): name, kind, shape, dtype, dimension,
@@ -113,6 +116,7 @@ def measure_model(
         reduce=reduce,
         device=device,
         progress=progress,
+        observe=observe,
     )[split]
 
 
@@ -131,6 +135,7 @@ def measure_splits(
     reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
     device: torch.device | str | None = None,
     progress: Callable[[int], None] | None = None,
+    observe: Callable[[str, torch.Tensor, torch.Tensor, int], None] | None = None,
 ) -> dict[str | None, LayerCurve]:
     """`measure_model` of every split, each by itself; probes are fitted to the first and tried on all.
 
@@ -163,7 +168,7 @@ def measure_splits(
                 reduce=reduce,
                 progress=progress,
             )
-            measurement.first_pass(spectra=(width, sketch) if spectra else None)
+            measurement.first_pass(spectra=(width, sketch) if spectra else None, observe=observe)
             if fuzziness or probes:
                 measurement.second_pass(fuzziness=fuzziness, probes=probes, uncertainty=uncertainty, fitted=fitted)
             elif uncertainty:
@@ -253,7 +258,12 @@ class _Measurement:
         self.dtypes.setdefault(name, dtype_name(rows))
         return rows
 
-    def first_pass(self, *, spectra: tuple[int, int] | None) -> None:
+    def first_pass(
+        self,
+        *,
+        spectra: tuple[int, int] | None,
+        observe: Callable[[str, torch.Tensor, torch.Tensor, int], None] | None = None,
+    ) -> None:
         """Moments, and where asked spectra, of this process's samples; then of all."""
         running: dict[str, RunningMoments] = {}
         spectrum: dict[str, StreamingSpectrum] = {}
@@ -276,6 +286,8 @@ class _Measurement:
                 self.skipped[name] = f"dimension {running[name].dimension} in one batch, {dimension} in another"
                 return
             running[name].update(rows, cached[1], name=f"layer {name}", first_sample=first)
+            if observe is not None:
+                observe(name, rows, labels, first)
 
         def update_spectrum(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
             rows = self._rows(name, output, labels.shape[0])

@@ -1,0 +1,27 @@
+"""Which layer's features to use: layers ranked for a linear readout, from one pass and without training a probe.
+
+`pnc.choose(model, loader)` is `choose_layer`; features saved elsewhere go to `choose_from_features`.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from pnc.choose.choice import Choice, LayerReadout
+from pnc.choose.layers import choose_from_features, choose_layer
+from pnc.choose.sampled_features import SampledFeatures
+
+__all__ = ["Choice", "LayerReadout", "SampledFeatures", "choose_from_features", "choose_layer"]
+
+
+class _Room(ModuleType):
+    """A package that can be called."""
+
+    def __call__(self, model: Any, batches: Any, **options: Any) -> Choice:
+        """`choose_layer`, see there: `pnc.choose(model, loader)`."""
+        return choose_layer(model, batches, **options)
+
+
+sys.modules[__name__].__class__ = _Room
