@@ -15,7 +15,7 @@ import difflib
 import math
 import operator
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
@@ -25,6 +25,7 @@ from pnc.errors import InvalidInputError
 
 __all__ = [
     "Declared",
+    "Group",
     "Number",
     "Option",
     "Text",
@@ -123,6 +124,21 @@ class Option:
     switch: bool = False
 
 
+@dataclass(frozen=True)
+class Group:
+    """How a spec within another one is offered, where that differs from what its fields say.
+
+    Args:
+        only: names of the fields that are options here; `None`: all.
+        options: field → what it says of itself here.
+        defaults: field → its default here.
+    """
+
+    only: tuple[str, ...] | None = None
+    options: Mapping[str, Option] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
 class Declared(NamedTuple):
     """A field as `declarations` finds it; `kinds` are its types without `None`, `default` is `MISSING` where it has
     none."""
@@ -132,6 +148,7 @@ class Declared(NamedTuple):
     optional: bool
     limits: Whole | Number | None
     option: Option | None
+    group: Group | None
     default: Any
 
 
@@ -158,6 +175,7 @@ def declarations(spec: type) -> tuple[Declared, ...]:
                 optional=type(None) in kinds,
                 limits=next((one for one in said if isinstance(one, Whole | Number)), None),
                 option=next((one for one in said if isinstance(one, Option)), None),
+                group=next((one for one in said if isinstance(one, Group)), None),
                 default=default,
             )
         )

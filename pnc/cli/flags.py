@@ -42,11 +42,21 @@ _running: ContextVar[Flags | None] = ContextVar("flags of the running command", 
 class Command(TyperCommand):
     """A command whose errors name its own flags."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words, among them those of `--config`."""
+        with self._errors_in_flags():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run it, its flags known to `in_flags`."""
+        with self._errors_in_flags():
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _errors_in_flags(self) -> Iterator[None]:
         with running_flags(_flags(self)):
             try:
-                return super().invoke(ctx)
+                yield
             except PncError as error:
                 error.args = (in_flags(str(error)), *error.args[1:])
                 raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, get_args
 
 from pnc.errors import InvalidInputError
 from pnc.spec import Coordinates, DataKind, Engine, InitialWeights
+from pnc.toml_file import read_toml
 
 __all__ = ["AXES", "Sweep", "SweepSettings", "parse_values", "read_sweep"]
 
@@ -235,7 +235,13 @@ def read_sweep(source: str | Path | Mapping[str, Any] | None = None, **options: 
     >>> [sorted(grid.items()) for grid in sweep.grids]
     [[('depth', (2, 3)), ('width', (200,))], [('depth', (5,)), ('width', (300,))]]
     """
-    stated = dict(source) if isinstance(source, Mapping) else _read_toml(source) if source is not None else {}
+    stated = (
+        dict(source)
+        if isinstance(source, Mapping)
+        else read_toml(source, instead="state the grid with options such as `depth=2:8`")
+        if source is not None
+        else {}
+    )
     tables = stated.pop("grid", None)
     if tables is not None and not (
         isinstance(tables, list) and tables and all(isinstance(table, Mapping) for table in tables)
@@ -275,18 +281,3 @@ def _require_known(name: str, known: Iterable[str], where: str = "") -> None:
             expected=f"one of {', '.join(known)}",
             next_step=f"did you mean {near[0]}?" if near else "remove it",
         )
-
-
-def _read_toml(path: str | Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(
-            got=f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}",
-            expected="a TOML file",
-            next_step="check the path, or state the grid with options such as `depth=2:8`",
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInputError(
-            got=f"{path}, which is not TOML: {error}", expected="key = value lines", next_step="correct that line"
-        ) from None
