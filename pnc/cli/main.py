@@ -41,7 +41,6 @@ app = typer.Typer(
     help="Theory of what each layer of a deep network does to its classes, held against experiment.",
     epilog="Exit status: 0 fine, agrees or follows; 2 bad input; 3 disagrees, departs or masked; 4 inconclusive.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

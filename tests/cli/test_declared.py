@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pnc.cli.declared import declared
 from pnc.cli.flags import Command
-from pnc.cli.main import COMMANDS
+from pnc.cli.main import COMMANDS, app
 from pnc.errors import InvalidInputError
 from pnc.fields import Group, Number, Option, Whole
 from pnc.spec import LowRankSpec, NetworkSpec, SimulationSpec
@@ -155,3 +155,14 @@ def test_a_recorded_run_is_asked_for_again(tmp_path):
 def test_options_of_a_spec_that_was_not_asked_for_are_refused():
     with pytest.raises(InvalidInputError, match="got --rank without --low-rank-site"):
         asked("--rank", 3)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("pnc train --low-rank-", "--low-rank-site"), ("pnc simu", "simulate"), ("pnc simulate --weights ", "orthogonal")],
+)
+def test_the_shell_completes_commands_options_and_names(typed, offered):
+    """What Typer's completion script of bash asks for."""
+    words = {"_PNC_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    ended = CliRunner().invoke(app, [], env=words, prog_name="pnc")
+    assert offered in ended.output.split()
