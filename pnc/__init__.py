@@ -4,9 +4,10 @@
     spec → data → theory ────────────────────→ LayerCurve ─┴→ compare → Verdict → report
 
 The names below load what they need when they are first used; `import pnc` itself loads neither NumPy nor torch.
-Functions live in the rooms: `pnc.data.draw`, `pnc.theory.predict`, `pnc.simulate.simulate`,
-`pnc.measure.measure_features`, `pnc.compare.compare`, `pnc.report.write_run`. `pnc.measure(model, loader)` measures
-every layer of a torch model.
+Functions live in the rooms: `pnc.data.draw`, `pnc.theory.bounds`, `pnc.measure.measure_features`,
+`pnc.report.write_run`. What each room is for is the room itself, called: `pnc.predict(problem, network)`,
+`pnc.simulate(problem, network)`, `pnc.train(model, samples, spec)`, `pnc.measure(model, loader)`,
+`pnc.compare(predicted, measured)`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "SimulationSpec",
     "TrainSpec",
     "__version__",
+    "predict",
 ]
 
 _HOME = {
@@ -37,6 +39,7 @@ _HOME = {
     "NetworkSpec": "pnc.spec",
     "NotApplicableError": "pnc.errors",
     "PncError": "pnc.errors",
+    "predict": "pnc.theory",
     "Problem": "pnc.data",
     "ProblemSpec": "pnc.spec",
     "SimulationSpec": "pnc.spec",
@@ -62,11 +65,36 @@ _ROOMS = (
 )
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pnc.compare import compare as _compare
     from pnc.curves import LayerCurve
     from pnc.data import Problem
     from pnc.errors import InvalidInputError, NotApplicableError, PncError
+    from pnc.measure import measure as _measure
+    from pnc.simulate import simulate as _simulate
     from pnc.spec import LowRankSpec, NetworkSpec, ProblemSpec, SimulationSpec
     from pnc.spec.training import TrainSpec
+    from pnc.theory import predict
+    from pnc.train import train as _train
+
+    # rooms that are called; `pnc.callable_room` makes them so
+    class _Compare(ModuleType):
+        __call__ = staticmethod(_compare)
+
+    class _Measure(ModuleType):
+        __call__ = staticmethod(_measure)
+
+    class _Simulate(ModuleType):
+        __call__ = staticmethod(_simulate)
+
+    class _Train(ModuleType):
+        __call__ = staticmethod(_train)
+
+    compare: _Compare
+    measure: _Measure
+    simulate: _Simulate
+    train: _Train
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """Comparison: theory held against measurement."""
 
+from pnc.callable_room import make_callable
 from pnc.compare.laws.equi_separation import EquiSeparation, equi_separation
 from pnc.compare.laws.evidence import Alternative, LawEvidence, alternative_fit
 from pnc.compare.laws.follow import Following, follow
@@ -52,3 +53,5 @@ __all__ = [
     "trace_shape",
     "variance_floors",
 ]
+
+make_callable(__name__, compare)

@@ -4,13 +4,12 @@ The package is a function too: `pnc.measure(model, loader)` is `measure_model` o
 standard errors of what it measures.
 """
 
-import sys
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
+from pnc.callable_room import make_callable
 from pnc.curves import LayerCurve
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
 from pnc.measure.accumulate.moments import ClassMoments
@@ -75,6 +74,7 @@ __all__ = [
     "linear_svm_accuracy",
     "list_layers",
     "logistic_probe_accuracy",
+    "measure",
     "measure_compressed",
     "measure_features",
     "measure_linear",
@@ -95,40 +95,36 @@ __all__ = [
 ]
 
 
-class _Room(ModuleType):
-    """A package that can be called."""
+def measure(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    classes: int | None = None,
+    uncertainty: bool = True,
+    **options: Any,
+) -> LayerCurve:
+    """C_l, D_l and scatters of each layer of a model, with their standard errors: `pnc.measure(model, loader)`.
 
-    def __call__(
-        self,
-        model: nn.Module,
-        batches: Iterable[Any],
-        *,
-        classes: int | None = None,
-        uncertainty: bool = True,
-        **options: Any,
-    ) -> LayerCurve:
-        """C_l, D_l and scatters of each layer of a model, with their standard errors: `pnc.measure(model, loader)`.
+    Args:
+        model: torch module.
+        batches: a DataLoader or list of (inputs, labels), see `measure_model`.
+        classes: K; by default as many as `count_classes` finds in the labels.
+        uncertainty: and the other options: see `measure_model`.
 
-        Args:
-            model: torch module.
-            batches: a DataLoader or list of (inputs, labels), see `measure_model`.
-            classes: K; by default as many as `count_classes` finds in the labels.
-            uncertainty: and the other options: see `measure_model`.
+    Raises:
+        InvalidInputError: as `measure_model` and `count_classes`.
 
-        Raises:
-            InvalidInputError: as `measure_model` and `count_classes`.
-
-        >>> import torch, pnc
-        >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2))
-        >>> batch = torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])
-        >>> pnc.measure(net, [batch]).compression[0].item()
-        0.25
-        """
-        number = count_classes(batches) if classes is None else classes
-        return measure_model(model, batches, classes=number, uncertainty=uncertainty, **options)
+    >>> import torch, pnc
+    >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2))
+    >>> batch = torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])
+    >>> pnc.measure(net, [batch]).compression[0].item()
+    0.25
+    """
+    number = count_classes(batches) if classes is None else classes
+    return measure_model(model, batches, classes=number, uncertainty=uncertainty, **options)
 
 
-sys.modules[__name__].__class__ = _Room
+make_callable(__name__, measure)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@
 | A1–A3 | the assumptions on the full matrices | `full_checks` |
 """
 
+from pnc.callable_room import make_callable
 from pnc.simulate.batch import simulate_batch
 from pnc.simulate.full_checks import FullChecks, full_checks
 from pnc.simulate.history import History
@@ -35,3 +36,5 @@ __all__ = [
     "simulate_batch",
     "simulate_residual",
 ]
+
+make_callable(__name__, simulate)

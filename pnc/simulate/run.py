@@ -316,6 +316,12 @@ def prepare(problem: Problem, network: NetworkSpec, train: SimulationSpec) -> Pr
         InvalidInputError: a width too small for the labels, an ε that hides every direction, a device that is not
             there.
     """
+    if not isinstance(train, SimulationSpec):  # which was called TrainSpec once
+        raise InvalidInputError(
+            got=f"a {type(train).__name__} to simulate with",
+            expected="a SimulationSpec: a TrainSpec is for pnc.train",
+            next_step="pass pnc.SimulationSpec(…)",
+        )
     if network.width is None:
         network = replace(network, width=max(512, problem.dimension, 32 * problem.classes))
     device = resolve_device(train.device)

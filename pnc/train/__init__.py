@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+from pnc.callable_room import make_callable
 from pnc.spec import LowRankSpec
 from pnc.spec.training import TrainSpec
 from pnc.train.augment import crop_and_flip
@@ -56,6 +57,8 @@ __all__ = [
     "variance_shares",
     "write_checkpoint",
 ]
+
+make_callable(__name__, train)
 
 
 def __getattr__(name: str) -> Any:
