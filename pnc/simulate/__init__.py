@@ -7,6 +7,7 @@
 | | full-batch descent; gradient flow | `train`, `flow` |
 | | a step recorded and replayed, on CUDA | `graph` |
 | | curves along training | `history` |
+| V1–V5, E1–E4 | weight decay and cross-entropy | `regularised` |
 | | how a run ended | `outcome` |
 | | all of it | `run` |
 | | many runs together | `batch` |
@@ -19,6 +20,7 @@ from pnc.simulate.batch import simulate_batch
 from pnc.simulate.full_checks import FullChecks, full_checks
 from pnc.simulate.history import History
 from pnc.simulate.outcome import Outcome
+from pnc.simulate.regularised import RegularisedSimulation, simulate_regularised
 from pnc.simulate.residual import ResidualSimulation, simulate_residual
 from pnc.simulate.run import Simulation, initial_weights, simulate
 from pnc.simulate.train import Progress
@@ -28,12 +30,14 @@ __all__ = [
     "History",
     "Outcome",
     "Progress",
+    "RegularisedSimulation",
     "ResidualSimulation",
     "Simulation",
     "full_checks",
     "initial_weights",
     "simulate",
     "simulate_batch",
+    "simulate_regularised",
     "simulate_residual",
 ]
 

@@ -19,6 +19,9 @@ Numbers are those of the theory note (docs/theory.md).
 | T7 | moment law of both traces | `moment_law` |
 | T8 | intervals that real weights are guaranteed to obey | `certificate` |
 | R0–R8 | deep linear residual networks | `residual` |
+| V1–V5 | weight decay | `weight_decay` |
+| E1 | T3 for any measured map | `given_map` |
+| E2–E4 | cross-entropy | `cross_entropy` |
 | T9 | PyTorch's default weights, first order | `default_weights` |
 | U1, U2 | variance rank and stable rank from compression | `variance_rank`, `stable_rank_bound` |
 | U3, U4 | nearest-centre error | `nearest_centre_error`, `projected_nearest_centre_error` |

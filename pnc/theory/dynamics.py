@@ -127,7 +127,7 @@ def signal_growth(
     """
     import scipy.special  # keeps `import pnc` light
 
-    times, values = _checked(times), np.asarray(values, dtype=np.float64)
+    times, values = checked_times(times), np.asarray(values, dtype=np.float64)
     scales = np.ones(values.shape) if input_scales is None else np.asarray(input_scales, dtype=np.float64)
     grown = np.empty((times.size, values.size))
     for i, (s, λ) in enumerate(zip(values, scales, strict=True)):
@@ -178,14 +178,14 @@ def unaligned_growth(
     >>> g[0].round(6).tolist(), bool(np.isclose(g[1, 3], 2.0))
     ([1.0, 0.1, 0.01, 0.0], True)
     """
-    times, values = _checked(times), np.asarray(values, dtype=np.float64)
+    times, values = checked_times(times), np.asarray(values, dtype=np.float64)
     scales = np.ones(values.shape) if input_scales is None else np.asarray(input_scales, dtype=np.float64)
     found = np.empty((times.size, values.size, depth + 1))
-    initial = _plane_start(depth, start)
+    initial = plane_start(depth, start)
     for i, (s, λ) in enumerate(zip(values, scales, strict=True)):
-        flat = _solve(lambda _, y, s=s: _plane_flow(y, s, depth), initial, times * (2 * λ / samples))
+        flat = solve_flow(lambda _, y, s=s: plane_flow(y, s, depth), initial, times * (2 * λ / samples))
         for at, y in enumerate(flat):
-            hidden, row = _plane_weights(y, depth)
+            hidden, row = plane_weights(y, depth)
             feature = np.array([1.0, 0.0])
             found[at, i, 0] = 1.0
             for l, W in enumerate(hidden, start=1):
@@ -195,17 +195,17 @@ def unaligned_growth(
     return found
 
 
-def _plane_start(depth: int, start: float) -> np.ndarray:
+def plane_start(depth: int, start: float) -> np.ndarray:
     return np.concatenate([start * np.tile(np.eye(2).ravel(), depth - 1), [0.0, start]])
 
 
-def _plane_weights(y: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
+def plane_weights(y: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
     return y[:-2].reshape(depth - 1, 2, 2), y[-2:]
 
 
-def _plane_flow(y: np.ndarray, s: float, depth: int) -> np.ndarray:
+def plane_flow(y: np.ndarray, s: float, depth: int) -> np.ndarray:
     """Minus half the gradient of (W_L ⋯ W_1 e_1 - s)²."""
-    hidden, row = _plane_weights(y, depth)
+    hidden, row = plane_weights(y, depth)
     forward = [np.array([1.0, 0.0])]
     for W in hidden:
         forward.append(W @ forward[-1])
@@ -217,7 +217,7 @@ def _plane_flow(y: np.ndarray, s: float, depth: int) -> np.ndarray:
     return np.concatenate([*slopes[:0:-1], slopes[0]])
 
 
-def _checked(times: np.ndarray) -> Float[np.ndarray, " T"]:
+def checked_times(times: np.ndarray) -> Float[np.ndarray, " T"]:
     times = np.asarray(times, dtype=np.float64)
     if times.size == 0 or not (np.isfinite(times).all() and times.min() >= 0):
         raise InvalidInputError(
@@ -228,7 +228,7 @@ def _checked(times: np.ndarray) -> Float[np.ndarray, " T"]:
     return times
 
 
-def _solve(slope, initial: np.ndarray, times: np.ndarray) -> Float[np.ndarray, "T n"]:
+def solve_flow(slope, initial: np.ndarray, times: np.ndarray) -> Float[np.ndarray, "T n"]:
     """An initial-value problem at increasing or unordered times from 0, to about ten digits."""
     import scipy.integrate  # keeps `import pnc` light
 
@@ -274,16 +274,16 @@ def plateau_time(
         return reference
 
     def half(_: float, y: np.ndarray) -> float:
-        hidden, row = _plane_weights(y, depth)
+        hidden, row = plane_weights(y, depth)
         return float(row @ np.linalg.multi_dot([*hidden[::-1], np.array([1.0, 0.0])])) - value / 2
 
     setattr(half, "terminal", True)  # noqa: B010 (so solve_ivp stops there; functions declare no such attribute)
     # time in units of the aligned plateau: the answer is a number between 1 and 2, however long that is
     unit = 2 * input_scale / samples * reference
     found = scipy.integrate.solve_ivp(
-        lambda _, y: unit * _plane_flow(y, value, depth),
+        lambda _, y: unit * plane_flow(y, value, depth),
         (0.0, 100.0 + 100.0 / unit),
-        _plane_start(depth, start),
+        plane_start(depth, start),
         method="LSODA",
         events=half,
         rtol=_RELATIVE,
