@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from pnc.simulate.balanced import BalancedNetworks
 from pnc.simulate.graph import StepGraph
 from pnc.simulate.networks import Networks
 
@@ -87,7 +88,7 @@ class FlowState:
         return FlowState(**{name: value[index] for name, value in vars(self).items()})
 
 
-def flow_start(networks: Networks, y: Float[Tensor, "B P"]) -> FlowState:
+def flow_start(networks: Networks | BalancedNetworks, y: Float[Tensor, "B P"]) -> FlowState:
     """The initial state, with a first step that moves no weight by more than a thousandth of the largest."""
     gradient, error = networks.gradient(y)
     step = 1e-3 * y.abs().amax(1) / gradient.abs().amax(1).clamp(min=torch.finfo(y.dtype).tiny)
@@ -104,7 +105,7 @@ def flow_start(networks: Networks, y: Float[Tensor, "B P"]) -> FlowState:
     )
 
 
-def _with_curvature(networks: Networks, state: FlowState) -> FlowState:
+def _with_curvature(networks: Networks | BalancedNetworks, state: FlowState) -> FlowState:
     """The state with a fresh estimate of the largest curvature for the runs whose own is old."""
     old = state.age >= _CURVATURE_EVERY
     index = old.nonzero()[:, 0]
@@ -125,7 +126,7 @@ def _with_curvature(networks: Networks, state: FlowState) -> FlowState:
 
 
 def _stages(
-    networks: Networks,
+    networks: Networks | BalancedNetworks,
     y: Float[Tensor, "B P"],
     initial: Float[Tensor, "B P"],
     h: Float[Tensor, " B"],
@@ -163,7 +164,7 @@ def _stages(
 
 
 def _stages_in_order(
-    networks: Networks,
+    networks: Networks | BalancedNetworks,
     y: Float[Tensor, "B P"],
     initial: Float[Tensor, "B P"],
     h: Float[Tensor, " B"],
@@ -179,7 +180,7 @@ def _stages_in_order(
 
 
 def flow_stage(
-    networks: Networks,
+    networks: Networks | BalancedNetworks,
     fixed: tuple[Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, " B"]],
     state: tuple[Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B K m"]],
     coefficients: Float[Tensor, "B 4"],
@@ -202,7 +203,7 @@ def flow_stage(
 
 def _replayed_stages(
     graph: StepGraph,
-    networks: Networks,
+    networks: Networks | BalancedNetworks,
     state: FlowState,
     initial: Float[Tensor, "B P"],
     h: Float[Tensor, " B"],
@@ -222,7 +223,7 @@ def _replayed_stages(
 
 
 def flow_step(
-    networks: Networks,
+    networks: Networks | BalancedNetworks,
     state: FlowState,
     *,
     tolerance: float,

@@ -27,6 +27,7 @@ __all__ = [
     "first_factor",
     "full_orthogonal_weights",
     "haar",
+    "reduced_classifier_rows",
     "reduced_orthogonal_weights",
 ]
 
@@ -95,6 +96,12 @@ def _draw(
         frame, inside = np.empty((0, 0)), rank
     classifier = _draw_classifier(rng, classes=classes, inside=inside, width=network.width)
     return rng, first, frame, classifier
+
+
+def reduced_classifier_rows(data: EconomicalData, network: NetworkSpec, *, seed: int) -> Float[np.ndarray, "K r"]:
+    """`W_L/ε` in the reduced coordinates: K orthonormal rows."""
+    classifier = _draw(data, network, seed)[-1]
+    return np.hstack([classifier.inside, classifier.outside])
 
 
 def reduced_orthogonal_weights(

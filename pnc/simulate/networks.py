@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 
-__all__ = ["Networks"]
+__all__ = ["Networks", "largest_eigenvalue"]
 
 Tensor = torch.Tensor
 
@@ -35,6 +35,12 @@ class Networks:
     def take(self, index: Int[Tensor, " b"] | slice) -> Networks:
         """The networks of some runs of the batch, in the order of `index`."""
         return replace(self, factor=self.factor[index], target=self.target[index], samples=self.samples[index])
+
+    @staticmethod
+    def join_batch(parts: Sequence[Networks]) -> Networks:
+        """One batch of several, of equal shapes."""
+        arrays = {name: torch.cat([getattr(part, name) for part in parts]) for name in ("factor", "target", "samples")}
+        return replace(parts[0], **arrays)
 
     def join(self, weights: Sequence[Float[Tensor, "B _ _"]]) -> Float[Tensor, "B P"]:
         """Weight matrices as one row a run."""
@@ -83,12 +89,23 @@ class Networks:
         Returns:
             The estimates, which come from below, and the vectors reached.
         """
-        base = self.gradient(y)[0]
-        # the difference quotient is linear to about the square root of the rounding
-        reach = torch.finfo(y.dtype).eps ** 0.5 * y.norm(dim=1, keepdim=True)
-        value = torch.zeros(y.shape[0], dtype=y.dtype, device=y.device)
-        for _ in range(iterations):
-            probe = probe / probe.norm(dim=1, keepdim=True)
-            probe = (self.gradient(y + reach * probe)[0] - base) / reach
-            value = probe.norm(dim=1)
-        return value, probe
+        return largest_eigenvalue(lambda at: self.gradient(at)[0], y, probe, iterations=iterations)
+
+
+def largest_eigenvalue(
+    gradient: Callable[[Float[Tensor, "B P"]], Float[Tensor, "B P"]],
+    y: Float[Tensor, "B P"],
+    probe: Float[Tensor, "B P"],
+    *,
+    iterations: int,
+) -> tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]:
+    """Largest absolute eigenvalue of the derivative of `gradient` at y; see `Networks.curvature`."""
+    base = gradient(y)
+    # the difference quotient is linear to about the square root of the rounding
+    reach = torch.finfo(y.dtype).eps ** 0.5 * y.norm(dim=1, keepdim=True)
+    value = torch.zeros(y.shape[0], dtype=y.dtype, device=y.device)
+    for _ in range(iterations):
+        probe = probe / probe.norm(dim=1, keepdim=True)
+        probe = (gradient(y + reach * probe) - base) / reach
+        value = probe.norm(dim=1)
+    return value, probe

@@ -16,6 +16,7 @@ from pnc.curves import LayerCurve
 from pnc.data import Problem
 from pnc.errors import InvalidInputError
 from pnc.measure import ClassSummary, measure_linear
+from pnc.simulate.balanced import BalancedNetworks
 from pnc.simulate.device import resolve_device, threads_for
 from pnc.simulate.economical import EconomicalData, economical
 from pnc.simulate.history import History, Recorder
@@ -23,10 +24,12 @@ from pnc.simulate.initial import (
     default_weights,
     first_factor,
     full_orthogonal_weights,
+    reduced_classifier_rows,
     reduced_orthogonal_weights,
 )
 from pnc.simulate.networks import Networks
 from pnc.simulate.outcome import Outcome
+from pnc.simulate.powers import measure_powers
 from pnc.simulate.train import Course, Progress, Trained, train_together
 from pnc.spec import NetworkSpec, SimulationSpec
 from pnc.theory import (
@@ -193,7 +196,7 @@ class PreparedRun:
         train: how it is trained.
         device: where.
         data: economical data (Y3).
-        initial: W_1…W_L.
+        initial: W_1…W_L, or w and γ (Y5).
         summary: of the inputs in the coordinates of their span.
     """
 
@@ -211,8 +214,15 @@ class PreparedRun:
         return self.train.coordinates == "reduced"
 
     @property
+    def balanced(self) -> bool:
+        """Whether training moves two matrices of K rows in place of all weights (theory note, Y5)."""
+        train, wide = self.train, self.network.width >= self.problem.dimension
+        law = train.weights == "orthogonal" and train.engine == "flow" and self.reduced and wide
+        return law and self.device.type == "cpu" and train.dtype == "float64"
+
+    @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of W_1…W_L in the coordinates of the run."""
+        """Shapes of what training moves: W_1…W_L in the coordinates of the run, or w and γ (Y5)."""
         return tuple(w.shape for w in self.initial)
 
     @property
@@ -241,9 +251,18 @@ class PreparedRun:
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device, getattr(torch, self.train.dtype))[None]
 
-    def networks(self) -> Networks:
+    def networks(self) -> Networks | BalancedNetworks:
         """Its loss, as a batch of one."""
         data = self.data
+        if self.balanced:
+            return BalancedNetworks(
+                factor=self._tensor(data.scale),
+                target=self._tensor(data.target),
+                samples=self._tensor(np.array(float(data.samples))),
+                scale=self._tensor(np.array(self.network.residual_scale)),
+                depth=self._tensor(np.array(float(self.network.depth))),
+                size=self.initial[0].shape[1],
+            )
         return Networks(
             factor=self._tensor(np.diag(data.scale) if self.reduced else data.basis * data.scale),
             target=self._tensor(data.target),
@@ -259,22 +278,34 @@ class PreparedRun:
         parts = torch.split(y[0].double(), [rows * columns for rows, columns in self.shapes])
         return [part.unflatten(0, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
-    def _images(self, y: Float[torch.Tensor, "1 P"]) -> list[torch.Tensor]:
-        """Hidden weights as they act on the coordinates of the inputs' span."""
+    def measure(self, y: Float[torch.Tensor, "1 P"], *, fuzziness: bool) -> LayerCurve:
+        """What the layers make of the inputs, of weights in one row."""
+        if self.balanced:
+            at = self.networks().spectrum(y.double())
+            layers, scale = self.network.depth, self.network.residual_scale
+            return measure_powers(self.summary, at, residual_scale=scale, layers=layers, fuzziness=fuzziness)
         weights = self._split(y)
         if not self.reduced:
             weights[0] = weights[0] @ torch.from_numpy(self.data.basis).to(weights[0])
-        return weights[:-1]
+        return measure_linear(self.summary, weights[:-1], fuzziness=fuzziness)
+
+    def weights(self, y: Float[torch.Tensor, "1 P"]) -> list[np.ndarray]:
+        """W_1…W_L of what training moved, in one row."""
+        if not self.balanced:
+            return [w.cpu().numpy() for w in self._split(y)]
+        hidden = self.networks().hidden(y.double())[0]
+        last = self._split(y)[0].numpy()
+        return [hidden[:, : self.data.scale.size], *[hidden] * (self.network.depth - 2), last]
 
     def curves(self, y: Float[torch.Tensor, "1 P"]) -> tuple[np.ndarray, np.ndarray]:
         """C_l and D_l of weights in one row."""
-        curve = measure_linear(self.summary, self._images(y), fuzziness=False)
+        curve = self.measure(y, fuzziness=False)
         return curve.compression, curve.discrimination
 
     def finish(self, trained: Trained, *, history: History | None, seconds: float) -> Simulation:
         """What training came to, measured."""
         problem, network, train, data = self.problem, self.network, self.train, self.data
-        weights = [w.cpu().numpy() for w in self._split(trained.y)]
+        weights = self.weights(trained.y)
         inside = Problem(X=problem.X @ data.basis, y=problem.y) if self.reduced else problem
         size = weights[0].shape[0]
         projection = None
@@ -284,7 +315,7 @@ class PreparedRun:
             projection = residual_projection_of([first], problem, network)
         elif network.width < problem.dimension:
             projection = residual_projection_of(self.initial, inside, replace(network, width=size)) @ data.basis.T
-        measured = measure_linear(self.summary, self._images(trained.y))
+        measured = self.measure(trained.y, fuzziness=True)
         residuals = measure_weights(weights, inside, replace(network, width=size))
         if train.coordinates == "reduced" and network.width < problem.dimension:
             residuals = residuals.without_layer(1)  # its scale is ε on all of R^d, not on the span of the samples
@@ -326,16 +357,19 @@ def prepare(problem: Problem, network: NetworkSpec, train: SimulationSpec) -> Pr
         network = replace(network, width=max(512, problem.dimension, 32 * problem.classes))
     device = resolve_device(train.device)
     _require_signal(signal_modes(problem, network), network)
-    initial, data = initial_weights(problem, network, train)
-    return PreparedRun(
+    run = PreparedRun(
         problem=problem,
         network=network,
         train=train,
         device=device,
-        data=data,
-        initial=initial,
+        data=(data := economical(problem, network)),
+        initial=[],
         summary=ClassSummary.of(problem.X @ data.basis, problem.y, device=device),
     )
+    if run.balanced:
+        rows = reduced_classifier_rows(data, network, seed=train.seed)
+        return replace(run, initial=[network.residual_scale * rows, rows])
+    return replace(run, initial=initial_weights(problem, network, train)[0])
 
 
 def train_stack(
@@ -350,12 +384,7 @@ def train_stack(
         done = {"outcome": Outcome.CONVERGED, "loss": 0.0, "steps": 0, "evaluations": 0, "flow_time": 0.0}
         return [Trained(y=y, learning_rate=math.nan, **done) for y in starts.split(1)]
     each = [run.networks() for run in runs]
-    networks = Networks(
-        factor=torch.cat([one.factor for one in each]),
-        target=torch.cat([one.target for one in each]),
-        samples=torch.cat([one.samples for one in each]),
-        shapes=runs[0].shapes,
-    )
+    networks = each[0].join_batch(each)
     return train_together(networks, starts, [run.course for run in runs], recorders, progress=progress)
 
 

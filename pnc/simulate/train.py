@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from pnc.simulate.balanced import BalancedNetworks
 from pnc.simulate.flow import FlowState, flow_stage, flow_start, flow_step
 from pnc.simulate.graph import StepGraph, recorder_of
 from pnc.simulate.history import Recorder
@@ -31,7 +32,7 @@ __all__ = ["Course", "Progress", "Trained", "train_together"]
 Tensor = torch.Tensor
 
 _CHECK_EVERY = 10  # descent steps between looks at the loss
-_FLOW_TOLERANCE = 3e-4  # of a step; C_l of the end changes by less than 1e-4 when it is ten times smaller
+_FLOW_TOLERANCE = 1e-4  # of a step; C_l of the end changes by less than 1e-4 when it is ten times smaller
 _FINISH_BELOW = 1e-6  # share of the initial loss below which descent takes over from the flow
 _BLOWN_UP = 1e6  # share of the initial loss above which descent has diverged
 _PATIENCE = 300  # looks at the loss without progress before rounding is blamed
@@ -99,7 +100,7 @@ class Course:
 
 
 def train_together(
-    networks: Networks,
+    networks: Networks | BalancedNetworks,
     starts: Float[Tensor, "B P"],
     courses: Sequence[Course],
     recorders: Sequence[Recorder],
@@ -174,7 +175,7 @@ class _Stack:
 
     def __init__(
         self,
-        networks: Networks,
+        networks: Networks | BalancedNetworks,
         courses: Sequence[Course],
         recorders: Sequence[Recorder],
         progress: Callable[[Progress], None] | None,
@@ -190,7 +191,9 @@ class _Stack:
         self.first: list[float] = []
         self.results: list[Trained | None] = [None] * len(courses)
         self.progress, self.tolerance = progress, min(course.tolerance for course in courses)
-        record = recorder_of(networks.target, parameters=sum(rows * columns for rows, columns in networks.shapes))
+        record = None
+        if isinstance(networks, Networks):  # the factorisations of the others wait for the device
+            record = recorder_of(networks.target, parameters=sum(rows * columns for rows, columns in networks.shapes))
         self.stage_graph = None if record is None else StepGraph(flow_stage, record)
         self.descent_graph = None if record is None else StepGraph(_descent_step, record)
         self.began = self._spoke = time.perf_counter()
@@ -273,7 +276,7 @@ class _Stack:
 
     def _leave(
         self,
-        networks: Networks,
+        networks: Networks | BalancedNetworks,
         state: FlowState,
         members: Int[Tensor, " b"],
         losses: list[float],
@@ -344,7 +347,7 @@ class _Stack:
 
     def _to_next_look(
         self,
-        networks: Networks,
+        networks: Networks | BalancedNetworks,
         y: Float[Tensor, "b P"],
         gradient: Float[Tensor, "b P"],
         error: Float[Tensor, "b K m"],
@@ -389,7 +392,7 @@ class _Stack:
 
 
 def _descent_step(
-    networks: Networks,
+    networks: Networks | BalancedNetworks,
     fixed: tuple[()],
     state: tuple[Float[Tensor, "B P"], Float[Tensor, "B P"], Float[Tensor, "B K m"]],
     rates: Float[Tensor, "B 1"],

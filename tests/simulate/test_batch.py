@@ -142,7 +142,7 @@ def test_a_neighbour_that_blows_up_is_not_felt_in_a_flow_step():
 
 def test_progress_counts_the_runs_that_have_ended():
     told = []
-    simulate_batch([case(0), case(1), case(2, depth=2)], progress=told.append)
+    simulate_batch([case(0), case(1, depth=2), case(2, n=5)], progress=told.append)
     assert told == [2, 3]
 
 

@@ -68,6 +68,13 @@ def assert_close(one, other, tolerance=1e-12):
     np.testing.assert_allclose(one.flow_time, other.flow_time, rtol=tolerance)
 
 
+@pytest.fixture
+def all_weights(monkeypatch):
+    """All weights of a flow are trained, as on a GPU, in place of the two matrices that stand for them (Y5)."""
+    monkeypatch.setattr("pnc.simulate.run.PreparedRun.balanced", False)
+
+
+@pytest.mark.usefixtures("all_weights")
 @pytest.mark.parametrize("runs", [FLOWS, DESCENTS], ids=["flow", "descent"])
 def test_replayed_steps_end_where_launched_ones_do(runs, monkeypatch):
     expected = simulate_batch(runs)
@@ -184,6 +191,7 @@ def test_a_step_that_cannot_be_recorded_is_launched_with_a_warning(monkeypatch):
 
 
 @pytest.mark.cuda
+@pytest.mark.usefixtures("all_weights")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: graphs of its kernels are recorded")
 @pytest.mark.parametrize("runs", [FLOWS, DESCENTS], ids=["flow", "descent"])
 def test_captured_steps_end_where_launched_ones_do(runs, monkeypatch):

@@ -19,6 +19,7 @@ from pnc.data import Problem, draw
 from pnc.errors import InvalidInputError
 from pnc.measure import measure_features
 from pnc.simulate import Outcome, initial, initial_weights, simulate
+from pnc.simulate.balanced import BalancedNetworks
 from pnc.simulate.device import resolve_device
 from pnc.simulate.economical import economical
 from pnc.simulate.flow import FlowState, flow_start, flow_step
@@ -170,14 +171,14 @@ def test_an_interruption_leaves_a_usable_result(engine, phase):
 
 
 def test_an_interruption_between_the_phases_leaves_a_usable_result(monkeypatch):
-    taken = Networks.curvature
+    taken = BalancedNetworks.curvature
 
     def interrupt(self, y, probe, *, iterations):
         if iterations == 20 and not np.allclose(probe.abs().max(), 0) and self.error(y).square().sum() < 1e-5:
             raise KeyboardInterrupt
         return taken(self, y, probe, iterations=iterations)
 
-    monkeypatch.setattr(Networks, "curvature", interrupt)
+    monkeypatch.setattr(BalancedNetworks, "curvature", interrupt)
     assert run().outcome is Outcome.INTERRUPTED
 
 
