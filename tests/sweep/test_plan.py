@@ -86,7 +86,7 @@ def test_every_run_is_in_one_batch_and_a_batch_has_one_shape():
             run = made.runs[i]
             rank, width, depth, classes = shape
             all_weights = replace(run.train, engine="descent")  # a flow moves two matrices in their place (Y5)
-                real = prepare(problem_of(run, None), run.network, all_weights).shapes
+            real = prepare(problem_of(run, None), run.network, all_weights).shapes
             assert real == ((width, rank), *[(width, width)] * (depth - 2), (classes, width))
 
 
