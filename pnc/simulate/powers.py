@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pnc.curves import LayerCurve
+from pnc.curves import LayerCurve, LayerNotes
 from pnc.measure import ClassSummary, measure_linear
 from pnc.simulate.balanced import Spectrum
 
@@ -43,21 +43,22 @@ def measure_powers(
 
     start = replace(summary, means=coordinates(summary.means), factor=coordinates(summary.factor))
     parts = [image for block in _blocks(layers, start) for image in [_images(start, gain, block)]]
-    first = measure_linear(summary, [], fuzziness=fuzziness)
     fields = {
         name: np.concatenate([getattr(part, name)() for part in parts])
         for name in ("compression", "discrimination", "within_scatter", "between_scatter")
     }
     tangled = [part.separation_fuzziness() if fuzziness else np.full(len(part.means), np.nan) for part in parts]
-    dimensions = [summary.means.shape[-1], *[at.frame.shape[1]] * (layers - 1)]
-    provenance = {
-        **first.provenance,
-        "dtype": ["float64"] * layers,
-        "dimensions": dimensions,
-        "noise_floor": np.concatenate([part.noise_floor() for part in parts]).tolist(),
-    }
+    floors = np.concatenate([part.noise_floor() for part in parts]).tolist()
+    notes = [
+        LayerNotes(dtype="float64", dimension=at.frame.shape[1] if l else summary.means.shape[-1], noise_floor=floor)
+        for l, floor in enumerate(floors)
+    ]
     return LayerCurve(
-        layers=np.arange(layers), separation_fuzziness=np.concatenate(tangled), provenance=provenance, **fields
+        layers=np.arange(layers),
+        separation_fuzziness=np.concatenate(tangled),
+        notes=notes,
+        origin=measure_linear(summary, [], fuzziness=False).origin,
+        **fields,
     )
 
 
