@@ -357,16 +357,16 @@ def test_unequal_classes_and_label_scale(capsys):
 
 
 def test_an_interrupted_run_is_shown_and_written(capsys, tmp_path, monkeypatch):
-    from pnc.simulate.networks import Networks
+    from pnc.simulate.balanced import BalancedNetworks
 
-    gradient, calls = Networks.gradient, iter(range(10**9))
+    gradient, calls = BalancedNetworks.gradient, iter(range(10**9))
 
     def interrupt(self, y):
         if next(calls) == 150:
             raise KeyboardInterrupt
         return gradient(self, y)
 
-    monkeypatch.setattr(Networks, "gradient", interrupt)
+    monkeypatch.setattr(BalancedNetworks, "gradient", interrupt)
     ended = run(capsys, "simulate", *SMALL, "--out", tmp_path / "run", "--json")
     assert ended.status == 4
     assert ended.json()["outcome"] == "INTERRUPTED"
