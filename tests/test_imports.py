@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
+import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,3 +65,21 @@ def test_rooms_import_downwards_only():
         config_filename=str(ROOT / "pyproject.toml"), no_cache=True, is_debug_mode=False, show_timings=False
     )
     assert status == cli.EXIT_STATUS_SUCCESS
+
+
+def circles(graph) -> list[list[str]]:
+    """Files that import one another in a circle, whether when they are loaded, in a function or for types alone."""
+    files = sorted(graph.modules)
+    place = {file: i for i, file in enumerate(files)}
+    imports = [(place[file], place[used]) for file in files for used in graph.find_modules_directly_imported_by(file)]
+    matrix = csr_matrix((np.ones(len(imports)), tuple(zip(*imports))), shape=(len(files),) * 2)
+    count, circle = connected_components(matrix, connection="strong")
+    return [found for i in range(count) if len(found := [files[j] for j in np.flatnonzero(circle == i).tolist()]) > 1]
+
+
+def test_no_circle_among_files():
+    graph = grimp.build_graph("pnc", "sims", "proofs_check", cache_dir=None)
+    assert len(graph.modules) > 200
+    assert circles(graph) == []
+    graph.add_import(importer="pnc.curves.curve", imported="pnc.compare.laws.follow")
+    assert {"pnc.curves.curve", "pnc.compare.laws.follow"} <= set(circles(graph)[0])

@@ -3,17 +3,16 @@
 Importing it loads torch; the attack library is loaded by the first attack.
 """
 
-from pnc.robust.attacks.auto_attack import AUTO_ATTACK
-from pnc.robust.attacks.bim import BIM
+import warnings
+from typing import Any
+
 from pnc.robust.attacks.deepfool import DeepFoolResult, deepfool
-from pnc.robust.attacks.fgsm import FGSM
-from pnc.robust.attacks.pgd import PGD
-from pnc.robust.attacks.registry import ATTACKS, attack_named
+from pnc.robust.attacks.kinds import ATTACKS, AUTO_ATTACK, BIM, FGSM, PGD, attack_named
 from pnc.robust.attacks.spec import AttackSpec
 from pnc.robust.attacks.starts import random_starts
 from pnc.robust.attacks.within_ball import run_attack
 from pnc.robust.evaluate import Robustness, evaluate_robustness
-from pnc.robust.masking.attacked_images import Bench
+from pnc.robust.masking.attacked_images import AttackedImages
 from pnc.robust.masking.checks import CHECKS, Check, Checks, check_masking
 from pnc.robust.network.pixel_model import PixelModel
 from pnc.robust.network.predictions import clean_accuracy, predicted_classes, predicted_logits
@@ -31,7 +30,7 @@ __all__ = [
     "Accuracy",
     "AttackResult",
     "AttackSpec",
-    "Bench",
+    "AttackedImages",
     "Check",
     "Checks",
     "DeepFoolResult",
@@ -52,3 +51,14 @@ __all__ = [
     "share_bound",
     "share_interval",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Bench":
+        warnings.warn(
+            "pnc.robust.Bench is now AttackedImages; the old name goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return AttackedImages
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,8 @@ from typing import Any
 
 from pnc.curves import json_ready
 from pnc.robust.attacks.deepfool import DeepFoolResult, deepfool
-from pnc.robust.attacks.registry import attack_named
-from pnc.robust.masking.attacked_images import Bench
+from pnc.robust.attacks.kinds import attack_named
+from pnc.robust.masking.attacked_images import AttackedImages
 from pnc.robust.masking.checks import Checks, check_compared, check_masking
 from pnc.robust.network.images import check_reach
 from pnc.robust.network.pixel_model import PixelModel
@@ -108,9 +108,9 @@ def evaluate_robustness(
         check_probability(probability)
     if checks:
         check_compared(radii, steps)
-    bench = Bench(model, images, labels, batch_size=batch_size, seed=seed)
+    shown = AttackedImages(model, images, labels, batch_size=batch_size, seed=seed)
     for radius in radii:
-        check_reach(bench.images, radius=radius, norm=norm)
+        check_reach(shown.images, radius=radius, norm=norm)
     wanted: list[dict[str, Any]] = []
     for name in attacks:
         kind = attack_named(name)
@@ -125,24 +125,24 @@ def evaluate_robustness(
     done = []
     for options in wanted:
         begin(f"{options['attack']} at {options['radius']:.4g}")
-        done.append(bench.attacked(**options))
+        done.append(shown.result(**options))
     noisy = []
     for probability in noise:
         begin(f"noise {probability:g}")
-        noisy.append(pixel_noise(model, bench.images, bench.labels, probability, seed=seed, batch_size=batch_size))
+        noisy.append(pixel_noise(model, shown.images, shown.labels, probability, seed=seed, batch_size=batch_size))
     found = None
     if with_deepfool:
         begin("deepfool")
-        found = deepfool(model, bench.images, batch_size=batch_size, seed=seed)
+        found = deepfool(model, shown.images, batch_size=batch_size, seed=seed)
     asked = None
     if checks:
         before = begin.done
         asked = check_masking(
-            bench, radii=radii, norm=norm, steps=steps, source=source,
+            shown, radii=radii, norm=norm, steps=steps, source=source,
             progress=lambda name, share: begin.at(f"check: {name}", before + 4 * share),
         )  # fmt: skip
     return Robustness(
-        clean=bench.clean, attacks=tuple(done), noise=tuple(noisy), deepfool=found, checks=asked, notes=model.notes,
+        clean=shown.clean, attacks=tuple(done), noise=tuple(noisy), deepfool=found, checks=asked, notes=model.notes,
         seed=seed,
     )  # fmt: skip
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.robust import (
+    AttackedImages,
     AttackSpec,
-    Bench,
     PixelModel,
     check_masking,
     deepfool,
@@ -77,7 +77,7 @@ def test_an_l2_radius_may_be_above_1_and_at_most_that_of_all_images():
     [
         lambda x, y: run_attack(NET, x, y, AttackSpec()),
         lambda x, y: pixel_noise(NET, x, y, 0.5),
-        lambda x, y: Bench(NET, x, y),
+        lambda x, y: AttackedImages(NET, x, y),
     ],
     ids=["attack", "noise", "bench"],
 )
@@ -133,7 +133,7 @@ def test_networks_that_give_no_logits():
 )
 def test_checks(options):
     with pytest.raises(InvalidInputError):
-        check_masking(Bench(NET, X, Y), **{"radii": (0.1,), **options})
+        check_masking(AttackedImages(NET, X, Y), **{"radii": (0.1,), **options})
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_an_evaluation_is_refused_before_any_attack(options, monkeypatch):
     def attacked(self, **_):
         raise AssertionError("an attack was made")
 
-    monkeypatch.setattr(Bench, "attacked", attacked)
+    monkeypatch.setattr(AttackedImages, "result", attacked)
     with pytest.raises(InvalidInputError):
         evaluate_robustness(NET, X, Y, **options)
 

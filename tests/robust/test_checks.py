@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pnc.robust import CHECKS, Accuracy, Bench, PixelModel, check_masking
+from pnc.robust import CHECKS, Accuracy, AttackedImages, PixelModel, check_masking
 from pnc.robust.masking.checks import _Case, _judge, _Questions
 from pnc.statistics import excess_bound
 from tests.robust.nets import (
@@ -24,7 +24,7 @@ RADII = (0.05, 0.1)
 
 
 def bench(net, **options):
-    return Bench(net if isinstance(net, PixelModel) else PixelModel(net), *clusters(240, 2), **options)
+    return AttackedImages(net if isinstance(net, PixelModel) else PixelModel(net), *clusters(240, 2), **options)
 
 
 def checked(net, *, source=None, **options):
@@ -34,7 +34,7 @@ def checked(net, *, source=None, **options):
 def test_a_plain_network_falls_and_is_not_called_masked():
     plain = bench(trained())
     found = check_masking(plain, radii=RADII, source=PixelModel(trained(seed=7)))
-    assert plain.attacked(radius=0.1, steps=20).accuracy < 0.5 < plain.clean.accuracy
+    assert plain.result(radius=0.1, steps=20).accuracy < 0.5 < plain.clean.accuracy
     assert not found.masked, found.to_dict()
     assert all(check.passed for check in found.checks)
     assert tuple(check.name for check in found.checks) == tuple(CHECKS)
@@ -45,7 +45,7 @@ def test_a_network_that_survives_honestly_is_not_called_masked():
     plain, robust = bench(trained()), bench(trained(radius=0.1))
     found = check_masking(robust, radii=RADII, source=PixelModel(trained(seed=7)))
     gained, beyond_chance = excess_bound(
-        robust.attacked(radius=0.1, steps=20).correct, plain.attacked(radius=0.1, steps=20).correct, tail=0.01
+        robust.result(radius=0.1, steps=20).correct, plain.result(radius=0.1, steps=20).correct, tail=0.01
     )
     assert beyond_chance > 0.05, gained
     assert not found.masked, found.to_dict()
@@ -98,8 +98,8 @@ def test_random_numbers_alone_are_no_crime(deviation):
 def test_a_network_that_is_never_right_cannot_be_asked():
     x, y = clusters(240, 2)
     net = PixelModel(trained())
-    right = Bench(net, x, y).clean.correct
-    found = check_masking(Bench(net, x[right], (y[right] + 1) % 4), radii=RADII)
+    right = AttackedImages(net, x, y).clean.correct
+    found = check_masking(AttackedImages(net, x[right], (y[right] + 1) % 4), radii=RADII)
     assert all(check.passed is None for check in found.checks)
     assert not found.masked
 
@@ -110,7 +110,7 @@ def test_the_same_seed_gives_the_same_checks():
 
 
 class Scripted:
-    """A bench whose attacks end as they are told: each of `weak` beats every other one on a share of samples."""
+    """Images whose attacks end as they are told: each of `weak` beats every other one on a share of samples."""
 
     def __init__(self, weak, share, samples=400):
         self.clean = Accuracy(correct=np.ones(samples, dtype=bool))

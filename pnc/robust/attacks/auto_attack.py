@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
-from pnc.robust.attacks.kinds import AttackKind
 from pnc.robust.attacks.libraries import load_art
+from pnc.robust.attacks.spec import AttackSpec
+from pnc.robust.network.pixel_model import PixelModel
 
-if TYPE_CHECKING:
-    from pnc.robust.attacks.spec import AttackSpec
-    from pnc.robust.network.pixel_model import PixelModel
-
-__all__ = ["AUTO_ATTACK", "art_auto_attack"]
-
-AUTO_ATTACK = AttackKind(name="auto", title="AutoAttack of the Adversarial Robustness Toolbox, where it is installed")
-"""APGD with cross-entropy and with the difference-of-logits ratio (5 restarts of `steps`), DeepFool, Square.
-
-Croce, Hein, *Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks*, ICML
-2020 (arXiv:2003.01690). The toolbox's version has DeepFool in the place of FAB. It draws its random numbers a batch at
-a time: unlike those of the other attacks, they depend on the batch size.
-"""
+__all__ = ["art_auto_attack"]
 
 
 def art_auto_attack(

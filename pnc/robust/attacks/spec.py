@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from pnc.errors import InvalidInputError
 from pnc.fields import nearest
-from pnc.robust.attacks.registry import attack_named
+from pnc.robust.attacks.kinds import attack_named
 
 __all__ = ["AttackSpec", "Loss", "Norm"]
 

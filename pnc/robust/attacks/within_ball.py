@@ -10,10 +10,9 @@ from jaxtyping import Int
 
 from pnc.errors import InvalidInputError
 from pnc.nets.initial import seeded
-from pnc.robust.attacks.auto_attack import AUTO_ATTACK, art_auto_attack
-from pnc.robust.attacks.bim import BIM
+from pnc.robust.attacks.auto_attack import art_auto_attack
+from pnc.robust.attacks.kinds import AUTO_ATTACK, BIM, attack_named
 from pnc.robust.attacks.libraries import load_foolbox
-from pnc.robust.attacks.registry import attack_named
 from pnc.robust.attacks.spec import AttackSpec
 from pnc.robust.attacks.starts import random_starts, random_targets
 from pnc.robust.network.images import check_reach, class_labels, finite_images, pixel_images

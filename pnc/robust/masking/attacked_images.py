@@ -1,4 +1,4 @@
-"""`Bench`: one network and its labelled images; every attack on them is made once."""
+"""`AttackedImages`: one network and its labelled images; every attack on them is made once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pnc.robust.network.pixel_model import PixelModel
 from pnc.robust.network.predictions import predicted_classes, predicted_logits
 from pnc.robust.results import Accuracy, AttackResult
 
-__all__ = ["Bench"]
+__all__ = ["AttackedImages"]
 
 
-class Bench:
+class AttackedImages:
     """What attacks and checks share: images, labels, and results that are there already.
 
     Raises:
@@ -35,7 +35,7 @@ class Bench:
         self.clean = Accuracy(correct=found == self.labels)
         self._done: dict[AttackSpec, AttackResult] = {}
 
-    def attacked(self, **options: Any) -> AttackResult:
+    def result(self, **options: Any) -> AttackResult:
         """The result of an attack, made when it is first asked for."""
         spec = AttackSpec(seed=self.seed, **options)
         if spec not in self._done:
@@ -44,4 +44,4 @@ class Bench:
 
     def fallen(self, **options: Any) -> Bool[np.ndarray, " N"]:
         """Which samples are not classified correctly under an attack."""
-        return ~self.attacked(**options).correct
+        return ~self.result(**options).correct

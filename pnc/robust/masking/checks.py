@@ -23,7 +23,7 @@ from pnc.errors import InvalidInputError
 from pnc.nets.initial import seeded
 from pnc.robust.attacks.spec import AttackSpec
 from pnc.robust.attacks.within_ball import run_attack
-from pnc.robust.masking.attacked_images import Bench
+from pnc.robust.masking.attacked_images import AttackedImages
 from pnc.robust.masking.gradients import gradient_norms, gradient_wins
 from pnc.robust.network.pixel_model import PixelModel
 from pnc.robust.network.predictions import predicted_classes, predicted_logits
@@ -130,7 +130,7 @@ def check_compared(radii: Sequence[float], steps: Sequence[int]) -> None:
 
 
 def check_masking(
-    bench: Bench,
+    shown: AttackedImages,
     *,
     radii: Sequence[float],
     norm: str = "linf",
@@ -155,7 +155,7 @@ def check_masking(
     Where a network draws random numbers, those of the CPU's generator are seeded.
 
     Args:
-        bench: network and images.
+        shown: network and images.
         radii: of the ball.
         norm: `linf` or `l2`.
         steps: numbers of steps that are compared, at least two.
@@ -176,7 +176,7 @@ def check_masking(
             )
     if len(radii) == 1:
         radii = [radii[0] / 2, *radii]
-    asked = _Questions(bench, radii, norm, steps, source)
+    asked = _Questions(shown, radii, norm, steps, source)
     found: dict[str, list[_Case] | str] = {}
     for done, name in enumerate(CHECKS):
         if progress is not None:
@@ -187,7 +187,7 @@ def check_masking(
     return Checks(
         checks=tuple(_judge(name, cases, tail, tolerance) for name, cases in found.items()),
         confidence=confidence,
-        samples=len(bench.labels),
+        samples=len(shown.labels),
     )
 
 
@@ -221,25 +221,25 @@ class _Questions:
     """How each check is made; every method gives its comparisons, or why there are none."""
 
     def __init__(
-        self, bench: Bench, radii: list[float], norm: str, steps: list[int], source: PixelModel | None
+        self, shown: AttackedImages, radii: list[float], norm: str, steps: list[int], source: PixelModel | None
     ) -> None:
-        self.bench, self.radii, self.norm, self.steps, self.source = bench, radii, norm, steps, source
+        self.shown, self.radii, self.norm, self.steps, self.source = shown, radii, norm, steps, source
 
     @cached_property
     def repeatable(self) -> bool:
         """Whether the network gives the same logits twice."""
-        bench = self.bench
-        with seeded(bench.seed):
-            one, other = (predicted_logits(bench.model, bench.images, batch_size=bench.batch_size) for _ in range(2))
+        shown = self.shown
+        with seeded(shown.seed):
+            one, other = (predicted_logits(shown.model, shown.images, batch_size=shown.batch_size) for _ in range(2))
         return np.array_equal(one, other)
 
     def ask(self, name: str) -> list[_Case] | str:
-        if not self.bench.clean.correct.any():
+        if not self.shown.clean.correct.any():
             return "no image is classified correctly, so there is nothing to attack"
         return getattr(self, "_" + name.replace(" ", "_"))()
 
     def _pgd(self, radius: float, steps: int | None = None, **options: Any) -> Bool[np.ndarray, " N"]:
-        return self.bench.fallen(attack="pgd", radius=radius, steps=steps or self.steps[-1], norm=self.norm, **options)
+        return self.shown.fallen(attack="pgd", radius=radius, steps=steps or self.steps[-1], norm=self.norm, **options)
 
     def _steps(self) -> list[_Case]:
         return [
@@ -257,7 +257,7 @@ class _Questions:
     def _one_step(self) -> list[_Case]:
         return [
             _compared(
-                self.bench.fallen(attack="fgsm", radius=r, norm=self.norm),
+                self.shown.fallen(attack="fgsm", radius=r, norm=self.norm),
                 self._pgd(r),
                 f"radius {r:.4g}: FGSM against {self.steps[-1]} steps",
             )
@@ -265,7 +265,7 @@ class _Questions:
         ]
 
     def _unbounded(self) -> list[_Case]:
-        all_of_it = 1.0 if self.norm == "linf" else math.sqrt(self.bench.images[0].numel())
+        all_of_it = 1.0 if self.norm == "linf" else math.sqrt(self.shown.images[0].numel())
         stands = ~self._pgd(all_of_it)
         return [_Case(against=stands, detail=f"radius {all_of_it:.4g}: accuracy {stands.mean():.1%}")]
 
@@ -288,37 +288,37 @@ class _Questions:
             return "no other network was given: pass `source`"
         cases = []
         for r in self.radii:
-            spec = AttackSpec(attack="pgd", radius=r, steps=self.steps[-1], norm=self.norm, seed=self.bench.seed)
-            carried = _fallen_to(self.bench, self.source, spec)
+            spec = AttackSpec(attack="pgd", radius=r, steps=self.steps[-1], norm=self.norm, seed=self.shown.seed)
+            carried = _fallen_to(self.shown, self.source, spec)
             cases.append(_compared(carried, self._pgd(r), f"radius {r:.4g}: transferred against own"))
         return cases
 
     def _gradients(self) -> list[_Case]:
-        norms = gradient_norms(self.bench)[self.bench.clean.correct]
+        norms = gradient_norms(self.shown)[self.shown.clean.correct]
         gone = ~((norms > 0) & np.isfinite(norms))
         return [
             _Case(against=gone, detail=f"none at {gone.mean():.1%} of the images, median norm {np.median(norms):.2g}")
         ]
 
     def _surface(self) -> list[_Case]:
-        wins = gradient_wins(self.bench, radius=self.radii[0], norm=self.norm, directions=_DIRECTIONS)
-        wins = wins[self.bench.clean.correct]
+        wins = gradient_wins(self.shown, radius=self.radii[0], norm=self.norm, directions=_DIRECTIONS)
+        wins = wins[self.shown.clean.correct]
         detail = (
             f"radius {self.radii[0]:.4g}: wins against {_DIRECTIONS} random directions at {wins.mean():.1%} of images"
         )
         return [_Case(against=~wins, allowed=wins, detail=detail)]
 
     def _randomness(self) -> list[_Case]:
-        bench = self.bench
+        shown = self.shown
         if self.repeatable:
-            nothing = np.zeros(len(bench.labels), dtype=bool)
+            nothing = np.zeros(len(shown.labels), dtype=bool)
             return [_Case(against=nothing, detail="the network gives the same logits twice")]
-        averaged = PixelModel(_Averaged(bench.model))
+        averaged = PixelModel(_Averaged(shown.model))
         cases = []
         for r in self.radii:
-            spec = AttackSpec(attack="pgd", radius=r, steps=self.steps[-1], norm=self.norm, seed=bench.seed)
+            spec = AttackSpec(attack="pgd", radius=r, steps=self.steps[-1], norm=self.norm, seed=shown.seed)
             detail = f"radius {r:.4g}: gradients averaged over {_AVERAGED} draws against single ones"
-            cases.append(_compared(_fallen_to(bench, averaged, spec), self._pgd(r), detail))
+            cases.append(_compared(_fallen_to(shown, averaged, spec), self._pgd(r), detail))
         return cases
 
 
@@ -327,13 +327,13 @@ def _compared(against: Bool[np.ndarray, " n"], allowed: Bool[np.ndarray, " n"], 
     return _Case(against=against, allowed=allowed, detail=f"{detail}: {shares}")
 
 
-def _fallen_to(bench: Bench, source: PixelModel, spec: AttackSpec) -> Bool[np.ndarray, " N"]:
+def _fallen_to(shown: AttackedImages, source: PixelModel, spec: AttackSpec) -> Bool[np.ndarray, " N"]:
     """Which images the network gets wrong when they were made for another one."""
-    made = run_attack(source, bench.images, bench.labels, spec, batch_size=bench.batch_size, keep=True)
-    with seeded(bench.seed):
-        found = predicted_classes(bench.model, made.perturbed, batch_size=bench.batch_size)
+    made = run_attack(source, shown.images, shown.labels, spec, batch_size=shown.batch_size, keep=True)
+    with seeded(shown.seed):
+        found = predicted_classes(shown.model, made.perturbed, batch_size=shown.batch_size)
     # as in every attack, the image itself is one of those allowed
-    return (found != bench.labels) | ~bench.clean.correct
+    return (found != shown.labels) | ~shown.clean.correct
 
 
 class _Averaged(nn.Module):
