@@ -21,7 +21,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from pnc.theory.certificates.intervals import InputMoments, certificate, summarise_weights
+from pnc.theory.certificates import InputMoments, certificate, summarise_weights
 
 __all__ = [
     "exact_weights", "initial_weights", "main", "measure", "nearly_orthonormal", "paper_setting", "perturbed",

@@ -13,7 +13,7 @@ import sympy as sp
 import z3
 from flint import arb, fmpq, fmpq_mat
 
-from pnc.theory.certificates.intervals import certify
+from pnc.theory.certificates import certify
 
 from .balls import at_most, ball, eigenvalues, frobenius_square, identity, meets
 from .classical import STANDARD_MODEL, SUBMULTIPLICATIVE, applied

@@ -111,7 +111,7 @@ def _record(run: Run, problem: Problem, simulation: Any) -> dict[str, Any]:
     from pnc.compare import compare
     from pnc.simulate import full_checks
     from pnc.theory import predict
-    from pnc.theory.certificates.intervals import certify
+    from pnc.theory.certificates import certify
 
     network, measured, residuals = simulation.network, simulation.measured, simulation.residuals
     predicted = predict(problem, network, residual_projection=simulation.residual_projection)

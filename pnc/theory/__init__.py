@@ -39,7 +39,7 @@ from pnc.theory.assumptions import (
     measure_weights,
 )
 from pnc.theory.bounds import LayerBounds, bounds
-from pnc.theory.certificates.intervals import (
+from pnc.theory.certificates import (
     Certificate,
     InputMoments,
     WeightSummary,

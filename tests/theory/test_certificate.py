@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import itertools
+import json
 
 import mpmath
 import numpy as np
@@ -13,14 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnc.errors import InvalidInputError
-from pnc.theory.certificates.intervals import (
-    DOMINANT_TERMS,
-    InputMoments,
-    _intervals,
-    certificate,
-    certify,
-    summarise_weights,
-)
+from pnc.theory.certificates import Certificate, InputMoments, certificate, certify, summarise_weights
+from pnc.theory.certificates import summary as summaries
+from pnc.theory.certificates.intervals import DOMINANT_TERMS, _intervals
 from proofs_check.certificate_sweep import (
     KINDS,
     exact_weights,
@@ -32,9 +27,6 @@ from proofs_check.certificate_sweep import (
     random_weights,
     violations,
 )
-
-# by name: a package that exports the function `certificate` hides the module behind it
-certificate_module = importlib.import_module("pnc.theory.certificates.intervals")
 
 ROUNDING = frozenset({("rounding", "within"), ("rounding", "between")})
 
@@ -208,8 +200,8 @@ def test_leaving_out_the_error_of_the_triangular_form_is_noticed(monkeypatch):
     weights = exact_weights(rng, X, y, 4, 0.3, 16)
     truth = measure(weights, X, y)
     moments = InputMoments.from_samples(X, y)
-    bases = certificate_module._signal_and_residual(weights[:-1], moments, 2)
-    monkeypatch.setattr(certificate_module, "_signal_and_residual", lambda *_: bases)
+    bases = summaries._signal_and_residual(weights[:-1], moments, 2)
+    monkeypatch.setattr(summaries, "_signal_and_residual", lambda *_: bases)
     sloppy_linear_algebra(monkeypatch, rng, 1e-6)
     summary = summarise_weights(weights, moments)
     assert violated(_intervals(summary, 2.0**-53), *truth) == []
@@ -443,3 +435,14 @@ def test_bad_input_is_refused_in_one_line(call, match):
     with pytest.raises(InvalidInputError, match=match) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_json_and_back():
+    rng = np.random.default_rng(3)
+    X, y = random_data(rng)
+    weights, _ = random_weights(rng, next(iter(KINDS)), X, y)
+    found = certify(weights, X, y)
+    again = Certificate.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False)))
+    for field in dataclasses.fields(found):
+        one, other = getattr(found, field.name), getattr(again, field.name)
+        assert np.array_equal(one, other), field.name
