@@ -79,9 +79,9 @@ def choose_layer(
         progress=progress,
         observe=kept.take,
     )
-    names = list(curve.provenance["names"])
+    names = [note.name or str(number) for note, number in zip(curve.notes, curve.layers.tolist())]
     notes = ["features are averaged over positions"] if pool else []
-    return _choice(curve, names, list(curve.provenance["dimensions"]), kept, [*curve.provenance["notes"], *notes])
+    return _choice(curve, names, kept, [*curve.origin.remarks, *notes])
 
 
 def choose_from_features(
@@ -120,7 +120,7 @@ def choose_from_features(
         for first in range(0, len(labels), step):
             part = torch.as_tensor(np.asarray(array[first : first + step])).flatten(1)
             kept.take(name, part.to(torch.float32), labels[first : first + step], first)
-    return _choice(curve, names, list(curve.provenance["dimensions"]), kept, list(curve.provenance["notes"]))
+    return _choice(curve, names, kept, list(curve.origin.remarks))
 
 
 def _pooled(output: torch.Tensor) -> torch.Tensor:
@@ -128,7 +128,7 @@ def _pooled(output: torch.Tensor) -> torch.Tensor:
     return output.flatten(2).mean(2) if output.ndim > 2 else output
 
 
-def _choice(curve: LayerCurve, names: list[str], widths: list[int], kept: SampledFeatures, notes: list[str]) -> Choice:
+def _choice(curve: LayerCurve, names: Sequence[str], kept: SampledFeatures, notes: list[str]) -> Choice:
     labels = kept.labels()
     classes, counts = torch.unique(labels, return_counts=True)
     if len(classes) < 2 or int(counts.min()) < 2:
@@ -141,7 +141,9 @@ def _choice(curve: LayerCurve, names: list[str], widths: list[int], kept: Sample
         notes.append(f"a class has {int(counts.min())} samples: the readout's accuracy is uncertain beyond its error")
     targets = nn.functional.one_hot(labels).to(torch.float64)
     readouts = []
-    for number, name, width in zip(curve.layers.tolist(), names, widths, strict=True):
+    for number, name, note in zip(curve.layers.tolist(), names, curve.notes, strict=True):
+        assert note.dimension is not None
+        width = note.dimension
         features = kept.features(name)
         if kept.projected(name):
             notes.append(f"{name}: {width} dimensions projected at random into {features.shape[1]}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from pnc.curves import LayerCurve
+from pnc.curves import LayerCurve, Origin
 from pnc.errors import InvalidInputError
 from pnc.theory.discrimination import discrimination_of_gram
 
@@ -21,7 +20,7 @@ def curve_of_grams(
     grams: Iterable[Float[np.ndarray, "N N"]],
     y: Int[np.ndarray, " N"],
     *,
-    provenance: Mapping[str, Any] | None = None,
+    origin: Origin | None = None,
 ) -> LayerCurve:
     """The curve of layers 0, 1, … from the Gram matrices `Z_lᵀZ_l` of their features (theory note, section 1).
 
@@ -32,7 +31,7 @@ def curve_of_grams(
     Args:
         grams: one (N, N) matrix a layer, squared feature norm.
         y: (N,) integer labels 0…K-1, every class present.
-        provenance: of the curve.
+        origin: where the matrices come from.
 
     Raises:
         InvalidInputError: no matrix, or one that is not N × N.
@@ -83,7 +82,7 @@ def curve_of_grams(
         within_scatter=within_scatter,
         between_scatter=np.nan_to_num(between_scatter),
         separation_fuzziness=fuzziness,
-        provenance=dict(provenance or {}),
+        origin=origin or Origin(kind="theory"),
     )
 
 

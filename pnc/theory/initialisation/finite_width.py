@@ -49,7 +49,7 @@ class _Segment:
 
 def finite_width(
     layers: Sequence[Layer],
-    X: Float[np.ndarray, N * shape],
+    X: Float[np.ndarray, "N ..."],
     y: Int[np.ndarray, " N"],
     *,
     directions: int = 64,

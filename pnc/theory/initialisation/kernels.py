@@ -59,7 +59,7 @@ class _State:
 
 def kernels(
     layers: Sequence[Layer],
-    X: Float[np.ndarray, N * shape],
+    X: Float[np.ndarray, "N ..."],
     *,
     samples: int = 1024,
     seed: int = 0,

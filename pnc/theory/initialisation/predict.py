@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from pnc.curves import LayerCurve
+from pnc.curves import LayerCurve, Origin
 from pnc.errors import NotApplicableError
 from pnc.theory.gram_curve import curve_of_grams
 from pnc.theory.initialisation.architecture import Layer
@@ -58,7 +58,7 @@ class InitialPrediction:
 
 def predict_initialisation(
     layers: Sequence[Layer],
-    X: Float[np.ndarray, N * shape],
+    X: Float[np.ndarray, "N ..."],
     y: Int[np.ndarray, " N"],
     *,
     samples: int = 1024,
@@ -95,9 +95,7 @@ def predict_initialisation(
         grams = (
             (found.append(name), gram)[1] for name, gram in kernels(layers, X, samples=samples, seed=seed + repeat)
         )
-        curves.append(
-            curve_of_grams(grams, y, provenance={"kind": "theory", "statement": "N1", "samples": int(y.size)})
-        )
+        curves.append(curve_of_grams(grams, y, origin=Origin(kind="theory", statement="N1", samples=int(y.size))))
         names = tuple(found)
     try:
         spread = finite_width(layers, X, y, directions=directions, seed=seed)
@@ -120,5 +118,5 @@ def _mean(curves: list[LayerCurve]) -> LayerCurve:
         within_scatter=within,
         between_scatter=between,
         separation_fuzziness=np.mean([curve.separation_fuzziness for curve in curves], axis=0),
-        provenance=curves[0].provenance,
+        origin=curves[0].origin,
     )
