@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pnc.cli.output import number
-from pnc.data import Problem
+from pnc.data import Inputs
 from pnc.spec import NetworkSpec, SimulationSpec
 from pnc.theory import measure_data
 
 __all__ = ["describe_network", "describe_problem", "describe_training"]
 
 
-def describe_problem(problem: Problem) -> str:
+def describe_problem(problem: Inputs) -> str:
     """Sizes, θ, and the notes of the problem."""
     data = measure_data(problem)
     counts = problem.counts

@@ -23,7 +23,6 @@ from pnc.cli.options import (
     WhitenOption,
     WidthOption,
     class_sizes,
-    problem_of,
 )
 from pnc.cli.output import abridged, number, print_json, print_table, span
 
@@ -53,6 +52,7 @@ def predict(
     json: JsonOption = False,
 ) -> None:
     """What theory says of every layer of a trained deep linear network; trains nothing."""
+    from pnc.data import resolve_data
     from pnc.spec import NetworkSpec
     from pnc.theory import bounds, measure_data
     from pnc.theory import predict as predict_curve
@@ -61,17 +61,18 @@ def predict(
         _print_formulas(depth, classes, samples_per_class, epsilon, label_scale, substitute=substitute, latex=latex)
         return
     network = NetworkSpec(depth=depth, width=width, residual_scale=epsilon, label_scale=label_scale)
-    problem = problem_of(
+    problem = resolve_data(
         data,
         classes=classes,
-        samples_per_class=samples_per_class,
+        samples_per_class=class_sizes(samples_per_class),
         dimension=dimension,
         theta=theta,
         seed=seed,
         data_dir=data_dir,
         components=components,
         whiten=whiten,
-        scale=scale,
+        scale=None if scale is None else scale.value,
+        whole=False,
     )
     curve, limits = predict_curve(problem, network), bounds(problem, network)
     if json:

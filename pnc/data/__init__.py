@@ -8,6 +8,7 @@ from pnc.data.idx import read_idx
 from pnc.data.image_folder import load_image_folder
 from pnc.data.image_sets import load_images
 from pnc.data.images import ImageData
+from pnc.data.inputs import GramProblem, Inputs, StreamedProblem
 from pnc.data.labels import check_labels
 from pnc.data.mnist import load_mnist
 from pnc.data.preprocess import FittedPreprocessing, Preprocessing, preprocess
@@ -15,7 +16,7 @@ from pnc.data.problem import Problem
 from pnc.data.sources import DATA_NAMES, resolve_data
 from pnc.data.splits import Splits, load_splits, load_text_splits
 from pnc.data.subset import first_of_each_class
-from pnc.data.synthetic import draw
+from pnc.data.synthetic import draw, draw_gram
 from pnc.data.text import FittedTfIdf, TextData, TfIdf, load_text
 
 __all__ = [
@@ -23,15 +24,19 @@ __all__ = [
     "FeatureFile",
     "FittedPreprocessing",
     "FittedTfIdf",
+    "GramProblem",
     "ImageData",
+    "Inputs",
     "Preprocessing",
     "Problem",
     "Splits",
+    "StreamedProblem",
     "TextData",
     "TfIdf",
     "check_labels",
     "data_folder",
     "draw",
+    "draw_gram",
     "first_of_each_class",
     "load_cifar",
     "load_fashion_mnist",

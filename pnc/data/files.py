@@ -2,7 +2,9 @@
 
 A problem file holds `X` (N, d) and `y` (N,). A feature file holds `y` (N,) and one array `layer_0`,
 `layer_1`, … of shape (N, …) for each layer. Nothing is ever unpickled, and torch is not needed, not even for
-bfloat16.
+bfloat16. What a file would take in memory is read from its headers and held against what there is before anything is
+unpacked. Both kinds carry checksums: an `.npz` file those of ZIP, a `.safetensors` file that was written here a CRC-32
+of every array, and what has been damaged since is refused when it is read.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal, overload
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from pnc.data.inputs import StreamedProblem
+from pnc.data.labels import check_labels
 from pnc.data.problem import Problem
 from pnc.errors import InvalidInputError
+from pnc.memory import require_memory
 
 __all__ = ["FeatureFile", "load_features", "load_problem", "save_features", "save_problem"]
 
@@ -39,10 +44,15 @@ _SAFETENSORS_DTYPES = {
     "U32": np.dtype("<u4"),
     "U16": np.dtype("<u2"),
     "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
 }
+_REAL = "fiub"  # kinds of NumPy's dtypes that can be read
+_CHECKSUMS = "crc32"  # key of the metadata of a .safetensors file under which `save_features` leaves its checksums
+_STREAMED = 1 << 25  # bytes from which on inputs are read in blocks where that is enough
 # RuntimeError: a damaged flag says that the file is encrypted or compressed in an unknown way
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 _LAYER = re.compile(r"layer_(\d+)")
+_SMALLER = "use a machine with more memory, or save fewer samples or layers in a file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,7 @@ class _Stored:
     shape: tuple[int, ...]
     dtype: str
     read: Callable[[], np.ndarray]
+    blocks: Callable[[int], Iterator[np.ndarray]] | None = None  # of rows, in order; `None`: not kept row by row
 
 
 class FeatureFile(Mapping[int, Float[np.ndarray, "N d"]]):
@@ -75,12 +86,22 @@ class FeatureFile(Mapping[int, Float[np.ndarray, "N d"]]):
         return len(self._layers)
 
 
-def load_problem(path: str | Path, classes: int | None = None) -> Problem:
+@overload
+def load_problem(path: str | Path, classes: int | None = None, *, whole: Literal[True] = True) -> Problem: ...
+
+
+@overload
+def load_problem(path: str | Path, classes: int | None = None, *, whole: bool) -> Problem | StreamedProblem: ...
+
+
+def load_problem(path: str | Path, classes: int | None = None, *, whole: bool = True) -> Problem | StreamedProblem:
     """The problem in a file with `X` (N, d) and `y` (N,).
 
     Args:
         path: a `.npz` or `.safetensors` file.
         classes: K where it is stated; every class must then have a sample.
+        whole: `False`: many samples of few dimensions (N > 2d, 32 MB or more) stay in the file, and are read a block of
+            rows at a time whenever they are asked for.
 
     Raises:
         InvalidInputError: no such file, a damaged one, arrays that are missing, or that are not a problem.
@@ -94,13 +115,16 @@ def load_problem(path: str | Path, classes: int | None = None) -> Problem:
     path = Path(path)
     arrays = _contents(path)
     _require(path, arrays, "X", "y", what="a problem file with X (N, d) and y (N,)")
-    return Problem(
-        X=arrays["X"].read(),
-        y=arrays["y"].read(),
-        classes=classes,
-        name=path.stem,
-        provenance={"source": "file", "file": str(path), "dtype": arrays["X"].dtype},
-    )
+    X, given = arrays["X"], {"classes": classes, "name": path.stem}
+    given["provenance"] = {"source": "file", "file": str(path), "dtype": X.dtype}
+    y = arrays["y"].read()
+    if not whole and X.blocks is not None and len(X.shape) == 2 and X.shape[0] > 2 * X.shape[1] > 0:
+        if X.shape[0] != y.shape[0]:
+            check_labels(y, samples=X.shape[0])  # refuses
+        if math.prod(X.shape) * 8 >= _STREAMED:
+            return StreamedProblem(y=y, dimension=X.shape[1], read=X.blocks, **given)
+    require_memory(math.prod(X.shape) * 8, what=f"X of shape {X.shape} in {path} as float64", next_step=_SMALLER)
+    return Problem(X=X.read(), y=y, **given)
 
 
 def save_problem(path: str | Path, problem: Problem) -> None:
@@ -209,7 +233,9 @@ def _as_array(name: str, values: Any) -> np.ndarray:
             expected="an array of real numbers",
             next_step="convert it first, a torch tensor by .detach().cpu().float().numpy()",
         ) from error
-    if array.dtype.kind not in "fiu":
+    if array.dtype.name == "bfloat16":  # JAX's, which NumPy itself could write but not read
+        array = array.astype(np.float32)
+    if array.dtype.kind not in (_REAL if name == "y" else "fiu"):
         raise InvalidInputError(
             got=f"{name} of dtype {array.dtype}",
             expected="real numbers",
@@ -228,7 +254,9 @@ def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             else:
                 from safetensors.numpy import save
 
-                file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+                whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+                sums = {name: zlib.crc32(array.reshape(-1).view(np.uint8)) for name, array in whole.items()}
+                file.write(save(whole, metadata={_CHECKSUMS: json.dumps(sums)}))
         unfinished.replace(path)
     except OSError as error:
         raise InvalidInputError(
@@ -241,13 +269,13 @@ def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _kind(path: Path) -> str:
-    if path.suffix not in (".npz", ".safetensors"):
-        raise InvalidInputError(
-            got=f"{path}",
-            expected="a .npz or .safetensors file",
-            next_step="convert it, or name it by its format",
-        )
-    return path.suffix
+    kind = path.suffix.lower()
+    if kind not in (".npz", ".safetensors"):
+        advice = "convert it, or name it by its format"
+        if kind == ".npy":
+            advice = "a .npy file holds one array: save inputs or layers and y together with numpy.savez"
+        raise InvalidInputError(got=f"{path}", expected="a .npz or .safetensors file", next_step=advice)
+    return kind
 
 
 def _contents(path: Path) -> dict[str, _Stored]:
@@ -261,11 +289,13 @@ def _contents(path: Path) -> dict[str, _Stored]:
         )
     arrays = _npz(path) if kind == ".npz" else _safetensors(path)
     for name, stored in arrays.items():
-        if stored.dtype.startswith("unreadable "):
+        # a truth value is a label, 0 or 1; as a feature it is more likely a mistake
+        if stored.dtype.startswith("unreadable ") or (stored.dtype == "bool" and name != "y"):
             raise InvalidInputError(
                 got=f"{name} of dtype {stored.dtype.removeprefix('unreadable ')} in {path}",
                 expected="real numbers",
-                next_step="convert it to float32 or float64 (pickled objects are never loaded)",
+                next_step="convert it to float32 or float64 (pickled objects are never loaded; NumPy saves a bfloat16 "
+                "array as raw bytes)",
             )
     return arrays
 
@@ -284,25 +314,36 @@ def _npz(path: Path) -> dict[str, _Stored]:
     try:
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
+                if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    # NumPy writes no other; bzip2 and LZMA unpack gigabytes before a header can be read
+                    raise ValueError(f"{entry.filename} is compressed in another way than NumPy does")
                 with archive.open(entry) as file:
-                    version = np.lib.format.read_magic(file)
-                    header = np.lib.format.read_array_header_1_0
-                    if version != (1, 0):
-                        header = np.lib.format.read_array_header_2_0
-                    shape, _, dtype = header(file)
+                    shape, fortran, dtype = _npy_header(file)
                     rest = entry.file_size - file.tell()
                 if not dtype.hasobject and math.prod(shape) * dtype.itemsize != rest:
                     raise ValueError(f"{entry.filename} has {rest} bytes for shape {shape} of {dtype}")
-                stored = dtype.name if dtype.kind in "fiu" else f"unreadable {dtype}"
-                reader = _npz_reader(path, entry.filename)
-                arrays[entry.filename.removesuffix(".npy")] = _Stored(shape=shape, dtype=stored, read=reader)
+                stored = dtype.name if dtype.kind in _REAL else f"unreadable {dtype}"
+                arrays[entry.filename.removesuffix(".npy")] = _Stored(
+                    shape=shape,
+                    dtype=stored,
+                    read=_npz_reader(path, entry.filename, rest),
+                    blocks=None if fortran and len(shape) > 1 else _npz_blocks(path, entry.filename),
+                )
     except _DAMAGE as error:
         raise _damaged(path, error) from error
     return arrays
 
 
-def _npz_reader(path: Path, member: str) -> Callable[[], np.ndarray]:
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the order is Fortran's, and dtype."""
+    if np.lib.format.read_magic(file) == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    return np.lib.format.read_array_header_2_0(file)
+
+
+def _npz_reader(path: Path, member: str, size: int) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
+        require_memory(size, what=f"{member} of {path}", next_step=_SMALLER)
         try:
             with zipfile.ZipFile(path) as archive, archive.open(member) as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
@@ -310,6 +351,27 @@ def _npz_reader(path: Path, member: str) -> Callable[[], np.ndarray]:
             raise _damaged(path, error) from error
 
     return read
+
+
+def _npz_blocks(path: Path, member: str) -> Callable[[int], Iterator[np.ndarray]]:
+    """Rows in order; the archive's checksum is compared when the last one has been read."""
+
+    def blocks(rows: int) -> Iterator[np.ndarray]:
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+                shape, _, dtype = _npy_header(file)
+                width = math.prod(shape[1:]) * dtype.itemsize
+                for start in range(0, shape[0], rows):
+                    count = min(rows, shape[0] - start)
+                    content = file.read(count * width)
+                    if len(content) != count * width:
+                        raise ValueError(f"{member} ends within row {start + len(content) // max(width, 1)}")
+                    yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
+                file.read(1)  # at the end the checksum is compared
+        except _DAMAGE as error:
+            raise _damaged(path, error) from error
+
+    return blocks
 
 
 def _safetensors(path: Path) -> dict[str, _Stored]:
@@ -321,38 +383,87 @@ def _safetensors(path: Path) -> dict[str, _Stored]:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
-    except (SafetensorError, OSError, ValueError) as error:
+        sums = json.loads(header.pop("__metadata__", {}).get(_CHECKSUMS, "{}"))
+        if not isinstance(sums, dict):
+            raise ValueError("checksums that are no table")
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
     arrays = {}
     for name, entry in header.items():
-        if name == "__metadata__":
-            continue
         code, shape = entry["dtype"], tuple(entry["shape"])
         dtype = _SAFETENSORS_DTYPES.get(code)
         stored = "bfloat16" if code == "BF16" else f"unreadable {code}" if dtype is None else dtype.name
-        reader = _safetensors_reader(path, 8 + length + entry["data_offsets"][0], shape, dtype, stored)
-        arrays[name] = _Stored(shape=shape, dtype=stored, read=reader)
+        offset = 8 + length + entry["data_offsets"][0]
+        read = blocks = None
+        if dtype is not None:
+            read = _safetensors_reader(path, offset, shape, dtype, stored, name, sums.get(name))
+            blocks = _safetensors_blocks(path, offset, shape, dtype, stored, name, sums.get(name))
+        arrays[name] = _Stored(shape=shape, dtype=stored, read=read or _never, blocks=blocks)
     return arrays
 
 
+def _never() -> np.ndarray:
+    raise AssertionError("an array of unreadable dtype is refused before it is read")
+
+
+def _widened(array: np.ndarray, stored: str) -> np.ndarray:
+    if stored != "bfloat16":
+        return array
+    # bfloat16 is the upper half of a float32
+    wide = array.astype("<u4")
+    wide <<= 16
+    return wide.view("<f4")
+
+
+def _compare(path: Path, name: str, found: int, expected: Any) -> None:
+    if expected is not None and found != expected:
+        raise _damaged(path, ValueError(f"the checksum of {name} is {found}, not {expected}"))
+
+
 def _safetensors_reader(
-    path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype | None, stored: str
+    path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype, stored: str, name: str, checksum: Any
 ) -> Callable[[], np.ndarray]:
+    checked = False
+
     def read() -> np.ndarray:
+        nonlocal checked
         if 0 in shape:  # which cannot be mapped
             return np.empty(shape, dtype)
         try:
             array = np.memmap(path, dtype, "r", offset, shape)
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
-        if stored != "bfloat16":
-            return array
-        # bfloat16 is the upper half of a float32
-        widened = array.astype("<u4")
-        widened <<= 16
-        return widened.view("<f4")
+        if checksum is not None and not checked:
+            _compare(path, name, zlib.crc32(array.reshape(-1).view(np.uint8)), checksum)
+            checked = True
+        if stored == "bfloat16":
+            require_memory(2 * array.nbytes, what=f"{name} of {path} as float32", next_step=_SMALLER)
+        return _widened(array, stored)
 
     return read
+
+
+def _safetensors_blocks(
+    path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype, stored: str, name: str, checksum: Any
+) -> Callable[[int], Iterator[np.ndarray]]:
+    """Rows in order, read rather than mapped, so that none of them stays in memory."""
+
+    def blocks(rows: int) -> Iterator[np.ndarray]:
+        found = 0
+        try:
+            with open(path, "rb") as file:
+                file.seek(offset)
+                for start in range(0, shape[0], rows):
+                    count = min(rows, shape[0] - start)
+                    array = np.fromfile(file, dtype, count * math.prod(shape[1:])).reshape(count, *shape[1:])
+                    if checksum is not None:
+                        found = zlib.crc32(array.reshape(-1).view(np.uint8), found)
+                    yield _widened(array, stored)
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from error
+        _compare(path, name, found, checksum)
+
+    return blocks
 
 
 def _require(path: Path, arrays: Mapping[str, _Stored], *names: str, what: str) -> None:

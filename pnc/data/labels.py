@@ -17,8 +17,8 @@ def check_labels(
 ) -> tuple[Int[np.ndarray, " N"], tuple[str, ...]]:
     """Labels as (N,) int64 in 0…K-1, with notes on what was changed.
 
-    Integer-like floats are taken. Where `classes` is not stated, gaps are closed (labels 0, 2, 5 become 0, 1,
-    2) with a note; where it is stated, every class must have a sample.
+    Integer-like floats and truth values (0 and 1) are taken. Where `classes` is not stated, gaps are closed (labels
+    0, 2, 5 become 0, 1, 2) with a note; where it is stated, every class must have a sample.
 
     Raises:
         InvalidInputError: not one label a sample, labels that are negative, not whole numbers or not finite,
@@ -41,7 +41,9 @@ def check_labels(
             expected=f"shape ({samples if samples is not None else 'N'},), one label a sample",
             next_step="check that X and y come from the same samples",
         )
-    if y.dtype.kind == "f":
+    if y.dtype.kind == "b":
+        y = y.astype(np.int64)
+    if y.dtype.kind == "f" or y.dtype.name == "bfloat16":  # JAX's, a dtype that NumPy alone does not know
         y = y.astype(np.float64)  # float16 has no room for the bound below, from which on there is no int64 to become
         wrong = np.flatnonzero(~(np.isfinite(y) & (y == np.floor(y)) & (np.abs(y) < 2.0**63)))
         if wrong.size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -84,6 +84,12 @@ class Problem:
         object.__setattr__(self, "provenance", dict(self.provenance))
         for array in (self.X, self.y):
             array.setflags(write=False)
+
+    def blocks(self, rows: int) -> Iterator[tuple[slice, Float[np.ndarray, "rows d"]]]:
+        """All rows of X in order, at most so many at a time, and where they stand; views."""
+        for start in range(0, self.samples, rows):
+            part = slice(start, min(start + rows, self.samples))
+            yield part, self.X[part]
 
     @property
     def samples(self) -> int:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, overload
 
 from pnc.data.files import load_problem
 from pnc.data.idx_images import Split
 from pnc.data.image_sets import IMAGE_SETS, load_images
+from pnc.data.inputs import Inputs
 from pnc.data.preprocess import Preprocessing, Scale, preprocess
 from pnc.data.problem import Problem
-from pnc.data.synthetic import draw
+from pnc.data.synthetic import GRAM_KINDS, draw, draw_gram
 from pnc.data.text import TEXT_SUFFIXES, load_text
 from pnc.errors import InvalidInputError
 from pnc.spec import DataKind, ProblemSpec
@@ -23,6 +24,14 @@ DATA_NAMES = (*get_args(DataKind), *IMAGE_SETS)
 """The names that `resolve_data` knows; anything else is a path."""
 
 _FILE_TYPES = (".npz", ".safetensors", *TEXT_SUFFIXES)
+
+
+@overload
+def resolve_data(data: str | Path | None = None, *, whole: Literal[True] = True, **options: Any) -> Problem: ...
+
+
+@overload
+def resolve_data(data: str | Path | None = None, *, whole: bool, **options: Any) -> Inputs: ...
 
 
 def resolve_data(
@@ -39,7 +48,8 @@ def resolve_data(
     whiten: bool = False,
     scale: Scale | None = None,
     download: bool = False,
-) -> Problem:
+    whole: bool = True,
+) -> Inputs:
     """The problem that `data` names: a synthetic kind, an image data set, or a file.
 
     Every option that is not given (`None`) takes the default of what it belongs to. Images are always
@@ -58,6 +68,8 @@ def resolve_data(
         data_dir, split: of images, see `load_images`.
         components, whiten, scale: see `Preprocessing`.
         download: fetch an image data set that is not found; without effect on anything else.
+        whole: `False`: what the theory needs is enough. Draws of the orthonormal kinds then come as their Gram matrix
+            (`draw_gram`) and large problem files as blocks of rows (`load_problem`), unless they are preprocessed.
 
     Raises:
         InvalidInputError: an unknown name, an option that has no meaning for these data, and whatever is
@@ -70,6 +82,7 @@ def resolve_data(
     pnc.errors.InvalidInputError: got data = 'fashion-minst'; expected ...; did you mean fashion-mnist?
     """
     name = None if data is None else str(data)
+    changed = components is not None or whiten or scale is not None
     if name is None or name in get_args(DataKind):
         _refuse(name, data_dir=data_dir, split=split)
         given = {
@@ -80,7 +93,10 @@ def resolve_data(
             "theta": theta,
             "seed": seed,
         }
-        problem = draw(ProblemSpec(**{key: value for key, value in given.items() if value is not None}))
+        spec = ProblemSpec(**{key: value for key, value in given.items() if value is not None})
+        if not whole and not changed and spec.kind in GRAM_KINDS:
+            return draw_gram(spec)
+        problem = draw(spec)
     else:
         _refuse(name, dimension=dimension, theta=theta)
         if name in IMAGE_SETS or (name and Path(name).is_dir()):
@@ -98,8 +114,8 @@ def resolve_data(
             problem = texts.to_problem(classes=classes)
         else:
             _refuse(name, samples_per_class=samples_per_class)
-            problem = load_problem(path, classes=classes)
-    if components is None and not whiten and scale is None:
+            problem = load_problem(path, classes=classes, whole=whole or changed)
+    if not changed or not isinstance(problem, Problem):
         return problem
     return preprocess(problem, components=components, whiten=whiten, scale=scale or "orthonormal")
 

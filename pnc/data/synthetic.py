@@ -8,10 +8,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from pnc.data.inputs import GramProblem
 from pnc.data.problem import Problem
+from pnc.errors import InvalidInputError
+from pnc.memory import require_memory
 from pnc.spec import ProblemSpec
 
-__all__ = ["CLUSTER_RADIUS", "draw"]
+__all__ = ["CLUSTER_RADIUS", "GRAM_KINDS", "draw", "draw_gram"]
+
+GRAM_KINDS = ("nearly-orthonormal", "orthonormal")
+"""The kinds whose Gram matrix is known before any input is made."""
+
+_ROWS = 1024  # of a matrix that are worked on together
 
 CLUSTER_RADIUS = 0.5
 """Root-mean-square distance of a sample of `gaussian-clusters` from its class centre, which has norm 1."""
@@ -53,6 +61,47 @@ def draw(spec: ProblemSpec) -> Problem:
     )
 
 
+def draw_gram(spec: ProblemSpec) -> GramProblem:
+    """What `draw` of the same spec has as its Gram matrix and labels, without the inputs themselves.
+
+    Compression, discrimination and bounds need no more (theory note, T1, T2). Nothing of size N × d is made, and one
+    matrix of size N × N, for `orthonormal` data not even that.
+
+    Args:
+        spec: of a kind among `GRAM_KINDS`.
+
+    Raises:
+        InvalidInputError: another kind, a matrix that needs more memory than there is.
+
+    >>> spec = ProblemSpec(classes=2, samples_per_class=(1, 2), theta=0.5)
+    >>> X = draw(spec).X
+    >>> bool(np.allclose(draw_gram(spec).gram, X @ X.T, atol=1e-14))
+    True
+    """
+    if spec.kind not in GRAM_KINDS:
+        raise InvalidInputError(
+            got=f"kind = {spec.kind!r}",
+            expected=f"one of {', '.join(GRAM_KINDS)}",
+            next_step="draw the inputs themselves",
+        )
+    gram = None
+    if spec.kind == "nearly-orthonormal":
+        rng = np.random.default_rng(spec.seed)
+        # `draw` draws the rows first: the same numbers are drawn, and dropped, so that the seed means the same
+        row, left = np.empty(1 << 16), spec.dimension * spec.samples
+        while left:
+            left -= rng.standard_normal(out=row[: min(left, row.size)]).size
+        gram = _nearly_identity(spec, rng)
+    return GramProblem(
+        gram=gram,
+        y=np.repeat(np.arange(spec.classes), spec.counts),
+        dimension=spec.dimension,
+        classes=spec.classes,
+        name=spec.kind,
+        provenance={"source": "synthetic", **_stated(spec)},
+    )
+
+
 def _stated(spec: ProblemSpec) -> dict[str, Any]:
     """The fields of `spec` that have a say in its draw: θ belongs to one kind alone."""
     fields = spec.to_dict()
@@ -68,13 +117,29 @@ def _orthonormal(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.ndarra
 
 
 def _nearly_orthonormal(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.ndarray, "N d"]:
-    N = spec.samples
     rows = _orthonormal(spec, rng)
-    S = np.triu(rng.uniform(-1, 1, (N, N)))
-    S += np.triu(S, 1).T
-    G = np.eye(N) + (spec.theta / (N * np.abs(S).max())) * S
     # any C with C Cᵀ = G will do: C = G^{1/2} O for an orthogonal O, and O times Haar rows is Haar again
-    return np.linalg.cholesky(G) @ rows
+    return np.linalg.cholesky(_nearly_identity(spec, rng)) @ rows
+
+
+def _nearly_identity(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.ndarray, "N N"]:
+    """G = I + (θ/N) S, made in place of its random numbers: their upper triangle decides, block by block."""
+    N = spec.samples
+    require_memory(8 * N**2, what=f"the Gram matrix of {N} samples", next_step="lower `samples_per_class` or `classes`")
+    S = np.empty((N, N))
+    rng.random(out=S)
+    S *= 2
+    S -= 1
+    largest = 0.0
+    for start in range(0, N, _ROWS):
+        rows = slice(start, start + _ROWS)
+        corner = np.triu(S[rows, rows])
+        S[rows, rows] = corner + np.triu(corner, 1).T
+        S[start + _ROWS :, rows] = S[rows, start + _ROWS :].T
+        largest = max(largest, float(np.abs(S[rows, start:]).max()))
+    S *= spec.theta / (N * largest)
+    S[np.diag_indices(N)] += 1
+    return S
 
 
 def _orthonormal_noise(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.ndarray, "N d"]:

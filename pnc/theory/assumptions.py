@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float
 
-from pnc.data.problem import Problem
+from pnc.data import Inputs, Problem
 from pnc.errors import InvalidInputError
 from pnc.spec import NetworkSpec
-from pnc.theory.signal import chunks, data_modes, signal_modes
+from pnc.theory.gram_modes import GramModes
+from pnc.theory.signal import data_modes, input_modes, signal_modes, signal_spectrum
+
+_ROWS = 1024  # rows of G at a time
 
 __all__ = [
     "Applicability",
@@ -120,23 +124,31 @@ class Applicability:
     reason: str
 
 
-def measure_data(problem: Problem) -> DataAssumptions:
-    """Measure what the statements ask of the inputs, `‖G - I‖₂` and `N max|G - I|` among it (theory note,
-    section 1).
+_MEASURED: WeakKeyDictionary[Inputs, DataAssumptions] = WeakKeyDictionary()
+
+
+def measure_data(problem: Inputs) -> DataAssumptions:
+    """Measure what the statements ask of the inputs, `‖G - I‖₂` and `N max|G - I|` among it, once a problem (theory
+    note, section 1).
 
     G is formed only in strips and only where it is invertible (then N ≤ d).
 
     >>> measure_data(Problem(X=np.eye(4, 6), y=[0, 0, 1, 1])).theta_entrywise
     0.0
     """
-    data = data_modes(problem)
-    N, X = data.samples, problem.X
-    largest = float(data.singular_values[0] ** 2)
-    smallest = float(data.singular_values[-1] ** 2) if data.gram_invertible else 0.0
+    if problem not in _MEASURED:
+        _MEASURED[problem] = _measured(problem)
+    return _MEASURED[problem]
+
+
+def _measured(problem: Inputs) -> DataAssumptions:
+    data = input_modes(problem)
+    N, smallest, largest = data.samples, data.gram_smallest, data.gram_largest
     entrywise = np.inf
-    if data.gram_invertible:
-        strips = ((rows, X[rows] @ X.T) for rows in chunks(N))
-        entrywise = N * max(float(np.abs(G - np.eye(N)[rows]).max()) for rows, G in strips)
+    if isinstance(data, GramModes):
+        entrywise = N * data.largest_deviation
+    elif data.gram_invertible and isinstance(problem, Problem):
+        entrywise = N * _largest_deviation(problem.X)
     return DataAssumptions(
         theta_entrywise=entrywise,
         theta_spectral=max(abs(largest - 1), abs(1 - smallest)),
@@ -149,6 +161,17 @@ def measure_data(problem: Problem) -> DataAssumptions:
         balanced=problem.balanced,
         labels_interpolated=data.interpolates,
     )
+
+
+def _largest_deviation(X: Float[np.ndarray, "N d"]) -> float:
+    """`max |X Xᵀ - I|`, a few strips of rows at a time and each pair of samples once."""
+    largest = 0.0
+    for start in range(0, len(X), _ROWS):
+        rows = slice(start, start + _ROWS)
+        strip = X[rows] @ X[start:].T
+        strip[np.arange(len(strip)), np.arange(len(strip))] -= 1
+        largest = max(largest, float(np.abs(strip, out=strip).max()))
+    return largest
 
 
 def measure_weights(weights: Sequence[np.ndarray], problem: Problem, network: NetworkSpec) -> WeightAssumptions:
@@ -229,7 +252,7 @@ def _checked_weights(weights: Sequence[np.ndarray], problem: Problem, network: N
     return arrays
 
 
-def applicable_statements(problem: Problem, network: NetworkSpec) -> Mapping[str, Applicability]:
+def applicable_statements(problem: Inputs, network: NetworkSpec) -> Mapping[str, Applicability]:
     """Which statements of the theory note apply to a problem, each with its reason.
 
     Returns:
@@ -241,7 +264,7 @@ def applicable_statements(problem: Problem, network: NetworkSpec) -> Mapping[str
     >>> statements["T1"].applies, statements["T1"].reason
     (False, 'G is singular: rank 1 for N = 2 samples (linearly dependent or duplicated samples)')
     """
-    data, modes = measure_data(problem), signal_modes(problem, network)
+    data, modes = measure_data(problem), signal_spectrum(problem, network)
     narrow = network.width is not None and network.width < data.dimension
     obstacles: list[str] = []
     if not data.gram_invertible:

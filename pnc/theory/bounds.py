@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pnc.curves import json_ready
-from pnc.data.problem import Problem
+from pnc.data import Inputs
 from pnc.spec import NetworkSpec
 from pnc.theory.assumptions import applicable_statements, measure_data
 from pnc.theory.compression import compression
@@ -54,7 +54,7 @@ class LayerBounds:
         )
 
 
-def bounds(problem: Problem, network: NetworkSpec) -> LayerBounds:
+def bounds(problem: Inputs, network: NetworkSpec) -> LayerBounds:
     """Bounds on C_l (T5: C_0 of the data times bounded ratios) and on D_l (T6) of every layer (theory note,
     section 3).
 
@@ -68,6 +68,7 @@ def bounds(problem: Problem, network: NetworkSpec) -> LayerBounds:
     Raises:
         InvalidInputError: a width too small for the labels.
 
+    >>> from pnc.data import Problem
     >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
     >>> found = bounds(problem, NetworkSpec(depth=3, residual_scale=0.1))
     >>> np.allclose(found.compression_upper, found.compression_lower)  # orthonormal data leave no room

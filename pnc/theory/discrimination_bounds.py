@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from pnc.data.problem import Problem
+from pnc.data import Inputs
 from pnc.errors import InvalidInputError, NotApplicableError
 from pnc.spec import NetworkSpec
 from pnc.theory.assumptions import applicable_statements
-from pnc.theory.signal import data_modes, signal_modes
+from pnc.theory.signal import input_modes, signal_spectrum
 
 __all__ = ["DiscriminationBounds", "discrimination_bounds", "explicit_discrimination_bound"]
 
@@ -35,7 +35,7 @@ class DiscriminationBounds:
     spread: float
 
 
-def discrimination_bounds(problem: Problem, network: NetworkSpec) -> DiscriminationBounds:
+def discrimination_bounds(problem: Inputs, network: NetworkSpec) -> DiscriminationBounds:
     """Bounds on D_l from `Ψ = -log(H/h)` of the data (theory note, T6, for any label scale and scale of the
     data).
 
@@ -56,12 +56,13 @@ def discrimination_bounds(problem: Problem, network: NetworkSpec) -> Discriminat
     Raises:
         NotApplicableError: G singular, unequal classes, d_h < d or a direction of M that is not signal.
 
+    >>> from pnc.data import Problem
     >>> bounds = discrimination_bounds(Problem(X=np.eye(4, 6), y=[0, 0, 1, 1]), NetworkSpec(depth=3))
     >>> bounds.lower.round(9).tolist(), bounds.upper.round(9).tolist()
     ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
     """
     _require("T6", problem, network)
-    modes, data = signal_modes(problem, network), data_modes(problem)
+    modes, data = signal_spectrum(problem, network), input_modes(problem)
     L, K = network.depth, problem.classes
     logs = 2 * np.log(modes.values)  # log of H's eigenvalues, up to log α²
     middle = (logs.max() + logs.min()) / 2
@@ -74,7 +75,7 @@ def discrimination_bounds(problem: Problem, network: NetworkSpec) -> Discriminat
     grown = np.exp(t * ψ)
     away = (np.expm1(t * ψ) - t * ψ) * grown + t * ψ * np.expm1(t * ψ)
     most = np.tanh(t * ψ)
-    smallest, largest = data.singular_values[-1] ** 2, data.singular_values[0] ** 2
+    smallest, largest = data.gram_smallest, data.gram_largest
     ρ = (largest - smallest) ** 2 / (4 * largest * smallest)
     # H of Y/α is the one in q, whose smallest eigenvalue is that of M M^T
     r = ρ * (network.residual_scale**2 / modes.values.min() ** (2 / L)) ** l
@@ -121,7 +122,7 @@ def explicit_discrimination_bound(
     return np.where(a < 1, 1 - (a + residual) / np.where(a < 1, 1 - a, 1.0), -np.inf)
 
 
-def _require(statement: str, problem: Problem, network: NetworkSpec) -> None:
+def _require(statement: str, problem: Inputs, network: NetworkSpec) -> None:
     found = applicable_statements(problem, network)[statement]
     if not found.applies:
         raise NotApplicableError(

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from pnc.data.problem import Problem
+from pnc.data import GramProblem, Inputs, Problem, StreamedProblem
 from pnc.errors import InvalidInputError
 from pnc.spec import NetworkSpec
-from pnc.theory.signal import SignalModes, chunks, data_modes, signal_modes
+from pnc.theory.class_factor import class_sums
+from pnc.theory.gram_modes import gram_modes
+from pnc.theory.signal import SignalModes, data_modes, deviations, signal_modes, signal_spectrum
 
 __all__ = ["LayerStatistics", "ResidualStatistics", "layer_statistics", "statistics_of_modes"]
 
@@ -125,7 +127,7 @@ class LayerStatistics:
 
 
 def layer_statistics(
-    problem: Problem,
+    problem: Inputs,
     network: NetworkSpec,
     *,
     residual_projection: Float[np.ndarray, "m d"] | None = None,
@@ -148,6 +150,14 @@ def layer_statistics(
     >>> layer_statistics(problem, NetworkSpec(depth=3)).statement
     'T1'
     """
+    if isinstance(problem, GramProblem):
+        if residual_projection is not None:
+            raise InvalidInputError(
+                got="a residual_projection with a problem that is known by its Gram matrix alone",
+                expected="the inputs, which the projection refers to",
+                next_step="pass a Problem with X",
+            )
+        return _of_gram(problem, network)
     data, modes = data_modes(problem), signal_modes(problem, network)
     d, r = data.dimension, modes.directions
     if data.interpolates:
@@ -222,15 +232,52 @@ def statistics_of_modes(
     )
 
 
+def _of_gram(problem: GramProblem, network: NetworkSpec) -> LayerStatistics:
+    """From the Gram matrix: the labels are interpolated, so the signal's scores are the same within a class."""
+    data, modes = gram_modes(problem), signal_spectrum(problem, network)
+    r, K, priors = modes.directions, data.counts.size, data.counts / data.samples
+    signal_means = modes.left / (network.label_scale * modes.values)
+    # of the class means, Xᵀ Yᵀ D⁻¹, what is left beside the signal is Xᵀ a; the products of the samples with it are G a
+    on_signal = signal_means @ signal_means.T
+    a = -data.label_weights @ on_signal
+    a[np.arange(data.samples), problem.y] += 1 / data.counts[problem.y]
+    Ga = data.mean_products - on_signal[problem.y]
+    values, vectors = np.linalg.eigh(a.T @ Ga)
+    about = data.mean_products - (class_sums(data.mean_products, problem.y, K) / data.counts[:, None])[problem.y]
+    centring = np.eye(K) - priors
+    complete = ResidualStatistics(
+        means=vectors * np.sqrt(values.clip(min=0)),
+        within=data.within,
+        within_of_means=centring @ (about.T @ about / data.samples) @ centring.T,
+        cross_of_means=np.zeros((r, K)),
+        text="complete",
+    )
+    hidden = complete
+    if network.width is not None and network.width < data.dimension:
+        kept, of = network.width - r, data.dimension - r
+        hidden = complete.scaled(kept / of, f"Haar average: {kept}/{of} of the residual directions (width < d)")
+    return LayerStatistics(
+        statement="T3" if modes.truncated.size else "T1",
+        depth=network.depth,
+        residual_scale=network.residual_scale,
+        priors=priors,
+        signal_scales=modes.values ** (1 / network.depth),
+        signal_means=signal_means,
+        signal_within=np.zeros((r, r)),
+        residual_input=complete,
+        residual_hidden=hidden,
+    )
+
+
 def _pass_over_data(
-    problem: Problem,
+    problem: Problem | StreamedProblem,
     modes: SignalModes,
     signal_means: np.ndarray,
     basis: np.ndarray | None,
     *,
     exact: bool,
 ) -> tuple[np.ndarray, ResidualStatistics]:
-    """One chunked pass: within-class scatter of the signal scores, and the residual's statistics in
+    """One pass in blocks: within-class scatter of the signal scores, and the residual's statistics in
     `basis`."""
     data, V = data_modes(problem), modes.right
     means = data.class_means - signal_means @ V.T
@@ -240,10 +287,9 @@ def _pass_over_data(
         means, centred = means @ basis.T, centred @ basis.T
     r, K = modes.directions, problem.classes
     signal_within, cross, of_means, within = np.zeros((r, r)), np.zeros((r, K)), np.zeros((K, K)), 0.0
-    for rows in chunks(problem.samples):
-        deviations = problem.X[rows] - data.class_means[problem.y[rows]]
-        scores = deviations @ V
-        residual = deviations - scores @ V.T
+    for rows in deviations(problem):
+        scores = rows @ V
+        residual = rows - scores @ V.T
         if basis is not None:
             residual = residual @ basis.T
         on_means = residual @ centred.T

@@ -6,20 +6,20 @@ import numpy as np
 from jaxtyping import Float
 
 from pnc.curves import LayerCurve, Origin
-from pnc.data.problem import Problem
+from pnc.data import Inputs
 from pnc.spec import NetworkSpec
 from pnc.theory.assumptions import applicable_statements
 from pnc.theory.compression import between_scatter, compression, within_scatter
 from pnc.theory.discrimination import discrimination
 from pnc.theory.layer_statistics import layer_statistics
 from pnc.theory.separation_fuzziness import separation_fuzziness
-from pnc.theory.signal import data_modes, signal_modes
+from pnc.theory.signal import input_modes, signal_spectrum
 
 __all__ = ["predict"]
 
 
 def predict(
-    problem: Problem,
+    problem: Inputs,
     network: NetworkSpec,
     *,
     residual_projection: Float[np.ndarray, "m d"] | None = None,
@@ -41,12 +41,13 @@ def predict(
         InvalidInputError: a width too small for the labels, a projection that does not fit, inputs that are
             all zero.
 
+    >>> from pnc.data import Problem
     >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
     >>> curve = predict(problem, NetworkSpec(depth=3, residual_scale=0.1))
     >>> curve.compression.round(9).tolist(), curve.origin.statement
     ([4.0, 0.027734451, 0.0001923], 'T1')
     """
-    data, modes = data_modes(problem), signal_modes(problem, network)
+    data, modes = input_modes(problem), signal_spectrum(problem, network)
     statistics = layer_statistics(problem, network, residual_projection=residual_projection)
     statements = applicable_statements(problem, network)
     return LayerCurve(

@@ -13,18 +13,25 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from jaxtyping import Float
 
-from pnc.data.problem import Problem
+from pnc.data import GramProblem, Inputs, Problem, StreamedProblem
 from pnc.errors import InvalidInputError
 from pnc.spec import NetworkSpec
+from pnc.theory.class_factor import class_factor, class_sums
+from pnc.theory.gram_modes import GramModes, gram_modes
 
 __all__ = [
     "SIGNAL_MARGIN",
     "DataModes",
     "SignalModes",
+    "SignalSpectrum",
+    "chunks",
     "data_modes",
+    "deviations",
     "fitted_modes",
+    "input_modes",
     "modes_of_map",
     "signal_modes",
+    "signal_spectrum",
 ]
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps)
@@ -50,6 +57,8 @@ class DataModes:
         class_means: (K, d) means of the inputs.
         counts: (K,) class sizes.
         interpolates: whether a linear map can send every sample to its label: `Y P Pᵀ = Y` up to rounding.
+        within_factor: (m, d) R with `RᵀR = Σ_i (x_i - μ_{y_i})(x_i - μ_{y_i})ᵀ` where N > 2d; `None`: X itself is
+            small enough to be looked at again.
     """
 
     singular_values: Float[np.ndarray, " rank"]
@@ -60,6 +69,7 @@ class DataModes:
     class_means: Float[np.ndarray, "K d"]
     counts: np.ndarray
     interpolates: bool
+    within_factor: Float[np.ndarray, "m d"] | None = None
 
     @property
     def samples(self) -> int:
@@ -86,15 +96,24 @@ class DataModes:
         """Largest over smallest nonzero singular value of X."""
         return float(self.singular_values[0] / self.singular_values[-1])
 
+    @property
+    def gram_smallest(self) -> float:
+        """Smallest eigenvalue of G, squared feature norm; 0 where G is singular."""
+        return float(self.singular_values[-1] ** 2) if self.gram_invertible else 0.0
+
+    @property
+    def gram_largest(self) -> float:
+        """Largest eigenvalue of G."""
+        return float(self.singular_values[0] ** 2)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SignalModes:
-    """Singular modes `M = Σ_i s_i u_i v_iᵀ` of the minimum-norm map, split into signal and hidden directions.
+class SignalSpectrum:
+    """Singular values and left vectors of the minimum-norm map `M = Σ_i s_i u_i v_iᵀ`, split into signal and hidden.
 
     Args:
         values: (r,) signal singular values s, descending.
         left: (K, r) left singular vectors u.
-        right: (d, r) right singular vectors v.
         truncated: singular values of M that do not exceed `SIGNAL_MARGIN · ε^L` (or rounding): residual
             directions.
         threshold: what a singular value must exceed to be signal.
@@ -102,7 +121,6 @@ class SignalModes:
 
     values: Float[np.ndarray, " r"]
     left: Float[np.ndarray, "K r"]
-    right: Float[np.ndarray, "d r"]
     truncated: Float[np.ndarray, " t"]
     threshold: float
 
@@ -111,13 +129,24 @@ class SignalModes:
         """r, the number of signal directions."""
         return self.values.size
 
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SignalModes(SignalSpectrum):
+    """The same with the right singular vectors, which only the inputs themselves tell.
+
+    Args:
+        right: (d, r) right singular vectors v.
+    """
+
+    right: Float[np.ndarray, "d r"]
+
     @property
     def map(self) -> Float[np.ndarray, "K d"]:
         """The signal part of M, (K, d)."""
         return (self.left * self.values) @ self.right.T
 
 
-_MODES: WeakKeyDictionary[Problem, DataModes] = WeakKeyDictionary()
+_MODES: WeakKeyDictionary[Problem | StreamedProblem, DataModes] = WeakKeyDictionary()
 
 
 def chunks(samples: int) -> Iterator[slice]:
@@ -126,12 +155,12 @@ def chunks(samples: int) -> Iterator[slice]:
         yield slice(start, min(start + _CHUNK, samples))
 
 
-def data_modes(problem: Problem) -> DataModes:
+def data_modes(problem: Problem | StreamedProblem) -> DataModes:
     """The singular modes of the inputs, computed once a problem (theory note, section 1).
 
-    No N × N matrix is formed; the cost is that of a QR of X when N > 2d (`X = Q R`, then R = P' Σ Vᵀ), of an
-    economical singular value decomposition otherwise. Singular values below `max(N, d) u σ_1` are rounding
-    and left out.
+    No N × N matrix is formed. Where N > 2d the inputs are read once, in blocks of rows, and O(d² + Kd) numbers are kept
+    (`class_factor`); otherwise the cost is that of an economical singular value decomposition. Singular values below
+    `max(N, d) u σ_1` are rounding and left out.
 
     Returns:
         `DataModes` of X (N, d), in units of the features.
@@ -143,26 +172,43 @@ def data_modes(problem: Problem) -> DataModes:
     True
     """
     if problem not in _MODES:
-        _MODES[problem] = _decompose(problem)
+        tall = 2 * problem.dimension < problem.samples
+        _MODES[problem] = _of_class_factor(problem) if tall or not isinstance(problem, Problem) else _of_inputs(problem)
     return _MODES[problem]
 
 
-def _decompose(problem: Problem) -> DataModes:
-    X, K = problem.X, problem.classes
-    N, d = X.shape
-    tall = 2 * d < N
-    _, sigma, right = np.linalg.svd(np.linalg.qr(X, mode="r") if tall else X, full_matrices=False)
+def input_modes(problem: Inputs) -> DataModes | GramModes:
+    """What is known of the inputs: of their singular modes, or of their Gram matrix where that is all there is."""
+    return gram_modes(problem) if isinstance(problem, GramProblem) else data_modes(problem)
+
+
+def deviations(problem: Problem | StreamedProblem) -> Iterator[Float[np.ndarray, "rows d"]]:
+    """Blocks of rows whose Gram matrices over d add up to that of the samples about their class means."""
+    data = data_modes(problem)
+    if data.within_factor is not None:
+        yield data.within_factor
+        return
+    for rows, X in problem.blocks(_CHUNK):
+        yield X - data.class_means[problem.y[rows]]
+
+
+def _kept(sigma: np.ndarray, samples: int, dimension: int) -> np.ndarray:
     if sigma[0] == 0:
         raise InvalidInputError(
             got="inputs that are all zero",
             expected="at least one sample that is not zero",
             next_step="check how X was read",
         )
-    keep = sigma > max(N, d) * UNIT_ROUNDOFF * sigma[0]
+    return sigma > max(samples, dimension) * UNIT_ROUNDOFF * sigma[0]
+
+
+def _of_inputs(problem: Problem) -> DataModes:
+    X, K = problem.X, problem.classes
+    N, d = X.shape
+    _, sigma, right = np.linalg.svd(X, full_matrices=False)
+    keep = _kept(sigma, N, d)
     sigma, right = sigma[keep], right[keep].T
-    sums = np.zeros((K, d))
-    for rows in chunks(N):
-        sums += _one_hot(problem.y[rows], K).T @ X[rows]
+    sums = class_sums(X, problem.y, K)
     modes = DataModes(
         singular_values=sigma,
         right=right,
@@ -185,9 +231,9 @@ def _completed(problem: Problem, modes: DataModes) -> DataModes:
     to_labels = modes.right @ (modes.class_sums_left / modes.singular_values).T  # αMᵀ, (d, K)
     to_ones = modes.right @ (modes.sample_sums_left / modes.singular_values)
     worst = off = 0.0
-    for rows in chunks(problem.samples):
-        X = problem.X[rows]
-        missed = X @ to_labels - _one_hot(problem.y[rows], problem.classes)
+    for rows, X in problem.blocks(_CHUNK):
+        missed = X @ to_labels
+        missed[np.arange(len(X)), problem.y[rows]] -= 1
         worst = max(worst, float(np.abs(missed).max()))
         off += float(np.sum((1 - X @ to_ones) ** 2))
     return replace(
@@ -197,7 +243,60 @@ def _completed(problem: Problem, modes: DataModes) -> DataModes:
     )
 
 
-def signal_modes(problem: Problem, network: NetworkSpec) -> SignalModes:
+def _of_class_factor(problem: Problem | StreamedProblem) -> DataModes:
+    """From deviations and means of the classes alone: `X = Q R + E diag(√n) μ` with orthonormal columns in (Q, E), E
+    the indicators of the classes, so the small matrix of R over diag(√n) μ has the singular values of X.
+
+    What is left of labels and constants off the span of the samples is computed there as it is, never as a difference
+    of two norms: no second pass is needed.
+    """
+    R, means = class_factor(problem)
+    roots = np.sqrt(problem.counts)
+    P, sigma, right = np.linalg.svd(np.vstack([R, roots[:, None] * means]), full_matrices=False)
+    keep = _kept(sigma, problem.samples, problem.dimension)
+    P, sigma, right = P[:, keep], sigma[keep], right[keep].T
+    of_classes = P[len(R) :]
+    labels = -P @ (of_classes * roots[:, None]).T  # of every class, the part of its indicator off the span: (m + K, K)
+    labels[len(R) + np.arange(roots.size), np.arange(roots.size)] += roots
+    modes = DataModes(
+        singular_values=sigma,
+        right=right,
+        class_sums_left=roots[:, None] * of_classes,
+        sample_sums_left=roots @ of_classes,
+        ones_off_span=float(np.sum(labels.sum(axis=1) ** 2)) / problem.samples,
+        class_means=means,
+        counts=problem.counts,
+        interpolates=False,
+        within_factor=R,
+    )
+    allowed = 64 * UNIT_ROUNDOFF * modes.condition * np.sqrt(modes.rank) * roots
+    return replace(modes, interpolates=bool(np.all(np.linalg.norm(labels, axis=0) <= allowed)))
+
+
+def signal_spectrum(problem: Inputs, network: NetworkSpec) -> SignalSpectrum:
+    """Singular values of `M = (Y/α) X⁺` that count as signal, `s > 2 ε^L` (theory note, T3).
+
+    Raises:
+        InvalidInputError: the hidden width is smaller than the number of signal directions.
+
+    >>> problem = GramProblem(gram=None, dimension=6, y=[0, 0, 1, 1])
+    >>> signal_spectrum(problem, NetworkSpec(depth=3, residual_scale=0.1)).values.round(12).tolist()
+    [1.414213562373, 1.414213562373]
+    """
+    if not isinstance(problem, GramProblem):
+        return signal_modes(problem, network)
+    data = gram_modes(problem)
+    squares, left = np.linalg.eigh(data.label_gram)
+    s = np.sqrt(squares[::-1].clip(min=0)) / network.label_scale
+    rounding = 8 * data.samples * UNIT_ROUNDOFF * data.condition * s[0]
+    threshold = max(SIGNAL_MARGIN * network.residual_scale**network.depth, float(rounding))
+    r = int(np.count_nonzero(s > threshold))
+    modes = SignalSpectrum(values=s[:r], left=left[:, ::-1][:, :r], truncated=s[r:], threshold=threshold)
+    _require_width(modes, network, classes=problem.counts.size)
+    return modes
+
+
+def signal_modes(problem: Problem | StreamedProblem, network: NetworkSpec) -> SignalModes:
     """Singular modes of `M = (Y/α) X⁺` that count as signal, `s > 2 ε^L` (theory note, T3).
 
     A direction that is not signal is residual: scale ε in W_1…W_{L-1}, nothing in W_L, and M is truncated
@@ -213,19 +312,22 @@ def signal_modes(problem: Problem, network: NetworkSpec) -> SignalModes:
     >>> signal_modes(problem, NetworkSpec(depth=3, residual_scale=0.1)).values.round(12).tolist()
     [1.414213562373, 1.414213562373]
     """
-    modes = fitted_modes(
-        problem, label_scale=network.label_scale, floor=SIGNAL_MARGIN * network.residual_scale**network.depth
-    )
+    floor = SIGNAL_MARGIN * network.residual_scale**network.depth
+    modes = fitted_modes(problem, label_scale=network.label_scale, floor=floor)
+    _require_width(modes, network, classes=problem.counts.size)
+    return modes
+
+
+def _require_width(modes: SignalSpectrum, network: NetworkSpec, *, classes: int) -> None:
     if network.width is not None and network.width < modes.directions:
         raise InvalidInputError(
             got=f"width = {network.width} with {modes.directions} signal directions",
             expected=f"a width of at least {modes.directions}, or the labels cannot pass",
-            next_step=f"pass `width={max(modes.directions, problem.classes)}` or more",
+            next_step=f"pass `width={max(modes.directions, classes)}` or more",
         )
-    return modes
 
 
-def fitted_modes(problem: Problem, *, label_scale: float = 1.0, floor: float = 0.0) -> SignalModes:
+def fitted_modes(problem: Problem | StreamedProblem, *, label_scale: float = 1.0, floor: float = 0.0) -> SignalModes:
     """Singular modes of the minimum-norm map `M = (Y/α) X⁺` above a floor (theory note, section 1).
 
     Args:
@@ -275,7 +377,3 @@ def modes_of_map(problem: Problem, map: Float[np.ndarray, "K d"], *, floor: floa
 def _split(left: np.ndarray, s: np.ndarray, right: np.ndarray, *, threshold: float) -> SignalModes:
     r = int(np.count_nonzero(s > threshold))
     return SignalModes(values=s[:r], left=left[:, :r], right=right[:, :r], truncated=s[r:], threshold=threshold)
-
-
-def _one_hot(y: np.ndarray, classes: int) -> np.ndarray:
-    return (y[:, None] == np.arange(classes)).astype(np.float64)
