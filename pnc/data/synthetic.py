@@ -19,7 +19,7 @@ __all__ = ["CLUSTER_RADIUS", "GRAM_KINDS", "draw", "draw_gram"]
 GRAM_KINDS = ("nearly-orthonormal", "orthonormal")
 """The kinds whose Gram matrix is known before any input is made."""
 
-_ROWS = 1024  # of a matrix that are worked on together
+_ROWS = 256  # of a matrix that are worked on together: a square of them fits in a cache
 
 CLUSTER_RADIUS = 0.5
 """Root-mean-square distance of a sample of `gaussian-clusters` from its class centre, which has norm 1."""
@@ -135,8 +135,10 @@ def _nearly_identity(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.nd
         rows = slice(start, start + _ROWS)
         corner = np.triu(S[rows, rows])
         S[rows, rows] = corner + np.triu(corner, 1).T
-        S[start + _ROWS :, rows] = S[rows, start + _ROWS :].T
-        largest = max(largest, float(np.abs(S[rows, start:]).max()))
+        largest = max(largest, S[rows, start:].max(), -S[rows, start:].min())
+        for other in range(start + _ROWS, N, _ROWS):
+            columns = slice(other, other + _ROWS)
+            S[columns, rows] = S[rows, columns].T
     S *= spec.theta / (N * largest)
     S[np.diag_indices(N)] += 1
     return S
