@@ -165,7 +165,7 @@ def test_downloaded(tmp_path, monkeypatch):
         )
         changed = cifar._LAYOUTS["cifar-10"]
         monkeypatch.setitem(cifar._LAYOUTS, "cifar-10", replace(changed, archive=file))
-        refused("--download", "cifar-10", tmp_path)
+        refused("`download=True`", "cifar-10", tmp_path)
         assert site.asked == []  # nothing is fetched unless it was asked for
         site.break_after["/cifar-10-python.tar.gz"] = [1000]
         assert load_cifar("cifar-10", tmp_path, download=True).samples == 5 * PER_BATCH

@@ -94,7 +94,7 @@ def test_absent_files_name_the_package(tmp_path, monkeypatch):
     assert "dataset-fashion-mnist" in refused("not a folder", tmp_path / "nowhere")
     assert "dataset-fashion-mnist" in refused("no train-images-idx3-ubyte", tmp_path)
     monkeypatch.setattr(fashion_mnist, "FASHION_MNIST_FOLDER", tmp_path / "nowhere")
-    assert "--data-dir" in refused("no Fashion-MNIST at")
+    assert "data_dir" in refused("no Fashion-MNIST at")
 
 
 def test_one_file_absent(tmp_path):

@@ -124,7 +124,7 @@ def test_from_the_command_line(tmp_path):
     flat = written.transpose(0, 3, 1, 2).reshape(6, -1)[[0, 1, 3, 4]].astype(float)
     flat -= flat.mean(axis=0)
     assert problem.X == pytest.approx(flat * 2 / np.linalg.norm(flat))
-    with pytest.raises(InvalidInputError, match="--data-dir"):
+    with pytest.raises(InvalidInputError, match="data_dir"):
         resolve_data(tmp_path, data_dir=tmp_path)
     with pytest.raises(InvalidInputError, match="no folder"):
         resolve_data(tmp_path, split="test")

@@ -54,7 +54,7 @@ def test_downloaded(tmp_path, monkeypatch, module, name, split):
         monkeypatch.setattr(module, "_FILES", published)
         monkeypatch.setattr(fashion_mnist, "FASHION_MNIST_FOLDER", tmp_path / "nowhere")
         monkeypatch.setenv("PNC_DATA_DIR", str(tmp_path / "here"))
-        with pytest.raises(InvalidInputError, match="--data-dir"):
+        with pytest.raises(InvalidInputError, match="data_dir"):
             load_images(name, split=split)
         assert site.asked == []
         assert load_images(name, split=split, download=True).samples == 20

@@ -148,7 +148,7 @@ def test_from_the_command_line(tmp_path):
     assert resolve_data(path, components=2).X.shape == (6, 2)
     with pytest.raises(InvalidInputError, match="no sample in class 3"):
         resolve_data(path, classes=4)
-    with pytest.raises(InvalidInputError, match="--theta"):
+    with pytest.raises(InvalidInputError, match="`theta`"):
         resolve_data(path, theta=0.1)
 
 
