@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.model.layers import batch_size, capture, evaluating, list_layers, rows_of, tapped
+from pnc.measure.model.hooks import evaluating, tapped
+from pnc.measure.model.layers import capture, list_layers
+from pnc.measure.model.samples import batch_size, rows_of
 from tests.measure.nets import Block, Chain, Residual, Returning, mlp
 
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.measure.model.batches import BatchSource, run_pass
-from pnc.measure.model.layers import Layer, evaluating, layer_output, list_layers, tapped
+from pnc.measure.model.hooks import evaluating, tapped
+from pnc.measure.model.layers import Layer, layer_output, list_layers
 
 __all__ = ["MOST_ENTRIES", "SiteReader", "site_of", "tail_parameters"]
 

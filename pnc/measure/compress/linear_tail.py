@@ -14,7 +14,8 @@ from pnc.measure.arrays import as_labels
 from pnc.measure.compress.activations import MOST_ENTRIES, SiteReader, site_of
 from pnc.measure.compress.replaced_output import substituted
 from pnc.measure.model.batches import BatchSource
-from pnc.measure.model.layers import Layer, evaluating
+from pnc.measure.model.hooks import evaluating
+from pnc.measure.model.layers import Layer
 from pnc.measure.readout.least_squares import fit_linear_map
 from pnc.measure.readout.principal_components import PrincipalComponents, principal_components
 from pnc.nets import LinearTail

@@ -11,7 +11,10 @@ from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.measure.model.batches import BatchSource
-from pnc.measure.model.layers import Layer, batch_size, call_model, evaluating, layer_output, unwrapped
+from pnc.measure.model.hooks import call_model, evaluating, unwrapped
+from pnc.measure.model.layers import Layer, layer_output
+from pnc.measure.model.outputs import with_part
+from pnc.measure.model.samples import batch_size
 
 __all__ = ["substituted", "substituted_accuracy"]
 
@@ -53,13 +56,9 @@ def substituted(
                 expected=f"{tuple(before.shape)}",
                 next_step="return a tensor of the same shape",
             )
-        after = after.to(dtype=before.dtype, device=before.device)
-        if layer.part is None:
-            return after
-        if isinstance(output, tuple | list):
-            items = [after if i == layer.part else item for i, item in enumerate(output)]
-            return type(output)(items) if type(output) in (tuple, list) else type(output)(*items)  # a named tuple
-        return type(output)({key: after if key == layer.part else item for key, item in output.items()})
+        after = after.to(dtype=before.dtype, device=before.device).movedim(0, layer.axis)
+        path = layer.part if isinstance(layer.part, tuple) else () if layer.part is None else (layer.part,)
+        return with_part(output, path, after)
 
     def run(inputs: Any) -> Any:
         nonlocal calls

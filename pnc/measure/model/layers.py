@@ -1,11 +1,9 @@
-"""Which modules of a torch model count as layers, and hooks that hand over their outputs."""
+"""Which modules of a torch model count as layers, found by what they do to a few samples."""
 
 from __future__ import annotations
 
 import difflib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,11 +12,17 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError, PncError
+from pnc.measure.model.choice import Call, choose_layers, mixes
+from pnc.measure.model.hooks import call_name, evaluating, same_randomness, tapped, unwrapped
 from pnc.measure.model.memory import out_of_memory
+from pnc.measure.model.outputs import Place, find_place, part_of
+from pnc.measure.model.samples import batch_size, first_tensor, rows_of
 
-__all__ = ["Layer", "LayerList", "capture", "evaluating", "list_layers", "tapped"]
+__all__ = ["Layer", "LayerList", "capture", "layer_output", "list_layers"]
 
-_PROBE_SAMPLES = 2  # one would hide an axis that is not the batch, and some models squeeze it away
+# two sizes, so that what changes between them is the axis of the samples; the last where memory is too small for three
+_FEW, _MORE, _FEWER = 2, 3, 1
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,9 @@ class Layer:
         call: 1 for the first.
         kind: the module's class.
         shape: of one sample's output.
-        part: the key or index that is measured of an output that is not one tensor; None where it is one.
+        part: the key or index that is measured of an output that is not one tensor, a tuple of them where it is nested;
+            None where it is one.
+        axis: the axis of the output that counts the samples.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Layer:
     kind: str
     shape: tuple[int, ...]
     part: Any = None
+    axis: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,185 +58,32 @@ class LayerList:
         layers: those to measure.
         skipped: name → why it is not measured.
         notes: what a reader of the numbers should know about the choice.
+        whole_batches: whether what a layer makes of a sample depends on the rest of its batch, or the model takes
+            batches of one size only: batches must then not be cut.
     """
 
     layers: tuple[Layer, ...]
     skipped: Mapping[str, str]
     notes: tuple[str, ...] = ()
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside what `torch.compile` and data parallelism wrap around it."""
-    while True:
-        inner = getattr(model, "_orig_mod", None)
-        if inner is None and type(model).__name__ in ("DistributedDataParallel", "DataParallel"):
-            inner = model.module
-        if inner is None:
-            return model
-        model = inner
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, without gradients; each module's own mode is restored whatever happens.
-
-    >>> net = nn.Sequential(nn.Dropout())
-    >>> with evaluating(net):
-    ...     net.training, net[0].training
-    (False, False)
-    >>> net.training
-    True
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def call_model(model: nn.Module, inputs: Any) -> Any:
-    """`model(inputs)`, a mapping as keywords and a tuple or list as positional arguments."""
-    if isinstance(inputs, Mapping):
-        return model(**inputs)
-    if isinstance(inputs, tuple | list):
-        return model(*inputs)
-    return model(inputs)
-
-
-def rows_of(inputs: Any, rows: slice | torch.Tensor) -> Any:
-    """Some samples of a batch: of every tensor in it whose first axis is as long as the batch's.
-
-    >>> rows_of({"a": torch.arange(4), "scale": 2.0}, slice(1, 3))
-    {'a': tensor([1, 2]), 'scale': 2.0}
-    """
-    samples = batch_size(inputs)
-
-    def cut(value: Any) -> Any:
-        if torch.is_tensor(value) and value.ndim and value.shape[0] == samples:
-            return value[rows if isinstance(rows, slice) else rows.to(value.device)]
-        if isinstance(value, Mapping):
-            return {key: cut(item) for key, item in value.items()}
-        return type(value)(cut(item) for item in value) if type(value) in (tuple, list) else value
-
-    return cut(inputs)
-
-
-def batch_size(inputs: Any) -> int:
-    """The length of the first axis of the first tensor in a batch.
-
-    Raises:
-        InvalidInputError: no tensor in it.
-    """
-    tensor = first_tensor(inputs)
-    if tensor is None or tensor.ndim == 0:
-        raise InvalidInputError(
-            got=f"inputs of type {type(inputs).__name__} without a tensor that has a sample axis",
-            expected="a tensor, or a tuple or mapping of tensors, one row a sample",
-            next_step="let the loader yield (inputs, labels)",
-        )
-    return tensor.shape[0]
-
-
-def first_tensor(value: Any) -> torch.Tensor | None:
-    """The first tensor in a tensor, mapping, tuple or list; None where there is none."""
-    if torch.is_tensor(value):
-        return value
-    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
-    return next((found for item in values if (found := first_tensor(item)) is not None), None)
-
-
-def _part(output: Any, samples: int) -> tuple[torch.Tensor | None, Any, str]:
-    """The tensor of an output that is measured, where in the output it is, and why there is none."""
-    if torch.is_tensor(output):
-        part, tensor = None, output
-    elif isinstance(output, Mapping | tuple | list):
-        # the first entry that has a row a sample: hidden states come before what is kept for other uses
-        pairs = output.items() if isinstance(output, Mapping) else enumerate(output)
-        tensors = [(key, item) for key, item in pairs if torch.is_tensor(item)]
-        fitting = [(key, item) for key, item in tensors if item.ndim and item.shape[0] == samples]
-        if not tensors:
-            return None, None, f"its output is a {type(output).__name__} without a tensor"
-        part, tensor = (fitting or tensors)[0]
-    else:
-        return None, None, f"its output is of type {type(output).__name__}, not a tensor"
-    if tensor.ndim == 0 or tensor.shape[0] != samples:
-        return None, part, f"its output has shape {tuple(tensor.shape)} for {samples} samples: no row a sample"
-    if tensor.numel() == 0:
-        return None, part, f"its output has shape {tuple(tensor.shape)}: nothing in it"
-    if tensor.is_complex() or tensor.dtype == torch.bool:
-        return None, part, f"its output has dtype {str(tensor.dtype).removeprefix('torch.')}: not real numbers"
-    return tensor, part, ""
-
-
-@contextmanager
-def tapped(
-    model: nn.Module,
-    consume: Callable[[str, Any], None],
-    modules: Sequence[str] | None = None,
-    *,
-    with_inputs: bool = False,
-) -> Iterator[Callable[[Any], Any]]:
-    """A callable that runs the model and hands each chosen module's output to `consume(name, output)`.
-
-    The output is handed over the moment the module returns it, before any later module, in-place or not, can
-    overwrite it: `consume` must use or copy it before it returns. All hooks are gone when the block is left,
-    by an exception too.
-
-    Args:
-        model: torch module.
-        consume: receives the name of the call (`relu`, `relu#2`, …) and what the module returned.
-        modules: names in `named_modules()`; by default all but the model itself.
-        with_inputs: hand over the pair of the module's first argument and its output.
-
-    >>> seen = []
-    >>> relu = nn.ReLU(inplace=True)
-    >>> with tapped(nn.Sequential(relu, nn.Flatten(), relu), lambda name, x: seen.append(name)) as run:
-    ...     _ = run(torch.zeros(1, 2))
-    >>> seen
-    ['0', '1', '0#2']
-    """
-    calls: Counter[str] = Counter()
-    handles = []
-
-    def hook(name: str) -> Callable[..., None]:
-        def record(module: nn.Module, args: Any, output: Any) -> None:
-            calls[name] += 1
-            value = (args[0] if args else None, output) if with_inputs else output
-            consume(name if calls[name] == 1 else f"{name}#{calls[name]}", value)
-
-        return record
-
-    def run(inputs: Any) -> Any:
-        calls.clear()
-        return call_model(inner, inputs)
-
-    inner = unwrapped(model)
-    try:
-        for name, module in inner.named_modules():
-            if name and (modules is None or name in modules):
-                handles.append(module.register_forward_hook(hook(name)))
-        yield run
-    finally:
-        for handle in handles:
-            handle.remove()
+    whole_batches: bool = False
 
 
 def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None = None) -> LayerList:
-    """The layers to measure, found by one forward pass over two samples.
+    """The layers to measure, found by running the model on two and on three samples.
 
     By default they are what the model itself names in an attribute `block_names`, as those of `pnc.nets` do,
-    and for other models
+    and for other models, by what their modules do,
 
-    * blocks: the outermost modules of a class of the model's own that occurs at least twice and has parts
-      (residual blocks, transformer layers);
-    * outside blocks, one layer for each linear or convolutional module: the last activation that follows it
-      before the next one, or the module itself where none does.
+    * blocks: the outermost modules of a class of the model's own that occurs at least twice and has weights in its
+      parts (residual blocks, transformer layers), and torch's own transformer layers, with the activation that is
+      applied to what they return;
+    * outside blocks, one layer for each module that mixes entries by a weight (linear, convolutional, recurrent,
+      attention, embedding, parametrised, quantised, or of a class of the model's own): the last activation that
+      follows it before the next one, or the module itself where none does. A module whose parts act side by side
+      (a linear module with a low-rank adapter, a sum of embeddings) is one layer.
 
-    Hooks cannot see an activation that is called as a function (`torch.relu`): what the linear module returns
-    is measured there.
+    An activation is a module that changes each entry by itself and is not affine. One that is called as a function
+    (`torch.relu`) is seen by no hook: what the linear module returns is measured there, which a note says.
 
     Args:
         model: torch module.
@@ -238,8 +92,8 @@ def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None
             the default. A pattern without `#` means every call.
 
     Raises:
-        InvalidInputError: a model that fails on the inputs, a pattern that matches no module that the model calls,
-            or nothing to measure.
+        InvalidInputError: a model that fails on the inputs or shows no hook what it does, a pattern that matches no
+            module that the model calls, or nothing to measure.
 
     >>> net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
     >>> [layer.name for layer in list_layers(net, torch.zeros(5, 3)).layers]
@@ -248,29 +102,189 @@ def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None
     [(4,), (2,)]
     """
     inner = unwrapped(model)
-    inputs = rows_of(inputs, slice(0, _PROBE_SAMPLES))
-    samples = batch_size(inputs)
+    _check_model(inner)
     modules = dict(inner.named_modules())
-    called: list[Layer] = []
-    reasons: dict[str, str] = {}
-
-    def consume(name: str, output: Any) -> None:
-        tensor, part, reason = _part(output, samples)
-        module, _, call = name.partition("#")
-        called.append(
-            Layer(
-                name=name,
-                module=module,
-                call=int(call or 1),
-                kind=type(modules[module]).__name__,
-                shape=() if tensor is None else tuple(tensor.shape[1:]),
-                part=part,
-            )
+    with same_randomness(), evaluating(inner):
+        probe = _probe(inner, inputs, modules)
+        calls = probe.calls
+        own = getattr(inner, "block_names", None) if patterns is None else patterns
+        if own is None:
+            choice = choose_layers(calls, modules)
+            chosen, parts, said = choice.layers, choice.inside, choice.notes
+        else:
+            chosen, parts, said = _matching(calls, modules, own), set(), ()
+    layers = tuple(_layer(call, modules) for call in chosen if not call.place.reason)
+    skipped = {call.name: call.place.reason for call in chosen if call.place.reason}
+    if patterns is None:
+        picked = {call.module for call in (*chosen, *calls)}
+        skipped |= {
+            name: "never called in the forward pass"
+            for name, module in modules.items()
+            if mixes(module) and name not in picked | parts and not _within(name, picked, modules)
+        }
+    if own is None:
+        skipped |= choice.left_out
+    if not layers:
+        raise InvalidInputError(
+            got="no layer to measure" + "".join(f"; {name}: {why}" for name, why in list(skipped.items())[:3]),
+            expected="at least one module whose output is a tensor with a row a sample",
+            next_step=f"choose among {_shown([call.name for call in calls if not call.place.reason])}",
         )
-        if reason:
-            reasons[name] = reason
+    return LayerList(
+        layers=layers, skipped=skipped, notes=(*probe.notes, *_notes(chosen), *said), whole_batches=probe.whole_batches
+    )
 
-    with evaluating(inner), tapped(inner, consume) as run:
+
+def _layer(call: Call, modules: Mapping[str, nn.Module]) -> Layer:
+    return Layer(
+        name=call.name,
+        module=call.module,
+        call=call.number,
+        kind=type(modules[call.module]).__name__,
+        shape=call.place.shape,
+        part=call.place.part,
+        axis=call.place.axis,
+    )
+
+
+def _within(name: str, called: set[str], modules: Mapping[str, nn.Module]) -> bool:
+    """Inside a called module that mixes itself and may use its parts without calling them, as attention does."""
+    return any(name.startswith(f"{other}.") and mixes(modules[other]) for other in called)
+
+
+def _check_model(model: nn.Module) -> None:
+    """Refuse what hooks cannot look into, or what has no weights yet.
+
+    Raises:
+        InvalidInputError: a scripted or exported model, lazy modules, weights on the meta device.
+    """
+    got = ""
+    if isinstance(model, torch.jit.ScriptModule):
+        got, step = "a TorchScript model, which runs as one program", "measure the model that it was scripted from"
+    elif isinstance(model, torch.fx.GraphModule) and not _calls_modules(model):
+        got, step = "an exported graph, which calls no module", "measure the model that it was exported from"
+    elif any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in (*model.parameters(), *model.buffers())):
+        got, step = "a model with lazy modules, whose weights have no shape yet", "run it once on a batch first"
+    elif any(p.is_meta for p in model.parameters()):
+        got, step = "a model on the meta device, which has no weights", "load its weights first"
+    if got:
+        raise InvalidInputError(
+            got=got, expected="a model whose modules are called one by one, with weights", next_step=step
+        )
+
+
+def _calls_modules(graph: torch.fx.GraphModule) -> bool:
+    return any(node.op == "call_module" for node in graph.graph.nodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Probe:
+    calls: list[Call]
+    notes: tuple[str, ...] = ()
+    whole_batches: bool = False
+
+
+def _probe(model: nn.Module, inputs: Any, modules: Mapping[str, nn.Module]) -> _Probe:
+    """What every module makes of two samples, held against what it makes of three."""
+    whole = batch_size(inputs)
+
+    def run(samples: int) -> list[Call]:
+        return _run(model, rows_of(inputs, torch.arange(samples) % whole), modules)
+
+    other_size = _MORE
+    try:
+        first, again = run(_FEW), run(_FEW)
+        try:
+            second = run(_MORE)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            other_size, second = _FEWER, run(_FEWER)
+    except InvalidInputError as error:
+        try:  # it may take batches of one size only
+            calls = _run(model, inputs, modules)
+        except InvalidInputError:
+            raise error from error.__cause__
+        for call in calls:
+            call.place = find_place(call.output, whole)
+        return _Probe(
+            calls=_checked(calls, model),
+            notes=(f"the model takes batches of {whole} samples only: {error.got}",),
+            whole_batches=True,
+        )
+    found = {call.name: call for call in second}
+    random = coupled = ""
+    repeated = {call.name: call for call in again}
+    for call in first:
+        other = found.get(call.name)
+        call.place = find_place(
+            call.output,
+            _FEW,
+            None if other is None else other.output,
+            None if other is None else other_size,
+        )
+        if call.place.reason or other is None:
+            continue
+        values = [_rows(part.output, call.place) for part in (call, other, repeated.get(call.name, call))]
+        if any(value is None for value in values):
+            continue
+        if not _alike(values[0], values[2]):
+            random = random or call.name
+        elif not _alike(*(value[: min(_FEW, other_size)] for value in values[:2])):
+            coupled = coupled or call.name
+    notes = []
+    if random:
+        notes.append(
+            f"the model is random in evaluation mode: {random} differs between two passes over the same samples, so "
+            "every number holds for one draw"
+        )
+    elif coupled:
+        notes.append(
+            f"what {coupled} makes of a sample depends on the rest of its batch (its statistics, for instance), so the "
+            "numbers hold for these batches"
+        )
+    return _Probe(calls=_checked(first, model), notes=tuple(notes), whole_batches=bool(random or coupled))
+
+
+def _rows(output: Any, place: Place) -> torch.Tensor | None:
+    value = part_of(output, place.part)
+    if not torch.is_tensor(value) or value.ndim <= place.axis:
+        return None
+    return _dense(value).movedim(place.axis, 0)
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Equal but for the rounding of another order of summation, far below what another batch would change."""
+    if one.shape != other.shape:
+        return True  # of other sizes, for instance for padding; it is not the batch's doing
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    limit = min(1e3 * torch.finfo(one.dtype).eps, 0.05)
+    gap = (one.to(torch.float64) - other.to(torch.float64)).nan_to_num(0.0, 0.0, 0.0).abs().max()
+    return float(gap) <= limit * float(one.to(torch.float64).nan_to_num(0.0, 0.0, 0.0).abs().max())
+
+
+def _checked(calls: list[Call], model: nn.Module) -> list[Call]:
+    if calls:
+        return calls
+    # a model without parts is a layer itself, but has no name: its output is all there is
+    raise InvalidInputError(
+        got=f"a {type(model).__name__} that calls no module of its own",
+        expected="a model made of modules",
+        next_step="wrap it, for instance nn.Sequential(model)",
+    )
+
+
+def _run(model: nn.Module, inputs: Any, modules: Mapping[str, nn.Module]) -> list[Call]:
+    """Every call of every module in one pass, with copies of what went in and came out."""
+    calls: list[Call] = []
+    numbers: dict[str, int] = {}
+
+    def consume(name: str, pair: Any) -> None:
+        module = _module_of(name, modules, numbers)
+        calls.append(Call.of(name, module, numbers[module], *pair))
+
+    with tapped(model, consume, with_inputs=True) as run:
         try:
             run(inputs)
         except PncError:
@@ -279,93 +293,55 @@ def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None
             if out_of_memory(error):
                 raise
             reason = (str(error).splitlines() or [""])[0]
+            given = first_tensor(inputs)
+            shape = "" if given is None else f" of shape {tuple(given.shape[1:])}"
             raise InvalidInputError(
-                got=f"{type(inner).__name__}, which fails on samples of shape {tuple(first_tensor(inputs).shape[1:])}: "
+                got=f"{type(model).__name__}, which fails on samples{shape}: "
                 + (f"{type(error).__name__}: {reason}" if reason else type(error).__name__),
                 expected="a network that takes such samples",
                 next_step="build it for samples of this shape, or reshape them in its forward",
             ) from error
-    if not called:  # a model without parts is a layer itself, but has no name: its output is all there is
-        raise InvalidInputError(
-            got=f"a {type(inner).__name__} that calls no module of its own",
-            expected="a model made of modules",
-            next_step="wrap it, for instance nn.Sequential(model)",
-        )
-    own = getattr(inner, "block_names", None) if patterns is None else patterns
-    chosen = _default(called, modules) if own is None else _matching(called, modules, own)
-    layers = tuple(layer for layer in chosen if layer.name not in reasons)
-    skipped = {layer.name: reasons[layer.name] for layer in chosen if layer.name in reasons}
-    if patterns is None:
-        picked = {layer.module for layer in chosen}
-        skipped |= {
-            name: "never called in the forward pass"
-            for name, module in modules.items()
-            if isinstance(module, _WEIGHTS) and name not in {layer.module for layer in called} | picked
-        }
-    if not layers:
-        raise InvalidInputError(
-            got="no layer to measure" + "".join(f"; {name}: {why}" for name, why in list(skipped.items())[:3]),
-            expected="at least one module whose output is a tensor with a row a sample",
-            next_step=f"choose among {_shown([layer.name for layer in called if layer.name not in reasons])}",
-        )
-    notes = tuple(
-        f"{layer.name}: its output is not one tensor; entry {layer.part!r} of it is measured"
-        for layer in layers
-        if layer.part is not None
-    )
-    return LayerList(layers=layers, skipped=skipped, notes=notes)
+    return calls
 
 
-_WEIGHTS = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase, nn.Embedding, nn.MultiheadAttention)
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+def _module_of(name: str, modules: Mapping[str, nn.Module], numbers: dict[str, int]) -> str:
+    """The module of a call, which is counted; its name may hold a `#` of its own."""
+    module = name
+    while module not in modules or (module in numbers and call_name(module, numbers[module] + 1, modules) != name):
+        module = module.rpartition("#")[0]
+    numbers[module] = numbers.get(module, 0) + 1
+    return module
 
 
-def _is_activation(module: nn.Module) -> bool:
-    return type(module).__module__ == "torch.nn.modules.activation" and not isinstance(module, nn.MultiheadAttention)
-
-
-def _default(called: Sequence[Layer], modules: Mapping[str, nn.Module]) -> list[Layer]:
-    own = Counter(
-        type(modules[name])
-        for name in dict.fromkeys(layer.module for layer in called)
-        if not type(modules[name]).__module__.startswith("torch.nn.") and any(modules[name].children())
-    )
-    repeated = {layer.module for layer in called if own[type(modules[layer.module])] > 1}
-    blocks = {name for name in repeated if not any(_inside(name, other) for other in repeated)}
-    chosen: list[Layer] = []
-    pending: Layer | None = None  # what the latest weights outside blocks have become so far
-    for layer in called:
-        if any(_inside(layer.module, block) for block in blocks):
+def _notes(chosen: Sequence[Call]) -> list[str]:
+    notes = []
+    for call in chosen:
+        place = call.place
+        if place.reason:
             continue
-        module = modules[layer.module]
-        if layer.module in blocks or (isinstance(module, _WEIGHTS) and not any(module.children())):
-            chosen += [pending] if pending else []
-            pending = layer
-            if layer.module in blocks:
-                chosen.append(layer)
-                pending = None
-        elif isinstance(module, nn.MultiheadAttention):
-            chosen += [pending, layer] if pending else [layer]
-            pending = None
-        elif _is_activation(module) and pending is not None:
-            pending = layer
-    return chosen + ([pending] if pending else [])
+        if place.part is not None:
+            more = f"; so might {', '.join(map(repr, place.others[:_MOST_NAMED]))} be" if place.others else ""
+            notes.append(f"{call.name}: its output is not one tensor; entry {place.part!r} of it is measured{more}")
+        if place.ambiguous:
+            notes.append(
+                f"{call.name}: axes {list(place.ambiguous)} are all as long as the batch; {place.axis} is taken"
+            )
+        elif place.axis:
+            notes.append(f"{call.name}: axis {place.axis} counts the samples")
+    return notes
 
 
-def _inside(name: str, block: str) -> bool:
-    return name.startswith(block + ".")
-
-
-def _matching(called: Sequence[Layer], modules: Mapping[str, nn.Module], patterns: Sequence[str]) -> list[Layer]:
-    def matches(layer: Layer, pattern: str) -> bool:
-        name = layer.name if "#" in pattern else layer.module
-        return fnmatchcase(name, pattern) or (layer.call == 1 and pattern == f"{layer.module}#1")
+def _matching(called: Sequence[Call], modules: Mapping[str, nn.Module], patterns: Sequence[str]) -> list[Call]:
+    def matches(call: Call, pattern: str) -> bool:
+        if fnmatchcase(call.name, pattern) or (call.number == 1 and fnmatchcase(f"{call.module}#1", pattern)):
+            return True
+        return ("#" not in pattern or "#" in call.module) and fnmatchcase(call.module, pattern)
 
     for pattern in patterns:
-        if any(matches(layer, pattern) for layer in called):
+        if any(matches(call, pattern) for call in called):
             continue
         silent = [name for name in modules if name and fnmatchcase(name, pattern)]
-        names = list(dict.fromkeys(layer.name for layer in called))
+        names = list(dict.fromkeys(call.name for call in called))
         near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.4)
         raise InvalidInputError(
             got=f"layer pattern {pattern!r}, which matches "
@@ -373,20 +349,25 @@ def _matching(called: Sequence[Layer], modules: Mapping[str, nn.Module], pattern
             expected="the name of a module that the model calls, or a pattern such as 'layer*'",
             next_step="did you mean " + " or ".join(map(repr, near)) + "?" if near else f"choose among {_shown(names)}",
         )
-    return [layer for layer in called if any(matches(layer, pattern) for pattern in patterns)]
+    return [call for call in called if any(matches(call, pattern) for pattern in patterns)]
 
 
 def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
+def _dense(value: torch.Tensor) -> torch.Tensor:
+    if value.is_quantized:
+        return value.dequantize()
+    return value if value.layout == torch.strided else value.to_dense()
+
+
 def layer_output(layer: Layer, output: Any) -> torch.Tensor | None:
-    """What is measured of a module's output: the part that `list_layers` chose; None where it has none."""
-    try:
-        value = output if layer.part is None else output[layer.part]
-    except (KeyError, IndexError, TypeError):
+    """What is measured of a module's output, samples first: the part that `list_layers` chose; None: it has none."""
+    value = part_of(output, layer.part)
+    if not torch.is_tensor(value) or value.is_nested or value.ndim <= layer.axis:
         return None
-    return value if torch.is_tensor(value) else None
+    return _dense(value).movedim(layer.axis, 0)
 
 
 def capture(model: nn.Module, inputs: Any, *, layers: Sequence[str] | None = None) -> dict[str, torch.Tensor]:
@@ -419,6 +400,6 @@ def capture(model: nn.Module, inputs: Any, *, layers: Sequence[str] | None = Non
             kept[name] = tensor.detach().clone()
 
     names = {layer.module for layer in chosen.values()}
-    with evaluating(model), tapped(model, consume, list(names)) as run:
+    with same_randomness(), evaluating(model), tapped(model, consume, list(names)) as run:
         run(inputs)
     return kept

@@ -20,7 +20,8 @@ from pnc.measure.accumulate.sampling_error import SamplingErrorPass
 from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.arrays import dtype_name
 from pnc.measure.model.batches import BatchSource, SomeOfEachClass, run_pass
-from pnc.measure.model.layers import Layer, LayerList, layer_output, list_layers, unwrapped
+from pnc.measure.model.hooks import unwrapped
+from pnc.measure.model.layers import Layer, LayerList, layer_output, list_layers
 from pnc.measure.quantities.class_pairs import class_pairs
 from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
 from pnc.measure.readout.probe import LinearProbe, fit_linear_probe, nearest_centre_probe, projected_centre_probe

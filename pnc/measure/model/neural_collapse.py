@@ -15,7 +15,7 @@ from pnc.measure.accumulate.processes import gather_moments, gather_objects, sum
 from pnc.measure.accumulate.running import BatchLabels, RunningMoments
 from pnc.measure.arrays import dtype_name
 from pnc.measure.model.batches import BatchSource, run_pass
-from pnc.measure.model.layers import unwrapped
+from pnc.measure.model.hooks import unwrapped
 from pnc.measure.quantities.noise_floor import rounding_unit
 from pnc.measure.readout.probe import nearest_centre_probe
 

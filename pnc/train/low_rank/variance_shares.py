@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pnc.measure.model.layers import evaluating, tapped
+from pnc.measure.model.hooks import evaluating, tapped
 from pnc.train.samples import Samples
 
 __all__ = ["variance_shares"]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pnc.errors import InvalidInputError
-from pnc.measure.model.layers import evaluating, tapped
+from pnc.measure.model.hooks import evaluating, tapped
 from pnc.nets.low_rank import LowRankLayer
 from pnc.spec import LowRankSpec
 from pnc.train.low_rank.sites import find_sites
