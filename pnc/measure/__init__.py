@@ -4,7 +4,8 @@ The package is a function too: `pnc.measure(model, loader)` is `measure_model` o
 standard errors of what it measures.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -18,7 +19,7 @@ from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.compress.compressed import CompressedSite, KeptDimensions, measure_compressed
 from pnc.measure.compress.linear_tail import fit_linear_tail
 from pnc.measure.features import measure_features
-from pnc.measure.model.batches import count_classes
+from pnc.measure.model.batches import count_classes, labels_in
 from pnc.measure.model.layers import Layer, LayerList, capture, list_layers
 from pnc.measure.model.measurement import measure_model, measure_splits
 from pnc.measure.model.neural_collapse import NeuralCollapse, measure_neural_collapse
@@ -99,7 +100,7 @@ def measure(
     model: nn.Module,
     batches: Iterable[Any],
     *,
-    classes: int | None = None,
+    classes: int | Sequence[Any] | None = None,
     uncertainty: bool = True,
     **options: Any,
 ) -> LayerCurve:
@@ -108,7 +109,8 @@ def measure(
     Args:
         model: torch module.
         batches: a DataLoader or list of (inputs, labels), see `measure_model`.
-        classes: K; by default as many as `count_classes` finds in the labels.
+        classes: K, or the labels in the order of their classes; by default the labels that there are, numbered in
+            order with a note where they are not 0…K-1.
         uncertainty: and the other options: see `measure_model`.
 
     Raises:
@@ -120,8 +122,16 @@ def measure(
     >>> pnc.measure(net, [batch]).compression[0].item()
     0.25
     """
-    number = count_classes(batches) if classes is None else classes
-    return measure_model(model, batches, classes=number, uncertainty=uncertainty, **options)
+    if classes is not None:
+        return measure_model(model, batches, classes=classes, uncertainty=uncertainty, **options)
+    found = labels_in(batches)
+    number = count_classes(batches) if found is None else len(found)
+    if found is None or found == list(range(number)):
+        return measure_model(model, batches, classes=number, uncertainty=uncertainty, **options)
+    curve = measure_model(model, batches, classes=found, uncertainty=uncertainty, **options)
+    shown = ", ".join(map(str, found[:8])) + (", …" if number > 8 else "")
+    said = f"the labels {shown} are classes 0…{number - 1} in this order"
+    return replace(curve, origin=replace(curve.origin, remarks=(*curve.origin.remarks, said)))
 
 
 make_callable(__name__, measure)

@@ -98,7 +98,7 @@ def test_the_logistic_probe_without_scikit_learn(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("sklearn")]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(InvalidInputError, match="pnc\\[probe\\]"):
+    with pytest.raises(InvalidInputError, match="pip install scikit-learn"):
         logistic_probe_accuracy([[0.0], [1.0]], [0, 1], [[0.0]], [0])
 
 

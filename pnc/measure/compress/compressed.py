@@ -16,6 +16,7 @@ from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.compress.activations import SiteReader, site_of, tail_parameters
 from pnc.measure.compress.replaced_output import substituted_accuracy
 from pnc.measure.model.batches import BatchSource
+from pnc.measure.model.hooks import keeps_randomness
 from pnc.measure.readout.least_squares import fit_linear_map
 from pnc.measure.readout.principal_components import PrincipalComponents, principal_components
 from pnc.measure.readout.probe import nearest_centre_probe
@@ -100,6 +101,7 @@ class CompressedSite:
         )
 
 
+@keeps_randomness
 def measure_compressed(
     model: nn.Module,
     train: Iterable[Any],

@@ -14,7 +14,7 @@ from pnc.measure.arrays import as_labels
 from pnc.measure.compress.activations import MOST_ENTRIES, SiteReader, site_of
 from pnc.measure.compress.replaced_output import substituted
 from pnc.measure.model.batches import BatchSource
-from pnc.measure.model.hooks import evaluating
+from pnc.measure.model.hooks import evaluating, keeps_randomness
 from pnc.measure.model.layers import Layer
 from pnc.measure.readout.least_squares import fit_linear_map
 from pnc.measure.readout.principal_components import PrincipalComponents, principal_components
@@ -25,6 +25,7 @@ __all__ = ["TailTarget", "fit_linear_tail"]
 TailTarget = Literal["labels", "outputs"]
 
 
+@keeps_randomness
 def fit_linear_tail(
     model: nn.Module,
     batches: Iterable[Any],

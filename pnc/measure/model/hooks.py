@@ -6,7 +6,8 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from torch import nn
 
 from pnc.measure.model.samples import own_copy
 
-__all__ = ["call_model", "call_name", "evaluating", "same_randomness", "tapped", "unwrapped"]
+__all__ = ["call_model", "call_name", "evaluating", "keeps_randomness", "same_randomness", "tapped", "unwrapped"]
 
+_Given, _Result = ParamSpec("_Given"), TypeVar("_Result")
 # their `train()` sets modes and kernels, which is undone without a copy of all weights
 _SETS_MODES_ONLY = ("torch.", "transformers.modeling_utils")
 
@@ -162,6 +164,17 @@ def same_randomness(*loaders: Any) -> Iterator[None]:
             torch.cuda.set_rng_state_all(devices)
         for generator, state in states:
             generator.set_state(state)
+
+
+def keeps_randomness(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """A function inside `same_randomness`, with the loaders among its arguments."""
+
+    @wraps(function)
+    def inside(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        with same_randomness(*args, *kwargs.values()):
+            return function(*args, **kwargs)
+
+    return inside
 
 
 def call_name(module: str, call: int, modules: Mapping[str, nn.Module]) -> str:

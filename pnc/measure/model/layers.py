@@ -320,7 +320,8 @@ def _notes(chosen: Sequence[Call]) -> list[str]:
         if place.reason:
             continue
         if place.part is not None:
-            more = f"; so might {', '.join(map(repr, place.others[:_MOST_NAMED]))} be" if place.others else ""
+            others = ", ".join(map(repr, place.others[:_MOST_NAMED]))
+            more = f" ({others} has a row a sample too)" if others else ""
             notes.append(f"{call.name}: its output is not one tensor; entry {place.part!r} of it is measured{more}")
         if place.ambiguous:
             notes.append(

@@ -16,12 +16,14 @@ from pnc.measure.accumulate.fuzziness import FuzzinessPass
 from pnc.measure.accumulate.moments import ClassMoments
 from pnc.measure.accumulate.processes import gather_moments, gather_objects, process_count, sum_over_processes, together
 from pnc.measure.accumulate.running import BatchLabels, RunningMoments
+from pnc.measure.accumulate.same_samples import SameSamples, other_samples
 from pnc.measure.accumulate.sampling_error import SamplingErrorPass
 from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.arrays import dtype_name
 from pnc.measure.model.batches import BatchSource, SomeOfEachClass, run_pass
-from pnc.measure.model.hooks import unwrapped
+from pnc.measure.model.hooks import same_randomness, unwrapped
 from pnc.measure.model.layers import Layer, LayerList, layer_output, list_layers
+from pnc.measure.model.pooling import Pool, Pooling
 from pnc.measure.quantities.class_pairs import class_pairs
 from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
 from pnc.measure.readout.probe import LinearProbe, fit_linear_probe, nearest_centre_probe, projected_centre_probe
@@ -36,7 +38,7 @@ def measure_model(
     model: nn.Module,
     batches: Iterable[Any],
     *,
-    classes: int,
+    classes: int | Sequence[Any],
     layers: Sequence[str] | None = None,
     fuzziness: bool = False,
     probes: bool = False,
@@ -44,6 +46,7 @@ def measure_model(
     uncertainty: bool = False,
     width: int = 1024,
     sketch: int = 128,
+    pool: Pool | Callable[[torch.Tensor, Any], torch.Tensor] | None = None,
     reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
     device: torch.device | str | None = None,
     split: str | None = None,
@@ -65,7 +68,8 @@ def measure_model(
         model: torch module.
         batches: a DataLoader or list of (inputs, labels), or of mappings with `labels`; inputs are a tensor,
             a tuple of positional or a mapping of keyword arguments.
-        classes: K; every class must have a sample.
+        classes: K, for labels 0…K-1; or the labels themselves, numbers or text, in the order of their classes. Every
+            class must have a sample.
         layers: patterns of module names (`layer*`, `relu#2`); by default blocks and, outside them, the
             activation of each linear or convolutional module (see `list_layers`).
         fuzziness: a second pass for tr(Σ_W Σ_B⁺).
@@ -78,7 +82,11 @@ def measure_model(
             Batches that can be read once only have none, which a note says.
         width: the largest d_l whose spectrum is exact.
         sketch: rows of the sketch above it.
-        reduce: from a layer's (N, …) output to (N, …) features; the mean over positions, for instance.
+        pool: what becomes of the states of tokens, (N, T, d): `masked-mean` over the mask that is in the batch, `mean`
+            (of images, over positions), `cls`, the first, `last`, the last one in the mask, `flatten`, or a function of
+            a layer's (N, …) output and the batch's inputs. By default `masked-mean` where there is a mask, which a
+            note says, and `flatten` where there is none.
+        reduce: from a layer's (N, …) output to (N, …) features, after `pool`.
         device: where to run the model, which is brought back afterwards; by default where it is.
         split: said in the origin: train, test.
         progress: called with the number of samples so far, after each batch is begun.
@@ -114,6 +122,7 @@ def measure_model(
         uncertainty=uncertainty,
         width=width,
         sketch=sketch,
+        pool=pool,
         reduce=reduce,
         device=device,
         progress=progress,
@@ -125,7 +134,7 @@ def measure_splits(
     model: nn.Module,
     splits: Mapping[str | None, Iterable[Any]],
     *,
-    classes: int,
+    classes: int | Sequence[Any],
     layers: Sequence[str] | None = None,
     fuzziness: bool = False,
     probes: bool = False,
@@ -133,6 +142,7 @@ def measure_splits(
     uncertainty: bool = False,
     width: int = 1024,
     sketch: int = 128,
+    pool: Pool | Callable[[torch.Tensor, Any], torch.Tensor] | None = None,
     reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
     device: torch.device | str | None = None,
     progress: Callable[[int], None] | None = None,
@@ -159,13 +169,15 @@ def measure_splits(
     """
     curves: dict[str | None, LayerCurve] = {}
     fitted: dict[str, dict[str, LinearProbe]] = {}
-    with _on_device(model, device):
+    names = None if isinstance(classes, int) else tuple(classes)
+    with _on_device(model, device), same_randomness(*splits.values()):
         for split, batches in splits.items():
             measurement = _Measurement(
                 model,
-                BatchSource(batches, model, again=fuzziness or probes),
-                classes=classes,
+                BatchSource(batches, model, again=fuzziness or probes, names=names),
+                classes=classes if isinstance(classes, int) else len(classes),
                 patterns=layers,
+                pooling=Pooling(pool, unwrapped(model)),
                 reduce=reduce,
                 progress=progress,
             )
@@ -202,6 +214,7 @@ class _Measurement:
         *,
         classes: int,
         patterns: Sequence[str] | None,
+        pooling: Pooling,
         reduce: Callable[[torch.Tensor], torch.Tensor] | None,
         progress: Callable[[int], None] | None,
     ) -> None:
@@ -212,7 +225,7 @@ class _Measurement:
                 next_step="give samples of at least two classes",
             )
         self.model, self.source, self.classes = model, source, classes
-        self.reduce, self.progress = reduce, progress
+        self.pooling, self.reduce, self.progress = pooling, reduce, progress
         # float64 totals: kept on the CPU where the model's device has none
         self.device = torch.device("cpu") if source.device.type == "mps" else source.device
         found = gather_objects(together(lambda: self._listed(patterns)))
@@ -223,13 +236,15 @@ class _Measurement:
             )
         self.layers = {layer.name: layer for layer in (_INPUT, *listed.layers)}
         self.skipped = dict(listed.skipped)
-        self.notes = list(listed.notes)
+        self.notes = [*listed.notes, *source.notes]
+        self.listed, self.whole_batches = listed.layers, listed.whole_batches
         self.modules = sorted({layer.module for layer in listed.layers})
         self.dtypes: dict[str, str] = {}
         self.fuzzy: dict[str, FuzzinessPass] = {}
         self.probes: dict[str, dict[str, LinearProbe]] = {}
         self.hits: dict[str, dict[str, float]] = {}
         self.errors: dict[str, SamplingErrorPass] = {}
+        self.same: dict[str, SameSamples] = {}
         self.own_counts = torch.zeros(classes, dtype=torch.int64)
 
     def _listed(self, patterns: Sequence[str] | None) -> LayerList | None:
@@ -245,12 +260,16 @@ class _Measurement:
         if value is None:
             self.skipped[name] = "its output is not always of one form"
             return None
+        value = self.pooling(name, value)
         if self.reduce is not None and name != "input":
             value = self.reduce(value)
         if value.ndim == 0 or value.shape[0] != size:
             self.skipped[name] = f"shape {tuple(value.shape)} for {size} samples: no row a sample"
             return None
-        if name == "input" and value.dtype == torch.int64:
+        if value.is_complex():
+            self.skipped[name] = "complex numbers"
+            return None
+        if name == "input" and value.dtype in (torch.int64, torch.int32):
             self.skipped[name] = "whole numbers, such as the indices of words"
             return None
         rows = value.detach().reshape(size, -1).to(self.device)
@@ -308,9 +327,10 @@ class _Measurement:
                 [update_moments] if spectra is None else [update_moments, update_spectrum],
                 modules=self.modules,
                 progress=self.progress,
+                before=self.pooling.begin,
             )
         )
-        self.notes += notes + ([self.source.cast] if self.source.cast else [])
+        self.notes += notes + self.pooling.notes + ([self.source.cast] if self.source.cast else [])
         self._join(running, spectrum)
 
     def _join(self, running: dict[str, RunningMoments], spectrum: dict[str, StreamingSpectrum]) -> None:
@@ -360,7 +380,7 @@ class _Measurement:
             raise InvalidInputError(
                 got=f"no sample in class {empty[0]} ({len(empty)} of {self.classes} classes are empty)",
                 expected="at least 1 sample in every stated class",
-                next_step="state fewer classes or add samples",
+                next_step="add samples, or pass `classes` as the list of the labels that there are",
             )
 
     def second_pass(
@@ -368,6 +388,7 @@ class _Measurement:
     ) -> None:
         """Everything that needs the class means first, of all samples."""
         for name, moments in self.moments.items():
+            self.same[name] = SameSamples(moments, rounding=rounding_unit(self.dtypes[name]))
             if fuzziness:
                 self.fuzzy[name] = FuzzinessPass(moments, rounding=rounding_unit(self.dtypes[name]))
             if uncertainty:
@@ -391,6 +412,11 @@ class _Measurement:
             if rows is not None:
                 self.fuzzy[name].update(rows, labels)
 
+        def update_same(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
+            rows = self._rows(name, output, labels.shape[0]) if name in self.same else None
+            if rows is not None:
+                self.same[name].update(rows, labels)
+
         def update_probes(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
             rows = self._rows(name, output, labels.shape[0]) if name in self.probes else None
             if rows is None:
@@ -404,9 +430,10 @@ class _Measurement:
             lambda: run_pass(
                 self.model,
                 self.source,
-                [update_fuzziness, update_probes, self._update_errors],
+                [update_same, update_fuzziness, update_probes, self._update_errors],
                 modules=self.modules,
                 progress=self.progress,
+                before=self.pooling.begin,
             )
         )
         self.notes += [note for note in notes if note not in self.notes]
@@ -416,6 +443,11 @@ class _Measurement:
                 expected="the same samples in both passes",
                 next_step="pass a loader that yields every sample once each time",
             )
+        for name, same in self.same.items():
+            own = same.totals()
+            totals = sum_over_processes(own.flatten().tolist(), device=self.device)
+            if same.differs(own.new_tensor(totals).reshape(own.shape)):
+                raise other_samples(name)
 
     def _fitting(self, name: str, fitted: Mapping[str, dict[str, LinearProbe]]) -> dict[str, LinearProbe]:
         """The probes of the layer that were fitted to another split, under names that say so."""
@@ -441,8 +473,10 @@ class _Measurement:
         self.errors = {name: SamplingErrorPass(moments) for name, moments in self.moments.items()}
         each = max(_LEAST_OF_A_CLASS, -(-_LOOKED_AT // self.classes))
         numbers = torch.clamp(self.own_counts, max=-(-each // process_count()))
-        some = SomeOfEachClass(self.source, numbers, size=_BATCH)
-        together(lambda: run_pass(self.model, some, [self._update_errors], modules=self.modules))
+        some = self.source if self.whole_batches else SomeOfEachClass(self.source, numbers, size=_BATCH)
+        together(
+            lambda: run_pass(self.model, some, [self._update_errors], modules=self.modules, before=self.pooling.begin)
+        )
 
     def _standard_errors(self, names: list[str]) -> dict[str, dict[str, float]]:
         """Layer → standard errors and bias, of the samples of all processes."""
@@ -468,7 +502,7 @@ class _Measurement:
         """What was measured, with what is known of each layer and of the whole."""
         names = list(self.moments)
         order = list(self.layers)
-        notes = list(self.notes)
+        notes = [*self.notes, *self.source.counted(self.total), *self._missing()]
         for name, moments in self.moments.items():
             if np.isnan(moments.compression()):
                 notes.append(f"layer {name}: the class means coincide, so compression is undefined")
@@ -502,6 +536,18 @@ class _Measurement:
                 remarks=tuple(notes),
             ),
         )
+
+    def _missing(self) -> list[str]:
+        """Layers that a reader would expect and does not find, with the way to have them."""
+        missing = [layer.name for layer in self.listed if layer.name not in self.moments]
+        if not missing:
+            return []
+        sizes = any("in another" in self.skipped[name] for name in missing)
+        return [
+            f"{len(missing)} of {len(self.listed)} layers are not measured: {missing[0]}: {self.skipped[missing[0]]}"
+            + (", …" if len(missing) > 1 else "")
+            + ("; states of tokens have one size where `pool` averages them" if sizes else "")
+        ]
 
     def _notes(self, name: str, further: Mapping[str, Any]) -> LayerNotes:
         """What is known of one layer."""

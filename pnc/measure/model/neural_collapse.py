@@ -13,9 +13,10 @@ from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
 from pnc.measure.accumulate.processes import gather_moments, gather_objects, sum_over_processes, together
 from pnc.measure.accumulate.running import BatchLabels, RunningMoments
+from pnc.measure.accumulate.same_samples import SameSamples, other_samples
 from pnc.measure.arrays import dtype_name
 from pnc.measure.model.batches import BatchSource, run_pass
-from pnc.measure.model.hooks import unwrapped
+from pnc.measure.model.hooks import keeps_randomness, unwrapped
 from pnc.measure.quantities.noise_floor import rounding_unit
 from pnc.measure.readout.probe import nearest_centre_probe
 
@@ -93,6 +94,7 @@ def self_duality(weight: torch.Tensor, means: torch.Tensor) -> float:
     return float((W / torch.linalg.matrix_norm(W) - M / torch.linalg.matrix_norm(M)).square().sum())
 
 
+@keeps_randomness
 def measure_neural_collapse(
     model: nn.Module, batches: Iterable[Any], *, classes: int, head: str | None = None
 ) -> NeuralCollapse:
@@ -156,6 +158,7 @@ def measure_neural_collapse(
         )
     nearest = nearest_centre_probe(moments)
     fuzzy = FuzzinessPass(moments, rounding=rounding_unit(kind))
+    same = SameSamples(moments, rounding=rounding_unit(kind))
     agreement = [0.0, 0.0, 0.0]
 
     def second(called: str, pair: Any, labels: torch.Tensor, start: int) -> None:
@@ -166,9 +169,13 @@ def measure_neural_collapse(
         centre, chosen = nearest.predict(x), pair[1].detach().to(device).argmax(1)
         found = [int((a != b).sum()) for a, b in ((centre, chosen), (chosen, y), (centre, y))]
         fuzzy.update(x, y)
+        same.update(x, y)
         agreement[:] = [total + number for total, number in zip(agreement, found, strict=True)]
 
     run(second)
+    own = same.totals()
+    if same.differs(own.new_tensor(sum_over_processes(own.flatten().tolist(), device=device)).reshape(own.shape)):
+        raise other_samples(f"before {name}")
     total, *counts = sum_over_processes([fuzzy.total(), *agreement], device=device)
     samples = moments.samples
     return NeuralCollapse(
