@@ -1,6 +1,7 @@
 """Which layer's features to use: layers ranked for a linear readout, from one pass and without training a probe.
 
-`pnc.choose(model, loader)` is `choose_layer`; features saved elsewhere go to `choose_from_features`.
+`pnc.choose(model, loader)` is `choose_layer`; features saved elsewhere go to `choose_from_features`. `measure_tails`
+says what the part of a network behind each layer is worth.
 """
 
 from __future__ import annotations
@@ -12,8 +13,18 @@ from typing import Any
 from pnc.choose.choice import Choice, LayerReadout
 from pnc.choose.layers import choose_from_features, choose_layer
 from pnc.choose.sampled_features import SampledFeatures
+from pnc.choose.tail import CutTail, TailCosts, measure_tails
 
-__all__ = ["Choice", "LayerReadout", "SampledFeatures", "choose_from_features", "choose_layer"]
+__all__ = [
+    "Choice",
+    "CutTail",
+    "LayerReadout",
+    "SampledFeatures",
+    "TailCosts",
+    "choose_from_features",
+    "choose_layer",
+    "measure_tails",
+]
 
 
 class _Room(ModuleType):

@@ -81,11 +81,15 @@ class SampledFeatures:
                 own = torch.Generator().manual_seed(self.seed)
                 signs = torch.randint(0, 2, (rows.shape[1], width), generator=own, dtype=torch.int8)
                 self._projections[name] = (2 * signs - 1).to(rows.device)
-        if name in self._projections:
-            signs = self._projections[name]
-            chosen = chosen.to(torch.float32) @ signs.to(torch.float32) / math.sqrt(signs.shape[1])
-        self._rows[name][slots] = chosen.to(device="cpu", dtype=torch.float32)
+        self._rows[name][slots] = self.reduced(name, chosen).to(device="cpu", dtype=torch.float32)
         self._labels[slots] = labels.cpu()[list(last.values())].to(self._labels.dtype)
+
+    def reduced(self, name: str, rows: Float[torch.Tensor, "N d"]) -> Float[torch.Tensor, "N m"]:
+        """Features of a layer in the dimensions that are kept of it."""
+        if name not in self._projections:
+            return rows
+        signs = self._projections[name]
+        return rows.to(torch.float32) @ signs.to(torch.float32) / math.sqrt(signs.shape[1])
 
     def _drawn(self, index: int) -> int:
         slot = int(torch.randint(0, index + 1, (), generator=self._generator))
