@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pnc.cli.output import number, print_table, span
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError, PncError
+from pnc.report.canvas import new_figure as draw_panels
+from pnc.report.canvas import save_figure
+from pnc.report.text import number, print_table, span
 from pnc.sweep import describe_plan, make_plan, read_sweep, run_sweep, show_progress, usual_workers
 
 if TYPE_CHECKING:
@@ -37,19 +39,13 @@ def sweep(spec: Mapping[str, Any], folder: Path, *, workers: int | None = None, 
 
 def new_figure(panels: int, *, rows: int = 1, height: float = 3.4) -> tuple[Figure, Any]:
     """Rows of so many panels each, without a display; the panels in one list, row by row."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.6 * panels, height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, panels, squeeze=False).ravel()
+    return draw_panels(3.6 * panels, height * rows, columns=panels, rows=rows)
 
 
 def save(folder: Path, name: str, figure: Figure, summary: Mapping[str, Any]) -> dict[str, Any]:
     """Write the figure (PNG and SVG) and the numbers that follow from it; the numbers as plain ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    for suffix in ("png", "svg"):
-        figure.savefig(folder / f"{name}.{suffix}", dpi=150)
+    save_figure(figure, folder, name)
     plain = json_ready(summary)
     (folder / f"{name}.json").write_text(json.dumps(plain, sort_keys=True, indent=1) + "\n", encoding="utf-8")
     return plain

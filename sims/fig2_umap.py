@@ -34,14 +34,13 @@ COLUMNS = 4
 def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
     """One panel a layer, the input first; the points are saved in `fig2_umap.npz`."""
     from pnc.measure import capture
-    from pnc.train import load_run
 
     embed = _embedding()
     size, width = {"smoke": (50, 256), "paper": (200, 256), "full": (1000, 1024)}[scale]
     data = image_data("fashion-mnist", train=size, test=100)
     case = Case(network="mlp", options={"width": width, "batch_norm": False}, training={"epochs": 100})
     [run] = train_from_seeds("mlp", case, data, out, seeds=1, quiet=quiet)
-    model = load_run(run.folder).model
+    model = run.result.trained.model
     x = data.train.prepare(data.train.x, dtype=next(model.parameters()).dtype)
     features = {"input": x, **capture(model, x, layers=list(model.block_names)[:-1])}
     labels = data.train.y.numpy()
@@ -64,7 +63,7 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
         frameon=False, fontsize=9,
     )  # fmt: skip
     np.savez(out / "fig2_umap.npz", y=labels, **points)
-    accuracy = {split: result["accuracy"] for split, result in run.results.items()}
+    accuracy = {split: found.accuracy for split, found in run.splits.items()}
     return save(out, "fig2_umap", figure, {"accuracy": accuracy, "same_class_share": found})
 
 

@@ -72,8 +72,7 @@ def _synthetic(seed: int) -> Data:
 
     spec = ProblemSpec(classes=3, samples_per_class=10, dimension=50, kind="orthonormal-noise", seed=seed)
     problem = draw_problem(spec)
-    drawn = {"name": problem.name, **problem.provenance, "options": {"data": f"{problem.name}, seed {seed}"}}
-    return Data(train=as_samples(problem), test=None, source=drawn)
+    return Data(train=as_samples(problem), test=None, source={"name": problem.name, **problem.provenance})
 
 
 if __name__ == "__main__":

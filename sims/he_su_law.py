@@ -26,7 +26,7 @@ import numpy as np
 from pnc.data import ImageData, load_splits
 
 from .common import Scale, command, new_figure, save
-from .networks import Case, draw, read_data, summary, train_from_seeds
+from .networks import Case, Data, draw, summary, train_from_seeds
 
 __all__ = ["reproduce", "shrink"]
 
@@ -40,7 +40,7 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     depths, epochs = ((4, 8), 200) if scale == "smoke" else ((4, 8, 20), 600)
     optimisers = list(OPTIMISERS) if scale == "full" else ["momentum"]
     splits = load_splits("fashion-mnist", samples_per_class=100, test_samples_per_class=100)
-    data = read_data(replace(splits, train=shrink(splits.train, SIDE), test=shrink(splits.test, SIDE)))
+    data = Data.of(replace(splits, train=shrink(splits.train, SIDE), test=shrink(splits.test, SIDE)))
     figure, panels = new_figure(2, rows=len(optimisers))
     found: dict[str, Any] = {}
     variants = [(optimiser, batch_norm) for optimiser in optimisers for batch_norm in (True, False)]

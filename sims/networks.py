@@ -6,28 +6,29 @@ is not trained again, and what was interrupted goes on from its last checkpoint.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pnc.cli.live import live_line, time_left
 from pnc.compare import Following, FollowingSeeds, follow, follow_seeds
-from pnc.curves import FIELDS, LayerCurve, json_ready
-from pnc.data import Splits, load_splits
-from pnc.errors import InvalidInputError
+from pnc.curves import FIELDS, LayerCurve
+from pnc.records import SplitRecord
+from pnc.report.live import follow_training, live_line
+from pnc.runs import (
+    DataSource,
+    LabelledData,
+    MeasurementSpec,
+    NetworkSource,
+    TrainRequest,
+    TrainResult,
+    load_labelled,
+)
 from pnc.statistics import student_interval
-
-if TYPE_CHECKING:
-    from pnc.train import Progress, Samples, TrainedRun
 
 __all__ = [
     "LABELS",
@@ -38,7 +39,6 @@ __all__ = [
     "image_data",
     "judge",
     "over_seeds",
-    "read_data",
     "summary",
     "train_from_seeds",
 ]
@@ -54,7 +54,6 @@ LABELS = {
     "separation_fuzziness": r"fuzziness $\mathrm{tr}(\Sigma_W \Sigma_B^+)$",
 }
 _LOGARITHMIC = ("compression", "separation_fuzziness")
-_BATCH = 512  # samples at a time when measuring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +65,7 @@ class Case:
         options: of it.
         training: of `TrainSpec`.
         layers: `block_names` or `layer_names` of the network; the classifier's outputs are left out.
-        measured: what `measure_model` is asked for of the training split; of the test split it is fuzziness alone, for
-            probes are fitted to what they are measured on.
+        measured: of both splits; probes are fitted to the training split.
     """
 
     network: str
@@ -77,33 +75,25 @@ class Case:
     measured: tuple[str, ...] = ("fuzziness", "probes", "spectra")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Data:
-    """The training split and, where there is one, the test split as `Samples`; and where they come from."""
-
-    train: Samples
-    test: Samples | None
-    source: Mapping[str, Any]
-
-    @property
-    def splits(self) -> dict[str, Samples]:
-        """Name → samples."""
-        return {"train": self.train} | ({} if self.test is None else {"test": self.test})
+Data = LabelledData
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """A trained network: split → curve, split → loss, accuracy and number of samples; and where its folder is."""
+    """A trained network and its layers."""
 
     case: Case
-    curves: Mapping[str, LayerCurve]
-    results: Mapping[str, Mapping[str, float]]
-    folder: Path
+    result: TrainResult
 
     @property
-    def converged(self) -> bool:
-        """Whether enough of the training samples are learned."""
-        return self.results["train"]["accuracy"] >= CONVERGED
+    def curves(self) -> Mapping[str, LayerCurve]:
+        """Split → curve."""
+        return self.result.curves
+
+    @property
+    def splits(self) -> Mapping[str, SplitRecord]:
+        """Split → curve, loss, accuracy and number of samples."""
+        return self.result.record.splits
 
     def values(self, quantity: str, split: str = "train") -> np.ndarray:
         """(layers,) of a field of `LayerCurve`, of the numerical rank, or of a number in `LayerNotes`."""
@@ -115,21 +105,13 @@ class Run:
         return np.array([getattr(note, quantity) for note in curve.notes], dtype=np.float64)
 
 
-def read_data(splits: Splits) -> Data:
-    """Both splits of labelled data as samples."""
-    from pnc.train import as_split_samples
-
-    train, test = as_split_samples(splits)
-    return Data(train=train, test=test, source=splits.describe())
-
-
 def image_data(name: str, *, train: int | None, test: int | None) -> Data:
     """The first images of every class of both splits, or all of them where no number is given.
 
     Raises:
         InvalidInputError: files that are not there, more images than a class has.
     """
-    return read_data(load_splits(name, samples_per_class=train, test_samples_per_class=test))
+    return load_labelled(DataSource(data=name, samples_per_class=train, test_samples_per_class=test))
 
 
 def train_from_seeds(
@@ -160,7 +142,7 @@ def train_from_seeds(
         own = data(seed) if callable(data) else data
         run = _trained(case, own, seed, out / "runs" / f"{label}-{seed}", quiet=quiet)
         if not quiet:
-            accuracies = ", ".join(f"{split} {found['accuracy']:.2%}" for split, found in run.results.items())
+            accuracies = ", ".join(f"{split} {found.accuracy:.2%}" for split, found in run.splits.items())
             print(f"{label}, seed {seed}: accuracy {accuracies}", file=sys.stderr)
         runs.append(run)
     return runs
@@ -169,110 +151,26 @@ def train_from_seeds(
 def _trained(case: Case, data: Data, seed: int, folder: Path, *, quiet: bool) -> Run:
     """One run: read where it is finished, trained and measured where it is not."""
     from pnc.nets import build
-    from pnc.report.training import write_training
-    from pnc.simulate.device import resolve_device
-    from pnc.train import TrainSpec, train
+    from pnc.runs import train_and_measure
+    from pnc.train import TrainSpec
 
-    digests = {split: samples.digest() for split, samples in data.splits.items()}
-    recipe = json_ready({**asdict(case), "seed": seed, "data": digests})
-    found = _read(folder, case, recipe)
-    if found is not None:
-        return found
-    model = build(
-        case.network, input_shape=data.train.input_shape, classes=data.train.classes, seed=seed, **case.options
+    network = NetworkSource(name=case.network, seed=seed, **case.options)
+    layers = None
+    if case.layers != "block_names":
+        built = build(**vars(network), input_shape=data.train.input_shape, classes=data.train.classes)
+        layers = tuple(getattr(built, case.layers)[:-1])
+    wanted = {name: name in case.measured for name in ("fuzziness", "probes", "spectra")}
+    training: dict[str, Any] = {"measure_every": None, **case.training}
+    request = TrainRequest(
+        network=network,
+        training=TrainSpec(**training, seed=seed),
+        measurement=MeasurementSpec(layers=layers, uncertainty=False, **wanted),
+        accuracy_limit=CONVERGED,
     )
-    spec = TrainSpec(**{"measure_every": None, **case.training}, seed=seed)
-    digest = hashlib.blake2b(json.dumps(recipe, sort_keys=True).encode(), digest_size=6).hexdigest()
-    checkpoints = folder.parent / f".{folder.name}-{digest}.checkpoints"
-    with _live(folder.name, quiet=quiet) as progress:
-        done = train(
-            model, data.train, spec, device=resolve_device("auto"), checkpoints=checkpoints, resume=True,
-            progress=progress,
-        )  # fmt: skip
-    curves, results = _measured(case, data, done)
-    run = Run(case=case, curves=curves, results=results, folder=folder)
-    splits = {split: {**curve.to_dict(), **results[split]} for split, curve in curves.items()}
-    write_training(
-        folder,
-        curves=curves,
-        history=done.history,
-        measurements=done.measurements,
-        weights={name: value.detach().cpu().numpy() for name, value in done.model.state_dict().items()},
-        record={
-            "command": "train",
-            "network": {
-                "name": case.network,
-                "input_shape": data.train.input_shape,
-                "classes": data.train.classes,
-                **case.options,
-                "seed": seed,
-                "parameters": sum(p.numel() for p in model.parameters()),
-            },
-            "data": {**data.source, "digests": digests},
-            **curves["train"].to_dict(),
-            "splits": splits,
-            "training": done.to_dict(),
-            "recipe": recipe,
-            "verdict": None if run.converged else "NOT_CONVERGED",
-        },
-        title=f"{folder.name} on {data.source['name']}",
-    )
-    shutil.rmtree(checkpoints)
-    return run
-
-
-def _read(folder: Path, case: Case, recipe: Mapping[str, Any]) -> Run | None:
-    """The finished run of a folder, where there is one."""
-    file = folder / "run.json"
-    if not folder.exists():
-        return None
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        record = {}
-    if record.get("recipe") != recipe:
-        raise InvalidInputError(
-            got=f"{folder}, which is no run of this experiment as it is now",
-            expected="an empty folder, or one that the same experiment has begun to fill",
-            next_step="choose another --out",
-        )
-    curves = {split: LayerCurve.from_dict(found) for split, found in record["splits"].items()}
-    results = {
-        split: {key: found[key] for key in ("loss", "accuracy", "samples")} for split, found in record["splits"].items()
-    }
-    return Run(case=case, curves=curves, results=results, folder=folder)
-
-
-def _measured(case: Case, data: Data, done: TrainedRun) -> tuple[dict[str, LayerCurve], dict[str, dict[str, float]]]:
-    from pnc.measure import measure_model
-    from pnc.train import evaluate
-
-    parameter = next(done.model.parameters())
-    curves, results = {}, {}
-    for split, samples in data.splits.items():
-        batches = samples.to(parameter.device).batches(
-            _BATCH, dtype=parameter.dtype, channels_last=done.spec.channels_last
-        )
-        loss, accuracy = evaluate(done.model, batches, done.spec)
-        results[split] = {"loss": loss, "accuracy": accuracy, "samples": len(samples)}
-        wanted = case.measured if split == "train" else ("fuzziness",)
-        curves[split] = measure_model(
-            done.model, batches, classes=samples.classes, layers=list(getattr(done.model, case.layers))[:-1],
-            split=split, **dict.fromkeys(wanted, True),
-        )  # fmt: skip
-    return curves, results
-
-
-@contextmanager
-def _live(label: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """Inside, what `train` is to call: a live line on a terminal, nothing elsewhere."""
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
-        yield None if line is None else partial(_follow, line, label)
-
-
-def _follow(line: Callable[[str, float, str], None], label: str, at: Progress) -> None:
-    state = f"loss {at.loss:.3g}, accuracy {at.accuracy:.1%}{time_left(at.seconds_left)}"
-    line(f"{label}, epoch {at.epoch}/{at.epochs}", at.step / at.steps, state)
+        progress = None if line is None else partial(follow_training, line, label=folder.name)
+        result = train_and_measure(request, data=data, out=folder, resume=True, progress=progress)
+    return Run(case=case, result=result)
 
 
 def over_seeds(values: Any, *, logarithmic: bool = False) -> dict[str, Any]:
@@ -301,7 +199,7 @@ def quantity_over_seeds(runs: Sequence[Run], quantity: str, split: str = "train"
 
 def judge(runs: Sequence[Run]) -> Following | FollowingSeeds:
     """The layers of the training split held against the laws, all seeds together."""
-    curves, converged = [run.curves["train"] for run in runs], [run.converged for run in runs]
+    curves, converged = [run.curves["train"] for run in runs], [run.result.converged for run in runs]
     training = runs[0].case.training
     # cross-entropy has no label scale
     scale = training.get("label_scale", 1.0) if training.get("loss", "mse") == "mse" else 1.0
@@ -327,7 +225,7 @@ def summary(runs: Sequence[Run], quantities: Iterable[str]) -> dict[str, Any]:
         "table": {name: interval.to_dict() for name, interval in table.items()},
         "layers": runs[0].curves["train"].layers,
         "names": [note.name for note in runs[0].curves["train"].notes],
-        "accuracy": {split: over_seeds([run.results[split]["accuracy"] for run in runs]) for split in runs[0].results},
+        "accuracy": {split: over_seeds([run.splits[split].accuracy for run in runs]) for split in runs[0].splits},
         **{quantity: quantity_over_seeds(runs, quantity) for quantity in quantities},
     }
 

@@ -24,12 +24,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from pnc.data import load_splits
 from pnc.errors import InvalidInputError
+from pnc.runs import DataSource, load_labelled
 
 from .common import Scale, command
 from .fig1_mlp_hybrid import layer_figure
-from .networks import Case, read_data
+from .networks import Case
 
 __all__ = ["fetch", "reproduce"]
 
@@ -61,7 +61,7 @@ def reproduce(
                 got=f"--data {data}", expected="two files, of training and test texts", next_step="pass TRAIN,TEST"
             )
     size = 40 if scale == "smoke" and data is None else None
-    samples = read_data(load_splits(files[0], test_data=files[1], vocabulary=2000, samples_per_class=size))
+    samples = load_labelled(DataSource(data=files[0], test_data=files[1], vocabulary=2000, samples_per_class=size))
     training = {"optimiser": "adamw", "learning_rate": 1e-3, "epochs": 60 if scale == "smoke" else 100}
     cases = {
         f"{network}{suffix}": Case(network=network, options={"width": 256, "batch_norm": not suffix}, training=training)

@@ -103,7 +103,7 @@ def compare(
         raise typer.Exit(status)
     runs = _read(curves, texts, split)
     if out is not None:
-        from pnc.report import check_folder
+        from pnc.records import check_folder
 
         check_folder(out, force=force)
     found = _follow(

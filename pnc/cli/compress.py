@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pnc.cli.live import live_line
-from pnc.cli.options import JsonOption, QuietOption
+from pnc.cli.options import JsonOption, QuietOption, TrustCodeOption
 from pnc.cli.output import number, print_json, print_table
 from pnc.errors import InvalidInputError
+from pnc.report.live import live_line
 
 if TYPE_CHECKING:
     from pnc.measure import CompressedSite, KeptDimensions
@@ -36,6 +36,7 @@ def compress(
     svm: Annotated[bool, typer.Option("--svm/--no-svm", help="Linear SVMs, which need scikit-learn.")] = True,
     strength: Annotated[float, typer.Option("--strength", help="Of the SVM: scikit-learn's C.")] = 1.0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")] = "auto",
+    trust_code: TrustCodeOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -50,7 +51,7 @@ def compress(
     wanted = _numbers(dimensions)
     check_strength(strength)
     where = resolve_device(device)
-    saved = load_run(run)
+    saved = load_run(run, trust_code=trust_code)
     model = saved.model.to(where)
     name = site if "#" in site else _one(site, find_sites(model, [site]))
     train = _some(saved.load_split("train"), samples_per_class)

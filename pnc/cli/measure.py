@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pnc.cli.live import live_line
 from pnc.cli.measured import report_measured
 from pnc.cli.options import (
     DATA,
@@ -31,11 +30,13 @@ from pnc.cli.options import (
     TestDataOption,
     TestSubsetOption,
     TextColumnOption,
+    TrustCodeOption,
     VocabularyOption,
     class_sizes,
 )
 from pnc.cli.subject import TEXTS, Subject, network_subject, run_subject, text_subject
 from pnc.errors import InvalidInputError
+from pnc.report.live import live_line
 
 if TYPE_CHECKING:
     from pnc.curves import LayerCurve
@@ -131,6 +132,7 @@ def measure(
         int, typer.Option("--longest", min=1, help="Tokens of a text for transformers.", rich_help_panel=DATA)
     ] = 256,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")] = "auto",
+    trust_code: TrustCodeOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -163,7 +165,9 @@ def measure(
     if Path(model).is_dir():
         of_data = set() if data is not None else {*options}
         _refuse(model, given & {*shape, *pixels, *of_data, "weights", "classes", "longest"})
-        subject = run_subject(Path(model), data, options, split, batch_size=batch_size, device=where)
+        subject = run_subject(
+            Path(model), data, options, split, batch_size=batch_size, device=where, trust_code=trust_code
+        )
     else:
         if data is None:
             raise InvalidInputError(

@@ -52,6 +52,7 @@ __all__ = [
     "TestSubsetOption",
     "TextColumnOption",
     "ThetaOption",
+    "TrustCodeOption",
     "VocabularyOption",
     "WeightsChoice",
     "WhitenOption",
@@ -196,6 +197,10 @@ ProjectionOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUTPUT)]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is at --out.", rich_help_panel=OUTPUT)]
+TrustCodeOption = Annotated[
+    bool,
+    typer.Option("--trust-code", help="Run the code that a run folder names as its network.", rich_help_panel=NETWORK),
+]
 CompressionLimitOption = Annotated[
     float,
     typer.Option("--compression-limit", help="Largest relative error of C_l that agrees.", rich_help_panel=OUTPUT),

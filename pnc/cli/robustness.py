@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pnc.cli.live import live_line
 from pnc.cli.options import (
     DATA,
     NETWORK,
@@ -21,10 +20,12 @@ from pnc.cli.options import (
     QuietOption,
     SeedOption,
     TestDataOption,
+    TrustCodeOption,
     class_sizes,
 )
 from pnc.cli.output import number, print_json, print_table
 from pnc.errors import InvalidInputError
+from pnc.report.live import live_line
 
 if TYPE_CHECKING:
     from pnc.robust import PixelModel, Robustness
@@ -97,6 +98,7 @@ def robustness(
     ] = True,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, rich_help_panel=ATTACK)] = 256,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.", rich_help_panel=ATTACK)] = "auto",
+    trust_code: TrustCodeOption = False,
     seed: SeedOption = 0,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write numbers and every sample there.", rich_help_panel=OUTPUT)
@@ -114,16 +116,18 @@ def robustness(
     within = _attacks(names, radii, counts, norm, targeted, restarts)
     _check_rest(radii, counts, probabilities, checks=checks)
     if out is not None:
-        from pnc.report import check_folder
+        from pnc.records import check_folder
 
         check_folder(out, force=force)
     from pnc.simulate.device import resolve_device
 
     where = resolve_device(device)
     options = {"data": data, "test_data": test_data, "data_dir": data_dir, "download": download}
-    model, samples, described = _loaded(network, weights, {"width": width, "depth": depth}, options)
+    model, samples, described = _loaded(
+        network, weights, {"width": width, "depth": depth}, options, trust_code=trust_code
+    )
     images, labels = _chosen(samples, samples_per_class)
-    other = None if source is None else _source(source, samples).to(where)
+    other = None if source is None else _source(source, samples, trust_code=trust_code).to(where)
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
         result = evaluate_robustness(
             model.to(where), images, labels, attacks=within, radii=radii, steps=[int(n) for n in counts], norm=norm,
@@ -217,7 +221,7 @@ def _check_rest(radii: list[float], steps: list[float], probabilities: list[floa
 
 
 def _loaded(
-    network: str, weights: Path | None, sizes: dict[str, int | None], options: dict[str, Any]
+    network: str, weights: Path | None, sizes: dict[str, int | None], options: dict[str, Any], *, trust_code: bool
 ) -> tuple[PixelModel, Samples, dict[str, Any]]:
     """The network, the samples to attack, and what they are called."""
     from pnc.nets import build
@@ -225,10 +229,10 @@ def _loaded(
 
     if Path(network).is_dir():
         _refuse("a run folder, which has its own", {"--weights": weights, **_flags(sizes)})
-        run = load_run(network)
+        run = load_run(network, trust_code=trust_code)
         if options["data"] is None:
             _refuse("the data of the run", {key: value or None for key, value in _flags(options).items()})
-            train, tested, source = run.load_split("train"), run.load_split("test"), run.record["data"]
+            train, tested, source = run.load_split("train"), run.load_split("test"), run.data.to_dict()
         else:
             # standardised as the network was trained, whatever it is shown
             train = run.load_split("train")
@@ -297,10 +301,10 @@ def _chosen(samples: Samples, sizes: str | None) -> tuple[Any, Any]:
     return samples.x[kept], samples.y[kept]
 
 
-def _source(folder: Path, samples: Samples) -> PixelModel:
+def _source(folder: Path, samples: Samples, *, trust_code: bool) -> PixelModel:
     from pnc.train import load_run
 
-    run = load_run(folder)
+    run = load_run(folder, trust_code=trust_code)
     if (run.input_shape, run.classes) != (samples.input_shape, samples.classes):
         raise InvalidInputError(
             got=f"--source {folder} for inputs {run.input_shape} and {run.classes} classes",
@@ -312,11 +316,9 @@ def _source(folder: Path, samples: Samples) -> PixelModel:
 
 def _write(out: Path, full: dict[str, Any], result: Robustness, labels: Any, *, force: bool) -> None:
     """run.json, and samples.npz with what became of every sample."""
-    import json
-
     import numpy as np
 
-    from pnc.report import new_folder, software_versions
+    from pnc.records import RunRecord, new_folder, write_record
 
     arrays = {"y": labels, "clean": result.clean.correct}
     for i, one in enumerate(result.attacks):
@@ -328,11 +330,8 @@ def _write(out: Path, full: dict[str, Any], result: Robustness, labels: Any, *, 
         arrays[f"noise_{i}_correct"] = noisy.correct
     if result.deepfool is not None:
         arrays |= {"deepfool_relative": result.deepfool.relative, "deepfool_found": result.deepfool.found}
-    record = {"command": "robustness", **full, "software": software_versions()}
     with new_folder(out, force=force) as folder:
-        (folder / "run.json").write_text(
-            json.dumps(record, sort_keys=True, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        write_record(folder, RunRecord(command="robustness", verdict=full["verdict"], details=full))
         np.savez_compressed(folder / "samples.npz", **arrays)
 
 

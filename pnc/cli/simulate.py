@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pnc.cli.live import live_line, time_left
 from pnc.cli.options import (
     OUTPUT,
     TRAINING,
@@ -40,6 +39,7 @@ from pnc.cli.options import (
     problem_of,
 )
 from pnc.cli.output import number, print_comparison, print_json, say
+from pnc.report.live import live_line, time_left
 
 if TYPE_CHECKING:
     from pnc.simulate import Progress
@@ -129,7 +129,7 @@ def simulate(
     )
     limits = limits_of(compression_limit, discrimination_limit)
     if out is not None:
-        from pnc.report import check_folder
+        from pnc.records import check_folder
 
         check_folder(out, force=force)
 
@@ -254,22 +254,26 @@ def _default_rates(problem: Any, network: Any, measured: Any) -> dict[str, Any]:
 def _write(
     out: Path, problem: Any, network: Any, train: Any, run: Any, comparison: Any, result: dict[str, Any], *, force: bool
 ) -> None:
+    from pnc.records import RunRecord
     from pnc.report import write_run
 
     arrays = {f"W_{l + 1}": w for l, w in enumerate(run.weights)}
     if train.coordinates == "reduced":
         arrays["basis"] = run.basis
-    record = {
-        "command": "simulate",
-        "problem": {"name": problem.name, "notes": list(problem.notes), **problem.provenance},
-        "network": network.to_dict(),
-        "train": train.to_dict(),
-        **{
-            name: result[name]
-            for name in ("outcome", "loss", "steps", "gradients", "flow_time", "seconds", "history", "advice")
+    told = ("outcome", "loss", "steps", "gradients", "flow_time", "seconds", "history", "advice")
+    record = RunRecord(
+        command="simulate",
+        converged=run.outcome.converged,
+        verdict=comparison.verdict.name,
+        network=network,
+        details={
+            "problem": {"name": problem.name, "notes": list(problem.notes), **problem.provenance},
+            "train": train.to_dict(),
+            **{name: result[name] for name in told},
+            "device": run.measured.origin.device,
+            "comparison": comparison.to_dict(),
         },
-        "device": run.measured.origin.device,
-    }
+    )
     title = (
         f"{problem.name}: K = {problem.classes}, N = {problem.samples}, L = {network.depth}, "
         f"width {network.width}, ε = {network.residual_scale:.4g} — {comparison.verdict.name}"

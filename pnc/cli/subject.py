@@ -71,17 +71,24 @@ def _own_layers(model: nn.Module) -> list[str] | None:
 
 
 def run_subject(
-    folder: Path, data: str | None, options: Mapping[str, Any], split: str | None, *, batch_size: int, device: Any
+    folder: Path,
+    data: str | None,
+    options: Mapping[str, Any],
+    split: str | None,
+    *,
+    batch_size: int,
+    device: Any,
+    trust_code: bool = False,
 ) -> Subject:
     """A run of `pnc train`, on its own data or on others."""
     from pnc.data import load_splits
     from pnc.data.text import TEXT_SUFFIXES
     from pnc.train import load_run
 
-    run = load_run(folder)
+    run = load_run(folder, trust_code=trust_code)
     if data is None:
         found = _chosen({name: run.load_split(name) for name in ("train", "test")}, split, str(folder))
-        source = run.record["data"]
+        source = run.data.to_dict()
     else:
         if Path(data).suffix.lower() in TEXT_SUFFIXES:
             raise InvalidInputError(
@@ -106,9 +113,9 @@ def run_subject(
         layers=_own_layers(model),
         record={
             "run": str(folder),
-            "network": run.record["network"],
+            "network": run.network.to_dict(),
             "data": source,
-            "converged": run.record.get("verdict") != "NOT_CONVERGED",
+            "converged": run.record.converged,
         },
         notes=tuple(source.get("notes", ())),
     )
@@ -183,7 +190,7 @@ def network_subject(
         layers=_own_layers(model),
         record={
             "network": {"name": name, "weights": None if weights is None else str(weights), **shape},
-            "data": data_record(splits, *samples.values()),
+            "data": data_record(splits.describe(), *samples.values()).to_dict(),
         },
         notes=(*splits.train.notes, *notes),
     )

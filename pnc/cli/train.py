@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pnc.cli.following import shout
-from pnc.cli.live import live_line, time_left
 from pnc.cli.low_rank import (
     LowRankEveryOption,
     LowRankProjectionOption,
@@ -52,12 +50,11 @@ from pnc.cli.options import (
 )
 from pnc.cli.output import law_line, number, print_json, print_table, say
 from pnc.errors import InvalidInputError
+from pnc.report.live import follow_training, live_line
 from pnc.spec.shared import SHARES
 
 if TYPE_CHECKING:
-    from pnc.compare import Following
-    from pnc.curves import LayerCurve
-    from pnc.train import Progress, TrainedRun
+    from pnc.runs import TrainResult
 
 __all__ = ["train"]
 
@@ -160,13 +157,8 @@ def train(
     Exit status: 0 trained, 2 bad input, 3 U1-U4, which hold for every network,
     do not, 4 not converged.
     """
-    from pnc.compare import Verdict, check_universal
-    from pnc.data import load_splits
-    from pnc.nets import build
-    from pnc.report import check_folder
-    from pnc.simulate.device import resolve_device
-    from pnc.train import TrainSpec, as_split_samples, data_record, joined_processes, load_weights
-    from pnc.train import train as run_training
+    from pnc.runs import DataSource, MeasurementSpec, NetworkSource, TrainRequest, train_and_measure
+    from pnc.train import TrainSpec
 
     spec = TrainSpec(
         loss=loss, label_scale=label_scale, optimiser=optimiser, learning_rate=learning_rate, momentum=momentum,
@@ -179,195 +171,59 @@ def train(
         low_rank_site, rank=rank, compression_weight=low_rank_weight, ramp=low_rank_ramp, norm_weight=norm_weight,
         unit=low_rank_unit, every=low_rank_every, projection=low_rank_projection,
     )  # fmt: skip
-    where = resolve_device(device)
-    checkpoints = None
-    if out is not None:
-        checkpoints = check_folder(out, force=force).parent / f".{out.name}.checkpoints"
-    elif resume:
-        raise InvalidInputError(
-            got="--resume without --out", expected="the folder of the interrupted run", next_step="pass --out"
-        )
-    with joined_processes(where) as processes:
-        if force and not resume and processes.first and checkpoints is not None:
-            shutil.rmtree(checkpoints, ignore_errors=True)
-        processes.wait()
-        splits = load_splits(
-            data, test_data=test_data, data_dir=data_dir, download=download,
+    request = TrainRequest(
+        network=NetworkSource(
+            name=network, width=width, depth=depth, nonlinear=nonlinear, activation=activation, batch_norm=batch_norm,
+            projection=projection, initial=initial, seed=seed,
+        ),
+        data=DataSource(
+            data=data, test_data=test_data, data_dir=data_dir, download=download,
             samples_per_class=class_sizes(samples_per_class),
             test_samples_per_class=class_sizes(test_samples_per_class),
             text_column=text_column, label_column=label_column, vocabulary=vocabulary,
-        )  # fmt: skip
-        samples, tested = as_split_samples(splits)
-        source = splits.describe()
-        model = build(
-            network, input_shape=samples.input_shape, classes=samples.classes, width=width, depth=depth,
-            nonlinear=nonlinear, activation=activation, batch_norm=batch_norm, projection=projection, initial=initial,
-            seed=seed,
-        )  # fmt: skip
-        if start_from is not None:
-            load_weights(model, start_from)
-        # the classifier's outputs are no features
-        names = layers or list(getattr(model, "block_names", ()))[:-1] or None
-        _check_layers(model, samples, names)
-        with live_line(shown=processes.first and not quiet and sys.stderr.isatty()) as line:
-            progress = None if line is None else partial(_follow, line)
-            run = run_training(
-                model, samples, spec, test=tested, low_rank=low_rank, device=where, checkpoints=checkpoints,
-                resume=resume, checkpoint_seconds=checkpoint_seconds, progress=progress,
-                measure=lambda net, batches, split: _measured(net, batches, split, samples.classes, names),
-            )  # fmt: skip
-        curves, results = _final(run, samples, tested, names, spectra, processes)
-        if not processes.first:
-            raise typer.Exit(0)
-    converged = results["train"]["accuracy"] >= accuracy_limit
-    # a projection head's layers are weight matrices too
-    matrices = None if depth is None else depth + projection
-    following = _following(run, curves["train"], depth=matrices, converged=converged)
-    result = _result(run, curves, results, following)
-    if out is not None:  # before anything is printed: the reader of our output may go early
-        record = {
-            "command": "train",
-            "network": {
-                "name": _from_anywhere(network), "input_shape": list(samples.input_shape), "classes": samples.classes,
-                "width": width, "depth": depth, "nonlinear": nonlinear, "activation": activation,
-                "batch_norm": batch_norm, "projection": projection, "initial": initial, "seed": seed,
-                "parameters": sum(p.numel() for p in run.model.parameters()),
-            },
-            "data": data_record(splits, samples, tested),
-            **result,
-        }  # fmt: skip
-        _write(out, run, curves, record, title=f"{network} on {source['name']}", force=force)
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    checks = [check_universal(curve) for curve in curves.values()]
-    shout(checks)
-    if json:
-        print_json(result)
-    else:
-        _print(network, source, run, curves, results, converged=converged, accuracy_limit=accuracy_limit)
-        if converged or following.verdict is Verdict.DISAGREES:
-            say(f"\n{following.verdict.name}: {following.advice}")
-        if out is not None:
-            say(f"written to {out}")
-    if any(check.violations for check in checks):
-        raise typer.Exit(Verdict.DISAGREES.exit_status)
-    raise typer.Exit(0 if converged else Verdict.NOT_CONVERGED.exit_status)
-
-
-def _from_anywhere(network: str) -> str:
-    """The name of a network, the path of a file in it made absolute: the run can be read from any folder."""
-    path, colon, function = network.rpartition(":")
-    return f"{Path(path).absolute()}{colon}{function}" if path.endswith(".py") else network
-
-
-def _check_layers(model: Any, samples: Any, layers: list[str] | None) -> None:
-    """Refuse patterns that match nothing before the training, not after it."""
-    from pnc.measure import list_layers
-
-    parameter = next(model.parameters(), None)
-    if parameter is None:
-        return  # the training says that there is nothing to train
-    first, _ = next(iter(samples.batches(2, dtype=parameter.dtype)))
-    list_layers(model, first, patterns=layers)
-
-
-def _measured(
-    model: Any, batches: Any, split: str, classes: int, layers: list[str] | None, **options: Any
-) -> LayerCurve:
-    from pnc.measure import measure_model
-
-    return measure_model(model, batches, classes=classes, layers=layers, split=split, **options)
-
-
-def _final(
-    run: TrainedRun, samples: Any, tested: Any, layers: list[str] | None, spectra: bool, processes: Any
-) -> tuple[dict[str, LayerCurve], dict[str, dict[str, float]]]:
-    """Everything that can be measured, on both splits; the probes are those of the training split."""
-    from pnc.measure import measure_splits
-    from pnc.train import evaluate
-
-    parameter = next(run.model.parameters())
-    splits = {
-        split: some.to(parameter.device).batches(
-            512, dtype=parameter.dtype, channels_last=run.spec.channels_last, rows=processes.share(len(some))
-        )
-        for split, some in (("train", samples), ("test", tested))
-        if some is not None
-    }
-    results = {}
-    for split, batches in splits.items():
-        loss, accuracy = evaluate(run.model, batches, run.spec, processes=processes)
-        results[split] = {"loss": loss, "accuracy": accuracy, "samples": len(samples if split == "train" else tested)}
-    curves = measure_splits(
-        run.model, splits, classes=samples.classes, layers=layers, fuzziness=True, probes=True, spectra=spectra,
-        uncertainty=True,
+        ),
+        training=spec, low_rank=low_rank, measurement=MeasurementSpec(layers=layers and tuple(layers), spectra=spectra),
+        start_from=start_from, accuracy_limit=accuracy_limit, device=device,
     )  # fmt: skip
-    return curves, results
+    if resume and out is None:
+        raise InvalidInputError(
+            got="--resume without --out", expected="the folder of the interrupted run", next_step="pass --out"
+        )
+    first = int(os.environ.get("RANK", "0")) == 0  # of torchrun's processes
+    with live_line(shown=first and not quiet and sys.stderr.isatty()) as line:
+        result = train_and_measure(
+            request, out=out, resume=resume, force=force, checkpoint_seconds=checkpoint_seconds,
+            progress=None if line is None else partial(follow_training, line),
+        )  # fmt: skip
+    if not result.reports:
+        raise typer.Exit(0)
+    shout(result.universal.values())
+    if json:
+        print_json(result.to_dict())
+    else:
+        _print(result, network=network, accuracy_limit=accuracy_limit)
+    raise typer.Exit(result.exit_status)
 
 
-def _laws(curve: LayerCurve) -> dict[str, Any]:
+def _print(result: TrainResult, *, network: str, accuracy_limit: float) -> None:
     from pnc.compare import fit_geometric_law, fit_linear_law
 
-    return {"geometric": fit_geometric_law(curve), "linear": fit_linear_law(curve)}
-
-
-def _following(run: TrainedRun, curve: LayerCurve, *, depth: int | None, converged: bool) -> Following:
-    """The training split held against the laws; without a squared error there is no label scale."""
-    from pnc.compare import follow
-
-    scale = run.spec.label_scale if run.spec.loss == "mse" else 1.0
-    return follow(curve, depth=depth, label_scale=scale, converged=converged)
-
-
-def _result(
-    run: TrainedRun, curves: dict[str, LayerCurve], results: dict[str, Any], following: Following
-) -> dict[str, Any]:
-    """The curve of the training split as every command gives it, and the rest beside it."""
-    from pnc.curves import json_ready
-
-    splits = {
-        split: {
-            **curve.to_dict(),
-            **results[split],
-            "laws": {name: None if fit is None else fit.to_dict() for name, fit in _laws(curve).items()},
-        }
-        for split, curve in curves.items()
-    }
-    return json_ready(
-        {
-            **curves["train"].to_dict(),
-            "splits": splits,
-            "laws": splits["train"]["laws"],
-            "training": run.to_dict(),
-            "following": following.findings(),
-            # training itself has no verdict: what is undecided here may be decided over seeds
-            "verdict": None if following.verdict.name in ("UNDECIDED", "BELOW_NOISE") else following.verdict.name,
-        }
-    )
-
-
-def _print(
-    network: str,
-    source: dict[str, Any],
-    run: TrainedRun,
-    curves: dict[str, LayerCurve],
-    results: dict[str, Any],
-    *,
-    converged: bool,
-    accuracy_limit: float,
-) -> None:
+    run, splits = result.trained, result.record.splits
     spec = run.spec
+    if result.complete:
+        say(f"complete: {result.folder} holds this training, and nothing is left to do")
     parameters = sum(p.numel() for p in run.model.parameters())
-    say(f"{network}, {parameters} parameters, on {source['name']}, {results['train']['samples']} samples")
+    say(f"{network}, {parameters} parameters, on {result.data.name}, {splits['train'].samples} samples")
     say(
         f"{spec.loss}, α = {number(spec.label_scale)}, {spec.optimiser} at {number(spec.learning_rate)} "
         f"({spec.schedule}), {spec.epochs} epochs, {run.steps} steps in {run.seconds:.1f} s on {run.device}, "
         f"{spec.precision}"
     )
-    for note in [*source["notes"], *run.notes]:
+    for note in [*result.data.notes, *run.notes]:
         say(f"note: {note}")
-    for split, curve in curves.items():
-        found = results[split]
-        say(f"\n{split}: {found['samples']} samples, loss {number(found['loss'])}, accuracy {found['accuracy']:.2%}")
+    for split, found in splits.items():
+        curve = found.curve
+        say(f"\n{split}: {found.samples} samples, loss {number(found.loss)}, accuracy {found.accuracy:.2%}")
         columns = {
             "layer": [str(l) for l in curve.layers.tolist()],
             "name": [note.name or "" for note in curve.notes],
@@ -384,40 +240,17 @@ def _print(
             if None not in accuracies:
                 columns[title] = [f"{v:.2%}" for v in accuracies]
         print_table(list(columns), zip(*columns.values(), strict=True))
-        laws = _laws(curve)
-        say(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))
-        say(law_line("linear law: D_(l+1) - D_l", laws["linear"], None, geometric=False))
+        say(law_line("geometric law: C_(l+1)/C_l", fit_geometric_law(curve), None, geometric=True))
+        say(law_line("linear law: D_(l+1) - D_l", fit_linear_law(curve), None, geometric=False))
     if run.low_rank is not None:
         print_low_rank(run.low_rank)
-    if not converged:
+    if not result.converged:
         say(
-            f"\nNOT_CONVERGED: training accuracy {results['train']['accuracy']:.2%} is below {accuracy_limit:.0%}; "
+            f"\nNOT_CONVERGED: training accuracy {splits['train'].accuracy:.2%} is below {accuracy_limit:.0%}; "
             "raise --epochs"
         )
-
-
-def _write(
-    out: Path, run: TrainedRun, curves: dict[str, LayerCurve], record: dict[str, Any], *, title: str, force: bool
-) -> None:
-    from pnc.report.training import write_training
-
-    write_training(
-        out,
-        curves=curves,
-        history=run.history,
-        measurements=run.measurements,
-        weights={name: value.detach().cpu().numpy() for name, value in run.model.state_dict().items()},
-        record=record,
-        title=title,
-        force=force,
-    )
-
-
-def _follow(line: Callable[[str, float, str], None], progress: Progress) -> None:
-    """Epoch, loss, accuracy, C of a few layers, time left."""
-    layers = "".join(f", C_{layer} {number(c, 3)}" for layer, c in progress.compression.items())
-    line(
-        f"epoch {progress.epoch}/{progress.epochs}",
-        progress.step / progress.steps,
-        f"loss {number(progress.loss, 3)}, accuracy {progress.accuracy:.1%}{layers}{time_left(progress.seconds_left)}",
-    )
+    following = result.record.details["following"]
+    if result.converged or following["verdict"] == "DISAGREES":
+        say(f"\n{following['verdict']}: {following['advice']}")
+    if result.folder is not None and not result.complete:
+        say(f"written to {result.folder}")

@@ -2,58 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
+from pnc.records import parse_record, read_record
 
 __all__ = ["MeasuredRun", "is_prediction", "parse_record", "read_record"]
-
-
-def read_record(path: str | Path) -> dict[str, Any]:
-    """The JSON object of a file, or of the run.json of a folder.
-
-    Raises:
-        InvalidInputError: nothing to read there, or not one JSON object.
-    """
-    path = Path(path)
-    file = path / "run.json" if path.is_dir() else path
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(
-            got=f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}",
-            expected="a run folder of `pnc train --out`, or the JSON of a command",
-            next_step="write one with `pnc train … --out RUN` or `pnc measure … --json > measured.json`",
-        ) from error
-    return parse_record(text, name=str(file))
-
-
-def parse_record(text: str, *, name: str) -> dict[str, Any]:
-    """One JSON object.
-
-    Raises:
-        InvalidInputError: something else.
-    """
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise InvalidInputError(
-            got=f"{name}: text that is not JSON ({error})",
-            expected="one JSON object",
-            next_step="write it with `pnc train --json` or `pnc measure --json`",
-        ) from error
-    if not isinstance(data, dict):
-        raise InvalidInputError(
-            got=f"{name}: a JSON {type(data).__name__}",
-            expected="one JSON object",
-            next_step="write it with `pnc train --json` or `pnc measure --json`",
-        )
-    return data
 
 
 def is_prediction(record: Mapping[str, Any]) -> bool:
@@ -128,9 +85,9 @@ class MeasuredRun:
         said = curve.origin.converged
         converged, reason = record.get("converged") if said is None else said, None
         if "training" in record:
-            converged = record.get("verdict") != "NOT_CONVERGED"
+            converged = record.get("converged")
             accuracy = _within(record, "splits", "train").get("accuracy")
-            if not converged and isinstance(accuracy, float):
+            if converged is False and isinstance(accuracy, float):
                 reason = f"training accuracy {accuracy:.2%}"
         return cls(
             name=name,

@@ -14,7 +14,7 @@ from pnc.data.mnist import load_mnist
 from pnc.data.preprocess import FittedPreprocessing, Preprocessing, preprocess
 from pnc.data.problem import Problem
 from pnc.data.sources import DATA_NAMES, resolve_data
-from pnc.data.splits import Splits, load_splits, load_text_splits
+from pnc.data.splits import Splits, load_splits, load_text_splits, split_options
 from pnc.data.subset import first_of_each_class
 from pnc.data.synthetic import draw, draw_gram
 from pnc.data.text import FittedTfIdf, TextData, TfIdf, load_text
@@ -53,4 +53,5 @@ __all__ = [
     "resolve_data",
     "save_features",
     "save_problem",
+    "split_options",
 ]

@@ -15,7 +15,7 @@ from pnc.data.problem import Problem
 from pnc.data.text import TEXT_SUFFIXES, TextData, TfIdf, load_text
 from pnc.errors import InvalidInputError
 
-__all__ = ["Splits", "load_splits", "load_text_splits"]
+__all__ = ["Splits", "load_splits", "load_text_splits", "split_options"]
 
 _PROBLEM_SUFFIXES = (".npz", ".safetensors")
 
@@ -98,14 +98,25 @@ def load_splits(
                 raise _unknown(name)
             _refuse(name, "a named data set", **named)
         train, test = _images(name, data_dir, download, sizes)
+    options = split_options(data, test_data=test_data, data_dir=data_dir, **sizes, **texts)
+    return Splits(train=train, test=test, options=options)
+
+
+def split_options(
+    data: str | Path, *, test_data: str | Path | None = None, data_dir: str | Path | None = None, **options: Any
+) -> dict[str, Any]:
+    """Arguments of `load_splits` that load the same data from any folder, as plain JSON; `download` is left out.
+
+    >>> split_options("mnist", samples_per_class=(1, 2), download=True)
+    {'data': 'mnist', 'samples_per_class': [1, 2]}
+    """
     given = {
-        "data": name if name in IMAGE_SETS else str(path.absolute()),
+        "data": str(data) if str(data) in IMAGE_SETS else str(Path(data).absolute()),
         "test_data": None if test_data is None else str(Path(test_data).absolute()),
         "data_dir": None if data_dir is None else str(Path(data_dir).absolute()),
-        **{key: list(n) if isinstance(n, Sequence) else n for key, n in sizes.items()},
-        **texts,
+        **{key: list(n) if isinstance(n, tuple) else n for key, n in options.items() if key != "download"},
     }
-    return Splits(train=train, test=test, options={key: value for key, value in given.items() if value is not None})
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def load_text_splits(

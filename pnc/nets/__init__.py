@@ -6,7 +6,7 @@ from pnc.nets.dense import DenseBody
 from pnc.nets.hybrid import hybrid
 from pnc.nets.initial import initialise, parse_initial
 from pnc.nets.linear_tail import LinearTail
-from pnc.nets.load import load_network
+from pnc.nets.load import load_network, runs_code
 from pnc.nets.low_rank import PROJECTIONS, LowRankLayer
 from pnc.nets.low_rank_accuracy import captured_share, largest_angle
 from pnc.nets.low_rank_nystrom import subspace_by_nystrom
@@ -42,6 +42,7 @@ __all__ = [
     "load_network",
     "mlp",
     "parse_initial",
+    "runs_code",
     "subspace_by_nystrom",
     "subspace_by_random_range",
     "subspace_by_svd",

@@ -20,7 +20,7 @@ from torch import nn
 from pnc.errors import InvalidInputError
 from pnc.nets.libraries import LIBRARIES, import_library
 
-__all__ = ["load_network", "network_maker"]
+__all__ = ["load_network", "network_maker", "runs_code"]
 
 
 def load_network(name: str, *, input_shape: Sequence[int], classes: int) -> nn.Module:
@@ -48,6 +48,16 @@ def load_network(name: str, *, input_shape: Sequence[int], classes: int) -> nn.M
     pnc.errors.InvalidInputError: got no Identitty in torch.nn; expected ...; did you mean Identity?
     """
     return network_maker(name, input_shape=input_shape, classes=classes)()
+
+
+def runs_code(name: str) -> bool:
+    """Whether to build the network of that name is to run code that is neither of this package nor of a library.
+
+    >>> runs_code("resnet-18"), runs_code("timm:resnet18"), runs_code("net.py:make")
+    (False, False, True)
+    """
+    module, colon, _ = name.rpartition(":")
+    return bool(colon) and module not in LIBRARIES
 
 
 def network_maker(name: str, *, input_shape: Sequence[int], classes: int) -> Callable[[], nn.Module]:
@@ -126,8 +136,6 @@ def _import_file(path: Path) -> ModuleType:
         )
     # under its own name, so that classes in it can be found again by those who look them up
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None  # of a name that ends in .py
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(path.stem)
     sys.modules[path.stem] = module

@@ -1,18 +1,30 @@
-"""Reports: figures, the self-contained HTML page, the run folder."""
+"""Reports: run folders, figures, the self-contained HTML page, tables of text, a live line. Loaded as they are used."""
 
-from pnc.report.dynamics import dynamics_animation, dynamics_figure, shown_times
-from pnc.report.figures import comparison_figure
-from pnc.report.page import report_page
-from pnc.report.run_folder import check_folder, new_folder, software_versions, write_run
+from __future__ import annotations
 
-__all__ = [
-    "check_folder",
-    "comparison_figure",
-    "dynamics_animation",
-    "dynamics_figure",
-    "new_folder",
-    "report_page",
-    "shown_times",
-    "software_versions",
-    "write_run",
-]
+import importlib
+from typing import Any
+
+_HOME = {
+    "check_folder": "pnc.records",
+    "comparison_figure": "pnc.report.figures",
+    "dynamics_animation": "pnc.report.dynamics",
+    "dynamics_figure": "pnc.report.dynamics",
+    "new_folder": "pnc.records",
+    "report_page": "pnc.report.page",
+    "shown_times": "pnc.report.dynamics",
+    "software_versions": "pnc.records",
+    "write_run": "pnc.report.run_folder",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'pnc.report' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

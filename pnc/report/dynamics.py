@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
+from pnc.report.canvas import new_figure
 from pnc.theory import Dynamics
 
 if TYPE_CHECKING:
@@ -29,15 +30,6 @@ def shown_times(history: History, *, points: int = 300) -> Float[np.ndarray, " T
     return np.linspace(0, min(end, history.time[-1]), points)
 
 
-def _panels(count: int) -> tuple[Figure, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.6 * count, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(1, count)
-
-
 def _positive(values: np.ndarray) -> np.ndarray:
     """Without what has no place on a logarithmic axis."""
     return np.where(values > 0, values, np.nan)
@@ -51,7 +43,7 @@ def dynamics_figure(history: History, predicted: Dynamics | None = None, aligned
         predicted: by Y1, from initial weights as they are.
         aligned: by Y1, from balanced, aligned initial weights.
     """
-    figure, (left, middle, right) = _panels(3)
+    figure, (left, middle, right) = new_figure(10.8, 3.4, columns=3)
     shown = history.time <= shown_times(history)[-1]
     time = history.time[shown]
     for l in range(history.compression.shape[1]):
@@ -84,9 +76,9 @@ def dynamics_animation(path: Path, history: History, predicted: Dynamics | None 
         predicted: by Y1.
         frames: how many moments, evenly spaced in time.
     """
+    figure, (left, right) = new_figure(7.2, 3.4, columns=2)
     from matplotlib.animation import PillowWriter
 
-    figure, (left, right) = _panels(2)
     times = shown_times(history, points=frames)
     simulated, layers = (_positive(history.compression), history.discrimination), range(history.compression.shape[1])
     theory = () if predicted is None else (_positive(predicted.compression), predicted.discrimination)

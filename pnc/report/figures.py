@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pnc.compare import Comparison
+from pnc.report.canvas import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,13 +27,9 @@ def comparison_figure(comparison: Comparison, *, title: str = "") -> Figure:
         comparison: what to draw.
         title: above both panels.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    figure, (left, right) = new_figure(9.6, 3.8, columns=2)
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9.6, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
     predicted, measured, bounds = comparison.predicted, comparison.measured, comparison.bounds
     layers = measured.layers
 

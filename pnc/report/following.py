@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pnc.compare import BoundCheck, Following, FollowingSeeds, LawEvidence, Verdict, alternative_fit
-from pnc.report.page import PAGE_STYLE, PLAIN_SVG, inline_svg
-from pnc.report.run_folder import new_folder, software_versions
+from pnc.records import new_folder, software_versions
+from pnc.report.canvas import new_figure, save_figure
+from pnc.report.page import PAGE_STYLE, inline_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,13 +83,9 @@ def following_figure(found: Following | FollowingSeeds, *, title: str = "") -> F
         found: what to draw.
         title: above the panels.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    figure, (left, middle, right) = new_figure(13.6, 4.1, columns=3)
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(13.6, 4.1), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, middle, right = figure.subplots(1, 3)
     for axis, evidence, name, label in (
         (left, found.geometric, "compression", r"compression $C_l = \mathrm{tr}\,\Sigma_W / \mathrm{tr}\,\Sigma_B$"),
         (middle, found.linear, "discrimination", "discrimination $D_l$"),
@@ -266,8 +263,7 @@ def write_following(
         (folder / "following.json").write_text(text, encoding="utf-8")
         (getattr(found, "mean_curve", None) or found.curve).to_csv(folder / "curves.csv")
         figure = following_figure(found, title=title)
-        figure.savefig(folder / "following.png", dpi=150)
-        figure.savefig(folder / "following.svg", metadata=PLAIN_SVG)
+        save_figure(figure, folder, "following")
         page = following_page(found, figure, title=title, record=record)
         (folder / "report.html").write_text(page, encoding="utf-8")
     return Path(path)

@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pnc.compare import Comparison
+from pnc.report.canvas import PLAIN_SVG, svg_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PAGE_STYLE", "PLAIN_SVG", "inline_svg", "report_page"]
-
-PLAIN_SVG = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-"""Metadata of figures: none, neither addresses nor the hour."""
+__all__ = ["PAGE_STYLE", "inline_svg", "report_page"]
 
 PAGE_STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c; }
@@ -32,7 +30,8 @@ svg { max-width: 100%; height: auto; }
 def inline_svg(figure: Figure) -> str:
     """The figure as an SVG element, to stand inside a page."""
     drawing = io.StringIO()
-    figure.savefig(drawing, format="svg", metadata=PLAIN_SVG)
+    with svg_settings():
+        figure.savefig(drawing, format="svg", metadata=PLAIN_SVG)
     svg = drawing.getvalue()
     return svg[svg.index("<svg") :]
 

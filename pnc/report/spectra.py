@@ -12,6 +12,7 @@ from pnc.compare import variance_floors
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 from pnc.measure import CompressedSite, curve_spectra, variance_curve
+from pnc.report.canvas import new_figure
 from pnc.theory import projected_nearest_centre_error_bound
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ def variance_figure(
     Raises:
         InvalidInputError: no curves, or curves of different layers.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = [[note.name or "" for note in curve.notes] for curve in curves.values()]
     if not names or any(other != names[0] for other in names):
         raise InvalidInputError(
@@ -53,9 +51,7 @@ def variance_figure(
         )
     rows = math.ceil(len(names[0]) / columns)
     wide = min(columns, len(names[0]))
-    figure = Figure(figsize=(3.1 * wide, 2.8 * rows + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, wide, squeeze=False, sharey=True).ravel()
+    figure, panels = new_figure(3.1 * wide, 2.8 * rows + 0.5, columns=wide, rows=rows, share_y=True)
     for colour, (label, curve) in zip(_COLOURS, curves.items()):
         floors = {floor.name: floor for floor in variance_floors(curve)}
         last = (curve.origin.classes or 2) - 1

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pnc.compare import fit_geometric_law, fit_linear_law
-from pnc.curves import FIELDS, LayerCurve, json_ready
-from pnc.report.page import PLAIN_SVG
-from pnc.report.run_folder import new_folder, software_versions
+from pnc.curves import FIELDS, LayerCurve
+from pnc.records import RunRecord, new_folder, write_record
+from pnc.report.canvas import new_figure, save_figure
+from pnc.report.run_folder import save_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,13 +42,9 @@ def training_figure(
         measurements: made on the way; those of the training split are drawn thin, the later the darker.
         title: above the panels.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    figure, (left, middle, right) = new_figure(12.8, 3.8, columns=3)
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(12.8, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, middle, right = figure.subplots(1, 3)
     before = [m.curve for m in measurements if m.split == "train"]
     for axis, name, label in (
         (left, "compression", r"compression $C_l = \mathrm{tr}\,\Sigma_W / \mathrm{tr}\,\Sigma_B$"),
@@ -90,12 +86,14 @@ def training_figure(
 
 
 def _write_history(path: Path, history: Iterable[EpochRecord]) -> None:
+    """One row an epoch; seconds are in run.json alone, so that equal trainings have equal tables."""
     from pnc.train import EpochRecord
 
+    names = [field.name for field in fields(EpochRecord) if field.name != "seconds"]
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in fields(EpochRecord)])
-        writer.writerows(asdict(record).values() for record in history)
+        writer.writerow(names)
+        writer.writerows([getattr(record, name) for name in names] for record in history)
 
 
 def _write_trajectory(path: Path, measurements: Iterable[Measurement]) -> None:
@@ -112,12 +110,11 @@ def _write_trajectory(path: Path, measurements: Iterable[Measurement]) -> None:
 
 def write_training(
     path: str | Path,
+    record: RunRecord,
     *,
-    curves: Mapping[str, LayerCurve],
     history: Iterable[EpochRecord],
     measurements: Iterable[Measurement],
     weights: Mapping[str, np.ndarray],
-    record: Mapping[str, Any],
     title: str = "pnc train",
     force: bool = False,
 ) -> Path:
@@ -125,33 +122,24 @@ def write_training(
 
     Args:
         path: the folder; it appears whole or not at all.
-        curves: split → curve of the trained network, `train` first.
+        record: what was run, with the curves of the trained network.
         history: one record an epoch.
         measurements: C_l and D_l on the way.
         weights: of the trained network, by name.
-        record: what was run; versions and commit are added.
         title: of the figure.
         force: replace a folder that exists.
 
     Raises:
-        InvalidInputError: the folder exists and `force` is not given, or cannot be written.
+        InvalidInputError: as `new_folder`.
     """
-    from safetensors.numpy import save_file
-
     history, measurements = list(history), list(measurements)
-    full = json_ready({**record, "software": software_versions()})
+    curves = {name: split.curve for name, split in record.splits.items()}
     with new_folder(path, force=force) as folder:
-        text = json.dumps(full, sort_keys=True, indent=1, allow_nan=False) + "\n"
-        (folder / "run.json").write_text(text, encoding="utf-8")
+        write_record(folder, record)
+        save_weights(folder / "weights.safetensors", weights)
         for split, curve in curves.items():
             curve.to_csv(folder / ("curves.csv" if split == "train" else f"curves_{split}.csv"))
         _write_history(folder / "history.csv", history)
         _write_trajectory(folder / "trajectory.csv", measurements)
-        figure = training_figure(curves, history, measurements, title=title)
-        figure.savefig(folder / "curves.png", dpi=150)
-        figure.savefig(folder / "curves.svg", metadata=PLAIN_SVG)
-        target = folder / "weights.safetensors"
-        # `ascontiguousarray` would give single numbers (batch norm's counters) an axis
-        save_file({name: np.asarray(value, order="C") for name, value in weights.items()}, target)
-        target.chmod(0o644)  # as readable as the rest of the folder
+        save_figure(training_figure(curves, history, measurements, title=title), folder, "curves")
     return Path(path)

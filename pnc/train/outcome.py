@@ -149,6 +149,12 @@ class LowRankOutcome:
     projection_seconds: float
     step_seconds: Mapping[str, float] | None
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LowRankOutcome:
+        """The inverse of `to_dict`."""
+        lists = {name: tuple(data[name]) for name in ("sites", "widths", "units", "history")}
+        return cls(**{**data, **lists, "spec": LowRankSpec(**data["spec"])})
+
     def to_dict(self) -> dict[str, Any]:
         return {**vars(self), "spec": self.spec.to_dict(), "sites": list(self.sites), "widths": list(self.widths),
                 "units": list(self.units), "history": list(self.history)}  # fmt: skip
@@ -187,6 +193,22 @@ class TrainedRun:
     def last(self, split: str = "train") -> Measurement | None:
         """The last measurement of a split, or `None` where it was not measured."""
         return next((m for m in reversed(self.measurements) if m.split == split), None)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, model: nn.Module) -> TrainedRun:
+        """The inverse of `to_dict`."""
+        low_rank = data["low_rank"]
+        return cls(
+            **{
+                **data,
+                "model": model,
+                "spec": TrainSpec(**data["spec"]),
+                "history": tuple(EpochRecord(**record) for record in data["history"]),
+                "measurements": tuple(Measurement.from_dict(m) for m in data["measurements"]),
+                "notes": tuple(data["notes"]),
+                "low_rank": None if low_rank is None else LowRankOutcome.from_dict(low_rank),
+            }
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the network."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -14,7 +13,8 @@ from torch import nn
 
 from pnc.data import Splits, load_splits
 from pnc.errors import InvalidInputError
-from pnc.nets import build
+from pnc.nets import build, runs_code
+from pnc.records import DataRecord, NetworkRecord, Pixels, RunRecord, read_run, read_verified
 from pnc.spec.training import TrainSpec
 from pnc.train.samples import Samples, as_samples
 from pnc.train.weights import load_weights
@@ -32,28 +32,32 @@ class SavedRun:
         folder: where.
         model: the trained network, on the CPU, in evaluation mode.
         record: run.json.
+        network: of the record.
+        data: of the record.
         spec: how it was trained.
     """
 
     folder: Path
     model: nn.Module
-    record: Mapping[str, Any]
+    record: RunRecord
+    network: NetworkRecord
+    data: DataRecord
     spec: TrainSpec
 
     @property
     def name(self) -> str:
         """Of the network, as `pnc train` was given it."""
-        return self.record["network"]["name"]
+        return self.network.name
 
     @property
     def classes(self) -> int:
         """K."""
-        return self.record["network"]["classes"]
+        return self.network.classes
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Of one sample."""
-        return tuple(self.record["network"]["input_shape"])
+        return self.network.input_shape
 
     @property
     def dtype(self) -> torch.dtype:
@@ -87,8 +91,12 @@ class SavedRun:
         Raises:
             InvalidInputError: as `as_samples`; pixels where the network was trained on other numbers, or the reverse.
         """
-        pixels = self.record["data"].get("pixels")
-        kept = {} if pixels is None else {key: torch.tensor(pixels[key], dtype=torch.float64) for key in pixels}
+        pixels = self._pixels
+        kept = (
+            {}
+            if pixels is None
+            else {key: torch.tensor(values, dtype=torch.float64) for key, values in vars(pixels).items()}
+        )
         like = Samples(
             x=torch.empty((1, *self.input_shape)),
             y=torch.zeros(1, dtype=torch.int64),
@@ -105,15 +113,27 @@ class SavedRun:
             )
         return samples
 
+    @property
+    def _pixels(self) -> Pixels | None:
+        """Of the training split; the experiments of format 1 did not record it, so that it is computed again."""
+        if self.data.pixels is None and self.record.format == 1:
+            return _pixels(self._samples[0])
+        return self.data.pixels
+
     @cached_property
     def _samples(self) -> tuple[Samples, Samples | None]:
-        data = self.record["data"]
-        found = as_split_samples(load_splits(**data["options"]))
+        if not self.data.options:
+            raise InvalidInputError(
+                got=f"a run on {self.data.name}, whose data were not loaded from files",
+                expected="data that can be loaded again",
+                next_step="pass `data` of your own",
+            )
+        found = as_split_samples(load_splits(**self.data.options))
         for split, samples in zip(("train", "test"), found, strict=True):
-            recorded = data["digests"].get(split)
+            recorded = self.data.digests.get(split)
             if recorded != (None if samples is None else samples.digest()):
                 raise InvalidInputError(
-                    got=f"a {split} split of {data['options']['data']} that is not the one of {self.folder}",
+                    got=f"a {split} split of {self.data.options['data']} that is not the one of {self.folder}",
                     expected=f"the samples of the run, digest {recorded}",
                     next_step="put the data back as they were, or pass data of your own",
                 )
@@ -130,73 +150,68 @@ def as_split_samples(splits: Splits) -> tuple[Samples, Samples | None]:
     return train, None if splits.test is None else as_samples(splits.test, like=train, name=_TEST)
 
 
-def data_record(splits: Splits, train: Samples, test: Samples | None) -> dict[str, Any]:
-    """What run.json has to hold of the data for `load_run`: what they are, how to load them again, what they were."""
-    pixels = None if train.mean is None else {"mean": train.mean.tolist(), "scale": train.scale.tolist()}
-    digests = {"train": train.digest(), "test": None if test is None else test.digest()}
-    return {**splits.describe(), "pixels": pixels, "digests": digests}
+def data_record(source: Mapping[str, Any], train: Samples, test: Samples | None) -> DataRecord:
+    """What run.json has to hold of the data for `load_run`: what they are, how to load them again, what they were.
+
+    Args:
+        source: what the loader says of them (`Splits.describe`): at least a `name`, and `options` to load them by.
+        train, test: the samples.
+    """
+    known = ("name", "notes", "options")
+    return DataRecord(
+        name=source["name"],
+        notes=tuple(source.get("notes", ())),
+        options=source.get("options", {}),
+        digests={"train": train.digest(), "test": None if test is None else test.digest()},
+        pixels=_pixels(train),
+        origin={key: value for key, value in source.items() if key not in known},
+    )
 
 
-def load_run(folder: str | Path) -> SavedRun:
+def _pixels(train: Samples) -> Pixels | None:
+    if train.mean is None or train.scale is None:
+        return None
+    return Pixels(mean=tuple(train.mean.tolist()), scale=tuple(train.scale.tolist()))
+
+
+def load_run(folder: str | Path, *, trust_code: bool = False) -> SavedRun:
     """The run in a folder that `pnc train --out` wrote.
 
-    Weights are read from safetensors, never from a pickle. A network of `module:function` has to be importable
-    again; importing it runs its code. Data are not read before they are asked for.
+    Weights are read from safetensors, never from a pickle. Data are not read before they are asked for.
+
+    Args:
+        folder: of the run.
+        trust_code: whether the code of a network that is named by its module or file may be run. A folder is data:
+            whoever gave it to you chose the name that is in it.
 
     Raises:
-        InvalidInputError: no such folder, a run of another command or an older version, a network that cannot be
-            built again, weights that do not fit it.
+        InvalidInputError: no such folder, a run of another command, a damaged one, one of a later version, code that
+            is not trusted, a network that cannot be built again, weights that do not fit it.
     """
     folder = Path(folder)
-    record = _record(folder)
-    network = record["network"]
-    options = {key: value for key, value in network.items() if key in _BUILD}
-    spec = _spec(folder, record["training"]["spec"])
-    # all of the weights are replaced: the law that they were drawn from costs time and says nothing here
-    model = build(**options, initial="default")
-    model = model.to(torch.float64) if spec.precision == "float64" else model
-    load_weights(model, folder / "weights.safetensors")
-    return SavedRun(folder=folder, model=model.eval(), record=record, spec=spec)
-
-
-_BUILD = (
-    "name", "input_shape", "classes", "width", "depth", "nonlinear", "activation", "batch_norm", "bias", "projection",
-    "seed",
-)  # fmt: skip
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    expected = "a folder that `pnc train --out` wrote"
-    path = folder / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or f"not JSON: {error}"
+    record = read_run(folder, command="train")
+    network, data = record.network, record.data
+    if not isinstance(network, NetworkRecord) or data is None:  # a run of `pnc train` has both
+        raise TypeError(f"{folder}: a record of a training without network or data")
+    spec = _spec(folder, record.details.get("training"))
+    if runs_code(network.name) and not trust_code:
         raise InvalidInputError(
-            got=f"{path}, which cannot be read ({reason})", expected=expected, next_step="check the path"
-        ) from error
-    if not isinstance(record, dict) or record.get("command") != "train":
-        command = record.get("command", "something else") if isinstance(record, dict) else "something else"
-        raise InvalidInputError(
-            got=f"{folder}, which holds a run of {command}", expected=expected, next_step="pass such a folder"
+            got=f"{folder}, whose network is the code {network.name}",
+            expected="a network of this package, or your word that this code may be run",
+            next_step="read that code, and pass `trust_code` if you trust it",
         )
-    wanted = {"network": ("name", "input_shape", "classes"), "data": ("options", "digests"), "training": ("spec",)}
-    for part, keys in wanted.items():
-        for key in keys:
-            if not isinstance(record.get(part), dict) or key not in record[part]:
-                raise InvalidInputError(
-                    got=f"{path} without {part}.{key}",
-                    expected="a run of this version of pnc",
-                    next_step="train the network again",
-                )
-    return record
+    # all of the weights are replaced: the law that they were drawn from costs time and says nothing here
+    model = build(**network.options, initial="default")
+    model = model.to(torch.float64) if spec.precision == "float64" else model
+    load_weights(model, read_verified(folder, "weights.safetensors"))
+    return SavedRun(folder=folder, model=model.eval(), record=record, network=network, data=data, spec=spec)
 
 
-def _spec(folder: Path, recorded: Any) -> TrainSpec:
+def _spec(folder: Path, training: Any) -> TrainSpec:
     known = {field.name for field in fields(TrainSpec)}
     try:
-        return TrainSpec(**{key: value for key, value in recorded.items() if key in known})
-    except (AttributeError, TypeError, InvalidInputError) as error:
+        return TrainSpec(**{key: value for key, value in training["spec"].items() if key in known})
+    except (AttributeError, KeyError, TypeError, InvalidInputError) as error:
         raise InvalidInputError(
             got=f"a training.spec in {folder / 'run.json'} that says nothing ({error})",
             expected="what `pnc train` wrote",

@@ -338,7 +338,7 @@ def test_an_output_folder_that_exists_is_refused_before_any_work(capsys, tmp_pat
         raise AssertionError("work was begun")
 
     monkeypatch.setattr("pnc.data.resolve_data", fail)
-    assert "--force" in says_what_to_do(refused(capsys, "simulate", "--out", tmp_path / "run", folder=tmp_path))
+    assert "force" in says_what_to_do(refused(capsys, "simulate", "--out", tmp_path / "run", folder=tmp_path))
     for out in ("file", "file/run", "file/new/run"):
         for force in ((), ("--force",)):
             says_what_to_do(refused(capsys, "simulate", "--out", tmp_path / out, *force, folder=tmp_path))

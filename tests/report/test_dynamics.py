@@ -8,6 +8,7 @@ from PIL import Image
 
 from pnc.compare import compare
 from pnc.data import draw
+from pnc.records import RunRecord
 from pnc.report import dynamics_animation, dynamics_figure, shown_times, write_run
 from pnc.simulate import History, simulate
 from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
@@ -63,7 +64,7 @@ def test_the_animation_moves(curves, tmp_path):
 def test_a_run_folder_has_them_where_a_history_was_recorded(tmp_path):
     run = simulate(PROBLEM, NETWORK, SimulationSpec(device="cpu", record=5))
     comparison = compare(predict(PROBLEM, NETWORK), run.measured)
-    write_run(tmp_path / "with", comparison, record={}, history=run.history)
-    write_run(tmp_path / "without", comparison, record={})
+    write_run(tmp_path / "with", comparison, record=RunRecord(command="simulate", network=NETWORK), history=run.history)
+    write_run(tmp_path / "without", comparison, record=RunRecord(command="simulate", network=NETWORK))
     more = {file.name for file in (tmp_path / "with").iterdir()} - {f.name for f in (tmp_path / "without").iterdir()}
     assert more == {"training.gif", "training.png", "training.svg"}

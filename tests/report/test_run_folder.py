@@ -20,7 +20,8 @@ from pnc.curves import FIELDS
 from pnc.data import draw
 from pnc.errors import InvalidInputError
 from pnc.measure import measure_features
-from pnc.report import check_folder, comparison_figure, new_folder, report_page, software_versions, write_run
+from pnc.records import RunRecord, check_folder, new_folder, software_versions
+from pnc.report import comparison_figure, report_page, write_run
 from pnc.simulate import simulate
 from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import bounds, predict
@@ -46,7 +47,9 @@ def folder(run, comparison, tmp_path_factory):
     return write_run(
         tmp_path_factory.mktemp("runs") / "a" / "run",
         comparison,
-        record={"command": "simulate", "loss": math.nan},
+        record=RunRecord(
+            command="simulate", network=NETWORK, details={"loss": math.nan, "comparison": comparison.to_dict()}
+        ),
         weights=weights,
         title="<K> & co",
     )
@@ -58,6 +61,7 @@ def left_over(place: Path):
 
 def test_a_run_folder_has_everything(folder):
     assert left_over(folder) == [
+        "SHA256SUMS",
         "curves.csv",
         "curves.png",
         "curves.svg",
@@ -124,9 +128,12 @@ def test_the_report_shows_every_layer_and_the_verdict(folder, comparison):
     assert f"{comparison.measured.compression[3]:.4g}" in page
 
 
-def write(place, error=None, *, force=False, meanwhile=lambda: None):
+RECORD = RunRecord(command="simulate", network=NETWORK)
+
+
+def write(place, error=None, *, force=False, meanwhile=lambda: None, name="ours"):
     with new_folder(place, force=force) as inside:
-        (inside / "ours").write_text("ours")
+        (inside / name).write_text(name)
         meanwhile()
         assert not (place / "ours").exists()
         if error is not None:
@@ -138,13 +145,12 @@ def write(place, error=None, *, force=False, meanwhile=lambda: None):
 def test_a_killed_run_leaves_nothing_new(tmp_path, error, force):
     place = tmp_path / "run"
     if force:
-        place.mkdir()
-        (place / "old").write_text("kept")
+        write(place, name="old")
     with pytest.raises(error):
         write(place, error, force=force)
     assert left_over(tmp_path) == (["run"] if force else [])
     if force:
-        assert (place / "old").read_text() == "kept"
+        assert (place / "old").read_text() == "old"
 
 
 def test_a_full_disk_is_said_in_one_line(tmp_path):
@@ -159,18 +165,17 @@ def test_a_run_that_cannot_be_drawn_leaves_nothing(tmp_path, comparison, monkeyp
 
     monkeypatch.setattr("pnc.report.run_folder.comparison_figure", fail)
     with pytest.raises(RuntimeError):
-        write_run(tmp_path / "run", comparison, record={})
+        write_run(tmp_path / "run", comparison, record=RECORD)
     assert left_over(tmp_path) == []
 
 
 def test_an_existing_folder_is_refused_or_replaced_whole(tmp_path, comparison):
     place = tmp_path / "run"
-    place.mkdir()
-    (place / "old").write_text("old")
+    write(place, name="old")
     with pytest.raises(InvalidInputError, match="`force`"):
-        write_run(place, comparison, record={})
-    assert left_over(place) == ["old"]
-    write_run(place, comparison, record={}, force=True)
+        write_run(place, comparison, record=RECORD)
+    assert left_over(place) == ["SHA256SUMS", "old"]
+    write_run(place, comparison, record=RECORD, force=True)
     assert "old" not in left_over(place)
     assert "run.json" in left_over(place)
     assert "weights.safetensors" not in left_over(place)

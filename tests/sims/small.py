@@ -28,11 +28,11 @@ def small_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
         case = replace(case, options=options, training={**case.training, "epochs": 1})
         return trained(case, data, seed, folder, quiet=quiet)
 
-    def few(name, **options):
+    def few(data, **options):
         images = {"samples_per_class": IMAGES, "test_samples_per_class": IMAGES}
-        return load_splits(name, **{**options, **(images if name in ("fashion-mnist", "cifar-10") else {})})
+        return load_splits(data, **{**options, **(images if data in ("fashion-mnist", "cifar-10") else {})})
 
     monkeypatch.setattr(sims.networks, "_trained", small)
-    monkeypatch.setattr(sims.networks, "load_splits", few)
+    monkeypatch.setattr("pnc.runs.training.load_splits", few)
     monkeypatch.setattr(sims.he_su_law, "load_splits", few)
     monkeypatch.setattr("pnc.report.training.training_figure", lambda *a, **k: Figure(figsize=(1, 1)))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.stats
 
-import pnc.train
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 from pnc.train import Samples, load_run
@@ -38,10 +37,11 @@ def test_finished_runs_are_not_trained_again(data, tmp_path, monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(pnc.train, "train", refuse)
+    monkeypatch.setattr("pnc.runs.training.train", refuse)
     again = train_from_seeds("net", CASE, data, tmp_path, seeds=2, quiet=True)
     for one, other in zip(first, again, strict=True):
-        assert one.results == other.results
+        for name, split in one.splits.items():
+            assert (split.loss, split.accuracy) == (other.splits[name].loss, other.splits[name].accuracy)
         for split in ("train", "test"):
             assert np.array_equal(one.curves[split].compression, other.curves[split].compression)
         assert np.array_equal(one.values("numerical_rank"), other.values("numerical_rank"))
@@ -53,19 +53,19 @@ def test_finished_runs_are_not_trained_again(data, tmp_path, monkeypatch):
 def test_another_recipe_is_refused(data, tmp_path):
     train_from_seeds("net", CASE, data, tmp_path, seeds=1, quiet=True)
     other = Case(network="mlp", options=CASE.options, training={"epochs": 4})
-    with pytest.raises(InvalidInputError, match="--out"):
+    with pytest.raises(InvalidInputError, match=r"epochs 3, now 4.*`out`"):
         train_from_seeds("net", other, data, tmp_path, seeds=1, quiet=True)
 
 
 def test_an_interrupted_run_goes_on(data, tmp_path, monkeypatch):
     whole = train_from_seeds("net", CASE, data, tmp_path / "whole", seeds=1, quiet=True)
     with monkeypatch.context() as patch:
-        patch.setattr("sims.networks._measured", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("pnc.runs.training._measured", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train_from_seeds("net", CASE, data, tmp_path / "broken", seeds=1, quiet=True)
     assert not (tmp_path / "broken/runs/net-0").exists()
     [run] = train_from_seeds("net", CASE, data, tmp_path / "broken", seeds=1, quiet=True)
-    record = json.loads((run.folder / "run.json").read_text())
+    record = json.loads((run.result.folder / "run.json").read_text())
     assert record["training"]["resumed_from"] == record["training"]["steps"] == 3
     assert np.array_equal(run.values("compression"), whole[0].values("compression"))
     assert [path.name for path in (tmp_path / "broken/runs").iterdir()] == ["net-0"]  # no checkpoints are left
@@ -73,12 +73,12 @@ def test_an_interrupted_run_goes_on(data, tmp_path, monkeypatch):
 
 def test_a_run_folder_holds_the_network(data, tmp_path):
     [run] = train_from_seeds("net", CASE, data, tmp_path, seeds=1, quiet=True)
-    saved = load_run(run.folder)
+    saved = load_run(run.result.folder)
     outputs = saved.model(data.train.x.float())
     assert float((outputs.argmax(1) == data.train.y).float().mean()) == pytest.approx(
-        run.results["train"]["accuracy"], abs=1e-7
+        run.splits["train"].accuracy, abs=1e-7
     )
-    record = json.loads((run.folder / "run.json").read_text())
+    record = json.loads((run.result.folder / "run.json").read_text())
     assert LayerCurve.from_dict(record) == run.curves["train"]
 
 

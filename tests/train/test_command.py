@@ -86,7 +86,7 @@ def test_it_is_deterministic_and_resumes_what_was_interrupted(files: list[str], 
             return run_training(*arguments, **{**options, "progress": stop})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pnc.train.train", Halted())
+        patch.setattr("pnc.runs.training.train", Halted())
         patch.setattr("pnc.train.loop._SEEN_EVERY", 0.0)
         arguments = ["train", "mlp", *files, *SMALL, "--out", str(tmp_path / "two"), "--checkpoint-seconds", "0"]
         with pytest.raises(StopError):
@@ -113,7 +113,7 @@ def test_a_projection_head_counts_in_the_depth(
         given.append(options["depth"])
         return follow(curve, **options)
 
-    monkeypatch.setattr("pnc.compare.follow", watched)
+    monkeypatch.setattr("pnc.runs.training.follow", watched)
     options = ["--width", 16, "--epochs", 1, "--device", "cpu", "--quiet", "--projection", 2, "--accuracy-limit", 0]
     assert pnc("train", "mlp", *files, *options, *(["--depth", depth] if depth else [])) == 0
     assert given == [expected]
@@ -146,7 +146,7 @@ def test_a_violated_theorem_is_no_success(
         notes = [replace(note, leading_variance=(0.01, 0.01)) for note in curves[split].notes]
         return {**curves, split: replace(curves[split], notes=notes)}
 
-    monkeypatch.setattr("pnc.measure.measure_splits", wrong)
+    monkeypatch.setattr("pnc.runs.training.measure_splits", wrong)
     assert pnc("train", "mlp", *files, *SMALL, "--accuracy-limit", limit) == 3
     captured = capsys.readouterr()
     assert "BUG: U1 fails at layer 0" in captured.err

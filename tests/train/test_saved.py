@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import re
@@ -63,7 +64,7 @@ def test_the_network_and_the_data_are_those_of_the_run(files, tmp_path, monkeypa
     }
     assert all(torch.equal(value, saved[name]) for name, value in run.model.state_dict().items())
     for split in ("train", "test"):
-        assert accuracy(run, split) == run.record["splits"][split]["accuracy"]
+        assert accuracy(run, split) == run.record.splits[split].accuracy
     assert np.array_equal(run.load_split("test").x, clusters(60, seed=1)[0])
     with pytest.raises(InvalidInputError, match="split = 'valid'"):
         run.load_split("valid")
@@ -79,7 +80,7 @@ def test_pixels_keep_the_scale_of_the_training_split(tmp_path):
     assert torch.allclose(training.mean, pixels.mean(), rtol=1e-12)
     assert torch.equal(test.mean, training.mean)
     assert torch.equal(test.scale, training.scale)
-    assert accuracy(run, "test") == run.record["splits"]["test"]["accuracy"]
+    assert accuracy(run, "test") == run.record.splits["test"].accuracy
 
 
 def test_other_data_are_taken_as_those_of_the_run(files, tmp_path):
@@ -117,12 +118,14 @@ def test_somebody_elses_network(files, tmp_path, monkeypatch):
     (tmp_path / "nets.py").write_text(MODULE)
     out = train(tmp_path / "run", *files, network="nets.py:small")
     monkeypatch.chdir("/")
-    run = load_run(out)
+    with pytest.raises(InvalidInputError, match=r"the code .*nets\.py:small; .*`trust_code`"):
+        load_run(out)
+    run = load_run(out, trust_code=True)
     assert run.name.endswith("nets.py:small")
-    assert accuracy(run, "train") == run.record["splits"]["train"]["accuracy"]
+    assert accuracy(run, "train") == run.record.splits["train"].accuracy
     (tmp_path / "nets.py").unlink()
     with pytest.raises(InvalidInputError, match="no file"):
-        load_run(out)
+        load_run(out, trust_code=True)
 
 
 def test_data_that_have_gone_or_changed(files, tmp_path):
@@ -154,6 +157,14 @@ def change_record(folder: Path, part: str, **entries: object) -> None:
     record = json.loads((folder / "run.json").read_text())
     record[part] = {key: value for key, value in (record[part] | entries).items() if value is not None}
     (folder / "run.json").write_text(json.dumps(record))
+    sign(folder)
+
+
+def sign(folder: Path) -> None:
+    """List the files as they are now, as if they had been written like that."""
+    files = [file for file in folder.iterdir() if file.name != "SHA256SUMS"]
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
+    (folder / "SHA256SUMS").write_text("".join(lines))
 
 
 def no_weights(folder: Path) -> None:
@@ -164,18 +175,22 @@ def other_weights(folder: Path) -> None:
     weights = load_file(folder / "weights.safetensors")
     del weights["body.1.0.weight"]
     save_file(weights | {"more": torch.zeros(1), "head.weight": torch.zeros(3, 2)}, folder / "weights.safetensors")
+    sign(folder)
 
 
 def pickled_weights(folder: Path) -> None:
     (folder / "weights.safetensors").write_bytes(pickle.dumps(print))
+    sign(folder)
 
 
 def not_json(folder: Path) -> None:
     (folder / "run.json").write_text("{")
+    sign(folder)
 
 
 def other_command(folder: Path) -> None:
     (folder / "run.json").write_text('{"command": "simulate"}')
+    sign(folder)
 
 
 def older(folder: Path) -> None:
@@ -184,6 +199,20 @@ def older(folder: Path) -> None:
 
 def odd_spec(folder: Path) -> None:
     change_record(folder, "training", spec=[3])
+
+
+def later(folder: Path) -> None:
+    record = json.loads((folder / "run.json").read_text()) | {"format": 3}
+    (folder / "run.json").write_text(json.dumps(record))
+    sign(folder)
+
+
+def odd_type(folder: Path) -> None:
+    change_record(folder, "network", input_shape=["8"])
+
+
+def unsigned(folder: Path) -> None:
+    (folder / "SHA256SUMS").unlink()
 
 
 def unknown_network(folder: Path) -> None:
@@ -201,6 +230,9 @@ def unknown_network(folder: Path) -> None:
         (other_command, "a run of simulate"),
         (older, "without network.classes"),
         (odd_spec, "training.spec"),
+        (odd_type, "run.json, where network.input_shape.0 is '8'"),
+        (later, "run.json of format 3; expected a format up to 2"),
+        (unsigned, "there is no SHA256SUMS"),
         (unknown_network, "did you mean mlp?"),
     ],
 )

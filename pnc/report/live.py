@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["live_line", "time_left"]
+from pnc.report.text import number
+
+if TYPE_CHECKING:
+    from pnc.train import Progress
+
+__all__ = ["follow_training", "live_line", "time_left"]
 
 
 @contextmanager
@@ -44,3 +50,21 @@ def time_left(seconds: float | None) -> str:
     (', about 12 s left', '')
     """
     return "" if seconds is None else f", about {seconds:.0f} s left"
+
+
+def follow_training(line: Callable[[str, float, str], None], progress: Progress, *, label: str = "") -> None:
+    """Epoch, loss, accuracy, C of a few layers, time left.
+
+    >>> from pnc.train import Progress
+    >>> at = Progress(
+    ...     epoch=1, epochs=2, step=3, steps=6, loss=0.5, accuracy=1.0, compression={}, seconds_left=None
+    ... )
+    >>> follow_training(print, at, label="net")
+    net, epoch 1/2 0.5 loss 0.5, accuracy 100.0%
+    """
+    layers = "".join(f", C_{layer} {number(c, 3)}" for layer, c in progress.compression.items())
+    line(
+        f"{label}, epoch {progress.epoch}/{progress.epochs}".removeprefix(", "),
+        progress.step / progress.steps,
+        f"loss {number(progress.loss, 3)}, accuracy {progress.accuracy:.1%}{layers}{time_left(progress.seconds_left)}",
+    )

@@ -1,0 +1,66 @@
+"""Figures without a display: drawn by Agg whatever the environment asks for; equal numbers give equal bytes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+__all__ = ["PLAIN_SVG", "new_figure", "save_figure", "svg_settings"]
+
+PLAIN_SVG = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+"""Metadata of figures: none, neither addresses nor the hour."""
+
+
+def _import_matplotlib() -> None:
+    """Import matplotlib for the first time: it refuses to be imported where MPLBACKEND names a backend it lacks."""
+    if "matplotlib" in sys.modules:
+        return
+    asked = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+
+        if asked is not None:
+            with suppress(ValueError):  # what is not there is said by pyplot, to those who use it
+                matplotlib.rcParams["backend"] = asked
+    finally:
+        if asked is not None:
+            os.environ["MPLBACKEND"] = asked
+
+
+def new_figure(
+    width: float, height: float, *, columns: int = 1, rows: int = 1, share_y: bool = False
+) -> tuple[Figure, np.ndarray]:
+    """A figure of so many inches, and its panels, row by row.
+
+    >>> figure, panels = new_figure(6, 3, columns=2)
+    >>> len(panels)
+    2
+    """
+    _import_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey=share_y).ravel()
+
+
+def svg_settings() -> Any:
+    """Inside, names of parts of an SVG follow from what is drawn, not from chance."""
+    import matplotlib
+
+    return matplotlib.rc_context({"svg.hashsalt": "pnc"})
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> None:
+    """Write `name`.png and `name`.svg."""
+    figure.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
+    with svg_settings():
+        figure.savefig(folder / f"{name}.svg", metadata=PLAIN_SVG)
