@@ -8,9 +8,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from torch import nn
 
 from pnc.compare import UniversalChecks, Verdict, check_universal, fit_geometric_law, fit_linear_law, follow
@@ -19,7 +18,17 @@ from pnc.data import Splits, load_splits, split_options
 from pnc.errors import InvalidInputError
 from pnc.measure import list_layers, measure_model, measure_splits
 from pnc.nets import build
-from pnc.records import DataRecord, NetworkRecord, RunRecord, SplitRecord, check_folder, claimed, found_folder, held, read_run
+from pnc.records import (
+    DataRecord,
+    NetworkRecord,
+    RunRecord,
+    SplitRecord,
+    check_folder,
+    claimed,
+    found_folder,
+    held,
+    read_run,
+)
 from pnc.report.training import write_training
 from pnc.runs.requests import DataSource, TrainRequest, request_record
 from pnc.simulate.device import resolve_device
@@ -62,7 +71,6 @@ class LabelledData:
     def splits(self) -> dict[str, Samples]:
         """Name → samples."""
         return {"train": self.train} | ({} if self.test is None else {"test": self.test})
-
 
     @classmethod
     def of(cls, splits: Splits) -> LabelledData:
@@ -241,9 +249,7 @@ def read_training(folder: str | Path, *, trust_code: bool = False) -> TrainResul
     return TrainResult(record=saved.record, trained=trained, folder=Path(folder), complete=True)
 
 
-def _finished(
-    folder: Path, request: TrainRequest, data: LabelledData | None, *, force: bool
-) -> TrainResult | None:
+def _finished(folder: Path, request: TrainRequest, data: LabelledData | None, *, force: bool) -> TrainResult | None:
     """The run in the folder, if it is the one that was asked for; `None` where there is none, or it may be replaced."""
     if not (folder / "run.json").is_file():
         return None
