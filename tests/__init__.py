@@ -1,0 +1,3 @@
+from tests.shapes import checked
+
+__all__ = ["checked"]
