@@ -1,4 +1,5 @@
-"""Run every command that the README shows with a `$ ` prompt, in an empty folder, and check its exit status.
+"""Run every command that the given pages show with a `$ ` prompt, page by page, each in an empty folder of its own, and
+check its exit status.
 
 A line `# exit 3` after a command states a status other than 0.
 """
@@ -26,11 +27,17 @@ def commands(text: str) -> list[tuple[str, int]]:
 
 
 def main() -> int:
-    found = commands(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    counts = [run_page(Path(page)) for page in sys.argv[1:]]
+    return 1 if not counts or any(failed or not found for found, failed in counts) else 0
+
+
+def run_page(page: Path) -> tuple[int, int]:
+    """Number of commands, and of those that failed."""
+    found = commands(page.read_text(encoding="utf-8"))
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for line, expected in found:
-            if line.startswith(("git clone", "cd ", "python3 -m venv", ". ", "pip install", "pytest")):
+            if line.startswith(("git clone", "cd ", "python3 -m venv", ". ", "pip install", "pre-commit", "pytest")):
                 continue  # done before, or elsewhere in the same script
             start = time.monotonic()
             done = subprocess.run(
@@ -47,8 +54,8 @@ def main() -> int:
             print(f"{'ok  ' if ok else 'FAIL'} {time.monotonic() - start:6.1f} s  $ {line}", flush=True)
             if not ok:
                 print(f"exit {done.returncode}, expected {expected}\n{done.stdout}\n{done.stderr}")
-    print(f"README: {len(found)} commands, {failed} failed")
-    return 1 if failed or not found else 0
+    print(f"{page}: {len(found)} commands, {failed} failed")
+    return len(found), failed
 
 
 if __name__ == "__main__":

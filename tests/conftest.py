@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import os
 
-# before NumPy is imported: the matrices here are small, and threads cost them more than they give
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 from hypothesis import HealthCheck, settings
 
 common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

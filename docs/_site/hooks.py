@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import io
 import os
+import pkgutil
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -15,51 +17,86 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def rooms() -> list[str]:
-    """`pnc` and its rooms, in the order of the layers."""
+    """`pnc` and those of its rooms that a user imports."""
     import pnc
 
-    return ["pnc", *(f"pnc.{room}" for room in sorted(pnc.ROOMS) if room != "cli")]
+    names = sorted(f"pnc.{module.name}" for module in pkgutil.iter_modules(pnc.__path__) if module.name != "cli")
+    return ["pnc", *names]
+
+
+def public_names(room: str) -> list[str]:
+    """What a room lists in `__all__`: classes first, then functions."""
+    listed = importlib.import_module(room).__all__
+    return sorted((name for name in listed if not name.startswith("__")), key=lambda name: (name[0].islower(), name))
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Every room goes under "Reference" in the navigation."""
+    assert config.nav is not None
+    (reference,) = (entry["Reference"] for entry in config.nav if "Reference" in entry)
+    reference += [{room: f"reference/{room}.md"} for room in rooms()]
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
+    def text(*path: str) -> str:
+        return ROOT.joinpath(*path).read_text(encoding="utf-8")
+
     pages = {
-        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
-        "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("](docs/", "]("),
-        "proofs.md": (ROOT / "proofs_check" / "LEDGER.md").read_text(encoding="utf-8").replace("](../docs/", "]("),
+        "changelog.md": text("CHANGELOG.md"),
+        "contributing.md": text("CONTRIBUTING.md").replace("](docs/", "]("),
+        "proofs.md": text("proofs_check", "LEDGER.md").replace("](../docs/", "]("),
+        "experiments.md": text("docs", "experiments.md").replace("<!-- experiments -->", experiments()),
         "reference/command_line.md": command_line(),
         "reference/index.md": index(),
         **{f"reference/{room}.md": room_page(room) for room in rooms()},
     }
-    for path, text in pages.items():
-        files.append(File.generated(config, path, content=text))
+    for path, content in pages.items():
+        if (there := files.get_file_from_path(path)) is not None:
+            files.remove(there)
+        files.append(File.generated(config, path, content=content))
     return files
 
 
-def _first_line(module: str) -> str:
-    return (importlib.import_module(module).__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
-
-
 def index() -> str:
-    rows = "\n".join(f"| [`{room}`]({room}.md) | {_first_line(room)} |" for room in rooms())
-    return f"# Python reference\n\nEvery public name, room by room.\n\n| room | what is in it |\n|---|---|\n{rows}\n"
+    rows = []
+    for room in rooms():
+        said = (importlib.import_module(room).__doc__ or "").strip().split("\n\n")[0]
+        rows.append(f"| [`{room}`]({room}.md) | {' '.join(said.split())} |")
+    return (
+        "# Python reference\n\nEvery public name, room by room.\n\n| room | what is in it |\n|---|---|\n"
+        + "\n".join(rows)
+    )
 
 
 def room_page(room: str) -> str:
-    module = importlib.import_module(room)
-    names = sorted((name for name in module.__all__ if not name.startswith("_")), key=lambda name: (name[0].islower(), name))
-    entries = "\n\n".join(f"::: {room}.{name}" for name in names)
-    return f"# `{room}`\n\n::: {room}\n    options:\n      show_root_heading: false\n      members: false\n\n{entries}\n"
+    head = f"# {room}\n\n::: {room}\n    options:\n      show_root_heading: false\n      members: false\n"
+    return "\n\n".join([head, *(f"::: {room}.{name}" for name in public_names(room))]) + "\n"
+
+
+def experiments() -> str:
+    """Name and docstring of every experiment."""
+    found = []
+    for path in sorted((ROOT / "sims").glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.FunctionDef) and node.name == "reproduce" for node in tree.body):
+            first, _, rest = (ast.get_docstring(tree) or "").partition("\n")
+            found.append(f"### `{path.stem}`\n\n**{first}**\n\n{rest.strip(chr(10))}\n")
+    return "## All of them\n\n" + "\n".join(found)
 
 
 def command_line() -> str:
-    """What `pnc --help` and each command's say."""
-    from pnc.cli.main import COMMANDS, main
+    """What `pnc --help` and the help of each command say."""
+    import typer
 
-    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1"}
+    from pnc.cli.main import app
+
+    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    command = typer.main.get_command(app)
     parts = ["# Command line\n"]
-    for words in ([], *([name] for name in COMMANDS)):
+    for words in ([], *([name] for name in getattr(command, "commands"))):  # noqa: B009 (not declared of all commands)
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-            main([*words, "--help"])
-        parts.append(f"## `{' '.join(['pnc', *words])}`\n\n```text\n{said.getvalue().strip()}\n```\n")
+            app(args=[*words, "--help"], prog_name="pnc", standalone_mode=False)
+        parts.append(f"## {' '.join(['pnc', *words])}\n\n```text\n{said.getvalue().strip()}\n```\n")
     return "\n".join(parts)

@@ -61,12 +61,16 @@ def resolve_data(
         data: one of `DATA_NAMES`; the path of an `.npz` or `.safetensors` file with `X` and `y`, of a
             `.csv`, `.tsv` or `.jsonl` file with `text` and `label`, or of a folder with one sub-folder of
             images a class. `None`: a draw of the default kind.
-        classes, samples_per_class, dimension, theta: of a draw, see `ProblemSpec`. For real data `classes`
-            states K, which is checked, and the last two are refused; of images and texts
-            `samples_per_class` takes the first n of every class.
+        classes: K of a draw, see `ProblemSpec`; of real data it is checked.
+        samples_per_class: of a draw, see `ProblemSpec`; of images and texts the first n of every class are taken.
+        dimension: of a draw, see `ProblemSpec`; refused with real data.
+        theta: likewise.
         seed: of a draw; without effect on real data.
-        data_dir, split: of images, see `load_images`.
-        components, whiten, scale: see `Preprocessing`.
+        data_dir: folder of images, see `load_images`.
+        split: of images, likewise.
+        components: see `Preprocessing`.
+        whiten: see `Preprocessing`.
+        scale: see `Preprocessing`.
         download: fetch an image data set that is not found; without effect on anything else.
         whole: `False`: what the theory needs is enough. Draws of the orthonormal kinds then come as their Gram matrix
             (`draw_gram`) and large problem files as blocks of rows (`load_problem`), unless they are preprocessed.

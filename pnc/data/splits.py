@@ -61,10 +61,12 @@ def load_splits(
             `train` and `test`; an `.npz` or `.safetensors` file with `X` and `y`; a `.csv`, `.tsv` or `.jsonl` file of
             texts and labels.
         test_data: the test split of a problem file or of texts.
-        data_dir, download: of a named data set, see `load_images`.
+        data_dir: folder of a named data set, see `load_images`.
+        download: fetch a named data set that is not there.
         samples_per_class: the first n of every class of images or texts, or n_k, one size a class; `None`: all.
         test_samples_per_class: likewise, of the test split.
-        text_column, label_column: of texts, see `load_text`; `None`: `text` and `label`.
+        text_column: of texts, see `load_text`; `None`: `text`.
+        label_column: of texts; `None`: `label`.
         vocabulary: of texts, see `TfIdf`; words and their weights are those of the training split.
 
     Raises:

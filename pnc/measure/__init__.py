@@ -6,7 +6,7 @@ standard errors of what it measures.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -41,6 +41,9 @@ from pnc.measure.readout.principal_components import PrincipalComponents, princi
 from pnc.measure.readout.probe import LinearProbe, fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe
 from pnc.measure.readout.svm import linear_svm_accuracy
 from pnc.measure.summary import ClassSummary, measure_linear
+
+if TYPE_CHECKING:
+    from pnc.measure.metrics import CompressionMetric
 
 __all__ = [
     "ClassMoments",
