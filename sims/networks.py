@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pnc.compare import Following, FollowingSeeds, follow, follow_seeds
+from pnc.curves import FIELDS, LayerCurve
+from pnc.records import SplitRecord
+from pnc.report.live import follow_training, live_line
 from pnc.runs import (
     DataSource,
     LabelledData,
@@ -23,11 +28,6 @@ from pnc.runs import (
     TrainResult,
     load_labelled,
 )
-
-from pnc.compare import Following, FollowingSeeds, follow, follow_seeds
-from pnc.curves import FIELDS, LayerCurve
-from pnc.records import SplitRecord
-from pnc.report.live import follow_training, live_line
 from pnc.statistics import student_interval
 
 __all__ = [
@@ -150,9 +150,8 @@ def train_from_seeds(
 
 def _trained(case: Case, data: Data, seed: int, folder: Path, *, quiet: bool) -> Run:
     """One run: read where it is finished, trained and measured where it is not."""
-    from pnc.runs import train_and_measure
-
     from pnc.nets import build
+    from pnc.runs import train_and_measure
     from pnc.train import TrainSpec
 
     network = NetworkSource(name=case.network, seed=seed, **case.options)

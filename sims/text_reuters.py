@@ -24,9 +24,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from pnc.runs import DataSource, load_labelled
-
 from pnc.errors import InvalidInputError
+from pnc.runs import DataSource, load_labelled
 
 from .common import Scale, command
 from .fig1_mlp_hybrid import layer_figure
