@@ -69,6 +69,7 @@ _ROOMS = (
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from pnc.choose import choose_layer as _choose
     from pnc.compare import compare as _compare
     from pnc.curves import LayerCurve
     from pnc.data import Problem
@@ -81,6 +82,9 @@ if TYPE_CHECKING:
     from pnc.train import train as _train
 
     # rooms that are called; `pnc.callable_room` makes them so
+    class _Choose(ModuleType):
+        __call__ = staticmethod(_choose)
+
     class _Compare(ModuleType):
         __call__ = staticmethod(_compare)
 
@@ -93,6 +97,7 @@ if TYPE_CHECKING:
     class _Train(ModuleType):
         __call__ = staticmethod(_train)
 
+    choose: _Choose
     compare: _Compare
     measure: _Measure
     simulate: _Simulate

@@ -6,10 +6,7 @@ says what the part of a network behind each layer is worth.
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
-from typing import Any
-
+from pnc.callable_room import make_callable
 from pnc.choose.choice import Choice, LayerReadout
 from pnc.choose.layers import choose_from_features, choose_layer
 from pnc.choose.sampled_features import SampledFeatures
@@ -27,12 +24,4 @@ __all__ = [
 ]
 
 
-class _Room(ModuleType):
-    """A package that can be called."""
-
-    def __call__(self, model: Any, batches: Any, **options: Any) -> Choice:
-        """`choose_layer`, see there: `pnc.choose(model, loader)`."""
-        return choose_layer(model, batches, **options)
-
-
-sys.modules[__name__].__class__ = _Room
+make_callable("pnc.choose", choose_layer)

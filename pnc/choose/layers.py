@@ -15,6 +15,7 @@ from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 from pnc.measure import count_classes, fit_linear_map, measure_features, measure_model
 from pnc.measure.accumulate.processes import process_count
+from pnc.measure.model.pooling import Pool
 
 __all__ = ["choose_from_features", "choose_layer"]
 
@@ -27,7 +28,7 @@ def choose_layer(
     *,
     classes: int | None = None,
     layers: Sequence[str] | None = None,
-    pool: bool = True,
+    pool: Pool | Callable[[torch.Tensor, Any], torch.Tensor] | None = None,
     most_samples: int = 4096,
     most_dimensions: int = 512,
     seed: int = 0,
@@ -45,8 +46,8 @@ def choose_layer(
         batches: of (inputs, labels), see `measure_model`.
         classes: K; by default counted, which reads the labels once.
         layers: patterns of module names, see `measure_model`.
-        pool: average features over positions (all axes behind samples and channels), as readouts do; the input is
-            taken as it is.
+        pool: as `measure_model`'s; by default features are averaged, as readouts do: over tokens (those of the batch's
+            mask where there is one), over the positions of images. The input is taken as it is.
         most_samples: that readouts are fitted to; a uniform draw where there are more.
         most_dimensions: wider features are projected at random into so many.
         seed: of both draws.
@@ -74,13 +75,14 @@ def choose_layer(
         batches,
         classes=number,
         layers=layers,
-        reduce=_pooled if pool else None,
+        pool=pool,
+        reduce=_averaged if pool is None else None,
         device=device,
         progress=progress,
         observe=kept.take,
     )
     names = [note.name or str(number) for note, number in zip(curve.notes, curve.layers.tolist())]
-    notes = ["features are averaged over positions"] if pool else []
+    notes = ["features are averaged over tokens and positions"] if pool is None else []
     return _choice(curve, names, kept, [*curve.origin.remarks, *notes])
 
 
@@ -123,8 +125,10 @@ def choose_from_features(
     return _choice(curve, names, kept, list(curve.origin.remarks))
 
 
-def _pooled(output: torch.Tensor) -> torch.Tensor:
-    """(N, channels, …) → (N, channels); (N, d) as it is."""
+def _averaged(output: torch.Tensor) -> torch.Tensor:
+    """(N, channels, height, width) → (N, channels), (N, tokens, d) → (N, d), (N, d) as it is."""
+    if output.ndim == 3:
+        return output.mean(1)
     return output.flatten(2).mean(2) if output.ndim > 2 else output
 
 

@@ -19,6 +19,7 @@ from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.compress.compressed import CompressedSite, KeptDimensions, measure_compressed
 from pnc.measure.compress.linear_tail import fit_linear_tail
 from pnc.measure.features import measure_features
+from pnc.measure.model.attribution import Attribution, ModuleEffect, attribute_compression
 from pnc.measure.model.batches import count_classes, labels_in
 from pnc.measure.model.layers import Layer, LayerList, capture, list_layers
 from pnc.measure.model.measurement import measure_model, measure_splits
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from pnc.measure.metrics import CompressionMetric
 
 __all__ = [
+    "Attribution",
     "ClassMoments",
     "ClassSummary",
     "ClassWeights",
@@ -59,11 +61,13 @@ __all__ = [
     "LayerList",
     "LinearMap",
     "LinearProbe",
+    "ModuleEffect",
     "NeuralCollapse",
     "PrincipalComponents",
     "SamplingErrorPass",
     "Spectrum",
     "StreamingSpectrum",
+    "attribute_compression",
     "between_scatter",
     "capture",
     "class_distance_normalised_variance",
