@@ -24,7 +24,6 @@ import torch
 
 from pnc.data import draw
 from pnc.simulate.device import threads_for
-from pnc.simulate.history import Recorder
 from pnc.simulate.run import prepare, train_stack
 from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 
@@ -153,7 +152,7 @@ def _trained(device: str, case: Case, runs: int, steps: int) -> float:
         for seed in range(runs)
     ]
     with threads_for(max(stack[0].shapes[1]), stack[0].device):
-        return _seconds(lambda: train_stack(stack, [Recorder(0, run.curves) for run in stack]), device)
+        return _seconds(lambda: train_stack(stack, [run.recorder() for run in stack]), device)
 
 
 def beside_cpu(device: str, cases: Sequence[Case], *, size: int | None = None) -> list[dict[str, Any]]:

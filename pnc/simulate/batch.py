@@ -9,9 +9,8 @@ from typing import Any
 
 from pnc.data import Problem
 from pnc.simulate.device import threads_for
-from pnc.simulate.history import Recorder
 from pnc.simulate.outcome import Outcome
-from pnc.simulate.run import PreparedRun, Simulation, prepare, train_stack
+from pnc.simulate.run import PreparedRun, Simulation, prepare, simulate, train_stack
 from pnc.spec import NetworkSpec, SimulationSpec
 
 __all__ = ["simulate_batch"]
@@ -48,7 +47,7 @@ def simulate_batch(
     results: dict[int, Simulation] = {}
     for indices in _stacks(prepared):
         members = [prepared[i] for i in indices]
-        recorders = [Recorder(run.train.record, run.curves) for run in members]
+        recorders = [run.recorder() for run in members]
         began = time.perf_counter()
         with threads_for(max(members[0].shapes[1]), members[0].device):
             trained = train_stack(members, recorders)
@@ -56,7 +55,10 @@ def simulate_batch(
             raise KeyboardInterrupt
         seconds = (time.perf_counter() - began) / len(members)
         for i, end, recorder in zip(indices, trained, recorders, strict=True):
-            results[i] = prepared[i].finish(end, history=recorder.history(), seconds=seconds)
+            found = prepared[i].finish(end, recorder, seconds=seconds)
+            if found.coordinates.cut_off > prepared[i].train.cut_off:
+                found = simulate(*runs[i])
+            results[i] = found
         if progress is not None:
             progress(len(results))
     return [results[i] for i in range(len(runs))]

@@ -71,15 +71,16 @@ def full_checks(run: Simulation, problem: Problem) -> FullChecks | None:
         )
     if train.weights != "orthogonal" or network.width < d:
         return None
-    ε, m, r = network.residual_scale, data.scale.size, run.weights[0].shape[0]
+    weights, _ = run.written_out()
+    ε, m, r = network.residual_scale, data.scale.size, weights[0].shape[0]
     off, rest = d - m, network.width - r  # inputs off the span, hidden directions outside the reduced coordinates
     overlap = classifier_overlap(data, network, seed=train.seed)  # (p, d - m)
-    after = np.linalg.multi_dot([*run.weights[:0:-1], np.eye(r)])  # W_{L:2}
-    on_span = after @ run.weights[0] - target
+    after = np.linalg.multi_dot([*weights[:0:-1], np.eye(r)])  # W_{L:2}
+    on_span = after @ weights[0] - target
     off_span = after[:, m:] @ (ε * overlap)
 
     squares = []
-    for l, (a, b) in enumerate(zip(run.weights[:-1], run.weights[1:], strict=True), start=1):
+    for l, (a, b) in enumerate(zip(weights[:-1], weights[1:], strict=True), start=1):
         difference = b.T @ b - a @ a.T
         square = np.sum(difference**2)
         first, last = l == 1, l == network.depth - 1
@@ -95,9 +96,9 @@ def full_checks(run: Simulation, problem: Problem) -> FullChecks | None:
     shares, directions = np.linalg.eigh(np.eye(off) - overlap.T @ overlap)
     root = np.sqrt(np.maximum(shares, 0))[:, None] * directions.T  # what is left of W_1 outside the reduced coordinates
     first = np.zeros((r + off, d))
-    first[:r, :m], first[m:r, m:], first[r:, m:] = run.weights[0], ε * overlap, ε * root
+    first[:r, :m], first[m:r, m:], first[r:, m:] = weights[0], ε * overlap, ε * root
     values = [scipy.linalg.svdvals(first)]
-    for w in run.weights[1:-1]:
+    for w in weights[1:-1]:
         values.append(np.sort(np.concatenate([scipy.linalg.svdvals(w), np.full(rest, ε)]))[::-1])
     return FullChecks(
         map_error=float(np.sqrt(np.sum(on_span**2) + np.sum(off_span**2))),

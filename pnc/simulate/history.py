@@ -9,7 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from pnc.simulate.krylov import CutOff
+
 __all__ = ["History", "Recorder"]
+
+
+_LOOK_EVERY = 4  # points between looks at what coordinates leave out of the gradient
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,15 +43,25 @@ class Recorder:
     Args:
         points: how many points the history should have; 0 records nothing.
         curves: weights in one row → (compression, discrimination), each (L,).
+        cut_off: what follows how much of the update the coordinates leave out; `None`: nothing.
     """
 
-    def __init__(self, points: int, curves: Callable[[torch.Tensor], tuple[np.ndarray, np.ndarray]]) -> None:
+    def __init__(
+        self,
+        points: int,
+        curves: Callable[[torch.Tensor], tuple[np.ndarray, np.ndarray]],
+        *,
+        cut_off: CutOff | None = None,
+    ) -> None:
         self.points, self._curves = points, curves
+        self.cut_off = cut_off
         self._stride, self._seen = 1, 0
         self._rows: list[tuple[float, float, np.ndarray, np.ndarray]] = []
 
     def offer(self, y: torch.Tensor, time: float, loss: float, *, last: bool = False) -> None:
         """Record the point if its turn has come, or if it is the last."""
+        if self.cut_off is not None and (last or self._seen % _LOOK_EVERY == 0):
+            self.cut_off.look(y, time)
         due = self._seen % self._stride == 0
         self._seen += 1
         if not self.points or not (due or last) or (self._rows and self._rows[-1][0] == time):

@@ -27,7 +27,8 @@ __all__ = [
     "first_factor",
     "full_orthogonal_weights",
     "haar",
-    "reduced_classifier_rows",
+    "orthogonal_weights_of",
+    "reduced_classifier",
     "reduced_orthogonal_weights",
 ]
 
@@ -61,6 +62,11 @@ class ReducedClassifier:
 
     inside: Float[np.ndarray, "K m"]
     outside: Float[np.ndarray, "K p"]
+
+    @property
+    def rows(self) -> Float[np.ndarray, "K r"]:
+        """All of them."""
+        return np.hstack([self.inside, self.outside])
 
 
 def _draw_classifier(rng: np.random.Generator, *, classes: int, inside: int, width: int) -> ReducedClassifier:
@@ -98,10 +104,23 @@ def _draw(
     return rng, first, frame, classifier
 
 
-def reduced_classifier_rows(data: EconomicalData, network: NetworkSpec, *, seed: int) -> Float[np.ndarray, "K r"]:
-    """`W_L/ε` in the reduced coordinates: K orthonormal rows."""
-    classifier = _draw(data, network, seed)[-1]
-    return np.hstack([classifier.inside, classifier.outside])
+def reduced_classifier(data: EconomicalData, network: NetworkSpec, *, seed: int) -> ReducedClassifier:
+    """`W_L/ε` in the reduced coordinates, of the draw that `reduced_orthogonal_weights` makes."""
+    return _draw(data, network, seed)[-1]
+
+
+def orthogonal_weights_of(
+    rows: Float[np.ndarray, "K r"], inputs: int, network: NetworkSpec
+) -> list[Float[np.ndarray, "_ _"]]:
+    """Orthogonal initial weights of a network no narrower than its inputs, in rotated coordinates (theory note, Y2).
+
+    Args:
+        rows: of the classifier, over ε.
+        inputs: coordinates of the inputs, the first of the r.
+    """
+    size = rows.shape[1]
+    weights = [np.eye(size, inputs), *(np.eye(size) for _ in range(network.depth - 2)), rows]
+    return [network.residual_scale * w for w in weights]
 
 
 def reduced_orthogonal_weights(
@@ -113,14 +132,11 @@ def reduced_orthogonal_weights(
     for d_h < d). W_1 acts on the coordinates `Uᵀ x` of the inputs.
     """
     _, first, frame, classifier = _draw(data, network, seed)
-    rows = np.hstack([classifier.inside, classifier.outside])
-    rank, size = data.scale.size, rows.shape[1]
-    weights = [np.eye(size, rank)]
+    weights = orthogonal_weights_of(classifier.rows, data.scale.size, network)
     if first is not None:
-        weights = [np.zeros((size, rank))]
-        weights[0][: frame.shape[1]] = frame.T @ (first @ data.basis)
-    weights += [np.eye(size) for _ in range(network.depth - 2)]
-    return [network.residual_scale * w for w in [*weights, rows]]
+        weights[0] = np.zeros_like(weights[0])
+        weights[0][: frame.shape[1]] = network.residual_scale * (frame.T @ (first @ data.basis))
+    return weights
 
 
 def full_orthogonal_weights(data: EconomicalData, network: NetworkSpec, *, seed: int) -> list[Float[np.ndarray, "_ _"]]:

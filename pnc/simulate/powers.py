@@ -18,28 +18,31 @@ _BLOCK = 1 << 23  # numbers of the images of a block of layers
 
 
 def measure_powers(
-    summary: ClassSummary, at: Spectrum, *, residual_scale: float, layers: int, fuzziness: bool = True
+    summary: ClassSummary, at: Spectrum, *, residual_scale: float, layers: int, beside: bool = False, fuzziness: bool = True
 ) -> LayerCurve:
     """What `A^{l/2}`, l = 0 … layers-1, make of the samples: `measure_linear` of as many layers, all the root of A.
 
-    In A's own basis a layer multiplies every coordinate by its singular value.
+    In A's own basis a layer multiplies every coordinate by its singular value. With `beside` the last coordinate of the
+    samples is none of A's: each layer multiplies it by ε.
 
     Args:
         summary: of the inputs, in the first of A's coordinates.
         at: of one run.
         residual_scale: ε, the singular value of every direction that `at` does not hold.
         layers: L.
+        beside: whether the samples have a coordinate more.
         fuzziness: whether to compute tr(Σ_W Σ_B⁺).
     """
     whole = torch.from_numpy(at.frame[0])
-    frame = whole[: summary.means.shape[-1]]
-    gain = torch.from_numpy(np.concatenate([at.gain[0], np.full(len(whole), residual_scale)]))
+    inputs = summary.means.shape[-1] - beside
+    frame = whole[:inputs]
+    gain = torch.from_numpy(np.concatenate([at.gain[0], np.full(len(whole) + beside, residual_scale)]))
 
     def coordinates(rows: torch.Tensor) -> torch.Tensor:
-        inside = rows @ frame
-        beside = -inside @ whole.mT  # of the frame, which may lead out of the inputs' span
-        beside[:, : rows.shape[1]] += rows
-        return torch.cat([inside, beside], dim=1)
+        inside = rows[:, :inputs] @ frame
+        residual = -inside @ whole.mT  # of the frame, which may lead out of the inputs' span
+        residual[:, :inputs] += rows[:, :inputs]
+        return torch.cat([inside, residual, rows[:, inputs:]], dim=1)
 
     start = replace(summary, means=coordinates(summary.means), factor=coordinates(summary.factor))
     parts = [image for block in _blocks(layers, start) for image in [_images(start, gain, block)]]
@@ -50,7 +53,7 @@ def measure_powers(
     tangled = [part.separation_fuzziness() if fuzziness else np.full(len(part.means), np.nan) for part in parts]
     floors = np.concatenate([part.noise_floor() for part in parts]).tolist()
     notes = [
-        LayerNotes(dtype="float64", dimension=at.frame.shape[1] if l else summary.means.shape[-1], noise_floor=floor)
+        LayerNotes(dtype="float64", dimension=len(whole) + beside if l else inputs + beside, noise_floor=floor)
         for l, floor in enumerate(floors)
     ]
     return LayerCurve(

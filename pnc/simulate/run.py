@@ -24,9 +24,12 @@ from pnc.simulate.initial import (
     default_weights,
     first_factor,
     full_orthogonal_weights,
-    reduced_classifier_rows,
+    ReducedClassifier,
+    orthogonal_weights_of,
+    reduced_classifier,
     reduced_orthogonal_weights,
 )
+from pnc.simulate.krylov import CutOff, KrylovCoordinates, krylov_coordinates, summary_inside
 from pnc.simulate.networks import Networks
 from pnc.simulate.outcome import Outcome
 from pnc.simulate.powers import measure_powers
@@ -51,6 +54,29 @@ _CERTIFIED_WIDTH = 1500  # wider, the singular values that the certificate reads
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class UsedCoordinates:
+    """In which coordinates a network was trained.
+
+    Args:
+        kind: `krylov` (Y4), `reduced` (Y2) or `full`.
+        dimensions: of the hidden layers.
+        of: what they are in reduced coordinates; with `full`, the width.
+        cut_off: share of the update of W_1, where it is largest, that these coordinates leave out.
+        span: (d, m) orthonormal basis of the inputs' whole span where W_1 acts on a part of it.
+    """
+
+    kind: Literal["krylov", "reduced", "full"]
+    dimensions: int
+    of: int
+    cut_off: float = 0.0
+    span: np.ndarray | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the basis."""
+        return {name: value for name, value in vars(self).items() if name != "span"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Simulation:
     """A trained network and what its layers do.
 
@@ -58,9 +84,12 @@ class Simulation:
         outcome: how training ended.
         measured: `LayerCurve` of layers 0…L-1.
         residuals: how far the weights are from A1–A3.
-        weights: W_1…W_L in the coordinates of `train.coordinates`; reduced ones act on `basisᵀ x`.
-        basis: (d, m) orthonormal basis of the span of the inputs.
-        inputs: the problem in the coordinates that W_1 acts on.
+        weights: W_1…W_L in the coordinates of `train.coordinates`; reduced ones act on `basisᵀ x`. `written_out` gives
+            them on the whole span of the inputs.
+        basis: (d, m) orthonormal basis of the span of the inputs, or of the part of it that training moves (Y4).
+        inputs: the problem in the coordinates that W_1 acts on; the last one carries the scatter of all directions that
+            training does not move, where there are such.
+        coordinates: which are used, and how much of the update they leave out.
         residual_projection: (d_h - r, d) residual directions that W_1 lets through for d_h < d, else `None`; for
             `predict`.
         history: curves along training, where `train.record` asked for them.
@@ -81,6 +110,7 @@ class Simulation:
     weights: list[np.ndarray]
     basis: np.ndarray
     inputs: Problem
+    coordinates: UsedCoordinates
     residual_projection: np.ndarray | None
     history: History | None
     loss: float
@@ -99,6 +129,25 @@ class Simulation:
         if max(self.weights[0].shape) > _CERTIFIED_WIDTH:
             return None
         return certify(self.weights, self.inputs.X, self.inputs.y)
+
+    def written_out(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """W_1…W_L and the basis that W_1 acts on, where Krylov coordinates hold a part of it (theory note, Y4).
+
+        Outside V a hidden layer is ε times the identity. Other coordinates are given as they are.
+        """
+        span = self.coordinates.span
+        if span is None:
+            return self.weights, self.basis
+        ε, inner = self.network.residual_scale, span.T @ self.basis
+        size, beside = span.shape[1], inner.shape[1] - 1  # the last direction of the basis stands for those beside V
+        extra = self.weights[0].shape[0] - inner.shape[1]
+        frame = np.zeros((size + extra, inner.shape[1] + extra))
+        frame[:size, :beside], frame[size:, beside:-1], frame[:size, -1] = inner[:, :beside], np.eye(extra), inner[:, -1]
+        rest = ε * (np.eye(size + extra) - frame @ frame.T)
+        first = frame @ self.weights[0] @ inner.T
+        first[:size] += ε * (np.eye(size) - inner @ inner.T)
+        hidden = [frame @ w @ frame.T + rest for w in self.weights[1:-1]]
+        return [first, *hidden, self.weights[-1] @ frame.T], span
 
     @property
     def advice(self) -> str:
@@ -179,11 +228,14 @@ def simulate(
     ('CONVERGED', 3)
     """
     run = prepare(problem, network, train or SimulationSpec())
-    recorder = Recorder(run.train.record, run.curves)
-    began = time.perf_counter()
-    with threads_for(max(run.shapes[1]), run.device):
-        [trained] = train_stack([run], [recorder], progress=progress)
-    return run.finish(trained, history=recorder.history(), seconds=time.perf_counter() - began)
+    while True:
+        recorder, began = run.recorder(), time.perf_counter()
+        with threads_for(max(run.shapes[1]), run.device):
+            [trained] = train_stack([run], [recorder], progress=progress)
+        found = run.finish(trained, recorder, seconds=time.perf_counter() - began)
+        if not found.coordinates.cut_off > run.train.cut_off or trained.outcome is Outcome.INTERRUPTED:
+            return found
+        run = run.in_more_coordinates()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -197,7 +249,12 @@ class PreparedRun:
         device: where.
         data: economical data (Y3).
         initial: W_1…W_L, or w and γ (Y5).
-        summary: of the inputs in the coordinates of their span.
+        summary: of the inputs in the coordinates of their span, or in Krylov coordinates.
+        krylov: Krylov coordinates, where they are used; `data`, `initial` and `summary` are then in these.
+        inside: the problem in the coordinates that reduced weights act on.
+        span: (d, m) orthonormal basis of the inputs' span.
+        largest: largest singular value of the inputs.
+        smallest: smallest of their span.
     """
 
     problem: Problem
@@ -207,6 +264,11 @@ class PreparedRun:
     data: EconomicalData
     initial: list[np.ndarray]
     summary: ClassSummary
+    krylov: KrylovCoordinates | None
+    inside: Problem
+    span: np.ndarray
+    largest: float
+    smallest: float
 
     @property
     def reduced(self) -> bool:
@@ -232,7 +294,7 @@ class PreparedRun:
         At a balanced minimum the curvature is at most (2/N) ‖X‖² L s^(2-2/L) (theory note, Y1).
         """
         depth, data = self.network.depth, self.data
-        largest = data.signal_values[0] ** (2 - 2 / depth) * data.scale[0] ** 2
+        largest = data.signal_values[0] ** (2 - 2 / depth) * self.largest**2
         return data.samples / (2 * depth * largest)
 
     @property
@@ -283,8 +345,11 @@ class PreparedRun:
         if self.balanced:
             at = self.networks().spectrum(y.double())
             layers, scale = self.network.depth, self.network.residual_scale
-            return measure_powers(self.summary, at, residual_scale=scale, layers=layers, fuzziness=fuzziness)
-        weights = self._split(y)
+            beside = self.krylov is not None
+            return measure_powers(
+                self.summary, at, residual_scale=scale, layers=layers, beside=beside, fuzziness=fuzziness
+            )
+        weights = [self._with_beside(w) for w in self._split(y)]
         if not self.reduced:
             weights[0] = weights[0] @ torch.from_numpy(self.data.basis).to(weights[0])
         return measure_linear(self.summary, weights[:-1], fuzziness=fuzziness)
@@ -292,22 +357,69 @@ class PreparedRun:
     def weights(self, y: Float[torch.Tensor, "1 P"]) -> list[np.ndarray]:
         """W_1…W_L of what training moved, in one row."""
         if not self.balanced:
-            return [w.cpu().numpy() for w in self._split(y)]
-        hidden = self.networks().hidden(y.double())[0]
-        last = self._split(y)[0].numpy()
-        return [hidden[:, : self.data.scale.size], *[hidden] * (self.network.depth - 2), last]
+            *hidden, last = self._split(y)
+            weights = [self._with_beside(w).cpu().numpy() for w in hidden]
+            return [*weights, _padded(last.cpu().numpy(), self.krylov)]
+        root, m = self.networks().hidden(y.double())[0], self.data.scale.size
+        # turned so that inputs beside the span enter the last of the hidden coordinates, as they do at the start
+        outside = np.linalg.qr(root[:, m:], mode="complete")[0][:, root.shape[0] - m :]
+        turn = np.vstack([outside.T, root[:, m:].T / self.network.residual_scale])
+        first, root = (self._with_beside(torch.from_numpy(w)).numpy() for w in (turn @ root[:, :m], turn @ root @ turn.T))
+        last = self._split(y)[0].numpy() @ turn.T
+        return [first, *[root] * (self.network.depth - 2), _padded(last, self.krylov)]
+
+    def _with_beside(self, weight: torch.Tensor) -> torch.Tensor:
+        """A hidden layer with one direction more, for all that training does not move, where these are left out."""
+        if self.krylov is None:
+            return weight
+        ε = torch.tensor([[self.network.residual_scale]], dtype=weight.dtype, device=weight.device)
+        return torch.block_diag(weight, ε)
+
+    def recorder(self) -> Recorder:
+        """What follows its training."""
+        if self.krylov is None:
+            return Recorder(self.train.record, self.curves)
+        leaving = CutOff(
+            self._leaving, self.krylov.leak, samples=self.data.samples, least=float(self.smallest**2)
+        )
+        return Recorder(self.train.record, self.curves, cut_off=leaving)
+
+    def _leaving(self, y: Float[torch.Tensor, "1 P"]) -> tuple[np.ndarray, np.ndarray]:
+        """W_{L:2} and W_{L:1}, in any coordinates of the first hidden layer."""
+        if self.balanced:
+            at, K = self.networks().spectrum(y.double()), self.data.target.shape[0]
+            before = at.rows[0, :K] * at.gain[0] ** (self.network.depth - 2)
+            return before, (before * at.gain[0]) @ at.frame[0, : self.data.scale.size].T
+        first, *rest = [w.cpu().numpy() for w in self._split(y)]
+        before = np.linalg.multi_dot([*rest[::-1], np.eye(len(first))])
+        return before, before @ first
 
     def curves(self, y: Float[torch.Tensor, "1 P"]) -> tuple[np.ndarray, np.ndarray]:
         """C_l and D_l of weights in one row."""
         curve = self.measure(y, fuzziness=False)
         return curve.compression, curve.discrimination
 
-    def finish(self, trained: Trained, *, history: History | None, seconds: float) -> Simulation:
+    def in_more_coordinates(self) -> PreparedRun:
+        """The same run where Krylov coordinates have turned out to leave out too much."""
+        return _in_reduced_coordinates(self.problem, self.network, self.train, self.device)
+
+    def _used(self, weights: list[np.ndarray], recorder: Recorder) -> UsedCoordinates:
+        size = weights[0].shape[0]
+        if self.krylov is None:
+            return UsedCoordinates(kind="reduced" if self.reduced else "full", dimensions=size, of=size)
+        ε, gains = self.network.residual_scale, np.linalg.svd(weights[0], compute_uv=False)
+        update = float(np.linalg.norm(gains - ε))  # at most ‖W_1 - W_1(0)‖, as W_1(0) is ε times an isometry
+        share = recorder.cut_off.outside / update if recorder.cut_off is not None and update > 0 else 0.0
+        of = size - 1 + self.span.shape[1] - self.data.scale.size
+        return UsedCoordinates(kind="krylov", dimensions=size - 1, of=of, cut_off=share, span=self.span)
+
+    def finish(self, trained: Trained, recorder: Recorder, *, seconds: float) -> Simulation:
         """What training came to, measured."""
         problem, network, train, data = self.problem, self.network, self.train, self.data
         weights = self.weights(trained.y)
-        inside = Problem(X=problem.X @ data.basis, y=problem.y) if self.reduced else problem
-        size = weights[0].shape[0]
+        inside, basis, size = self.inside, data.basis, weights[0].shape[0]
+        if self.krylov is not None:
+            basis = np.hstack([basis, _beside(self.span, basis)])
         projection = None
         if network.width < problem.dimension and not (self.reduced and train.weights == "exact"):
             orthogonal = train.weights == "orthogonal"
@@ -319,15 +431,19 @@ class PreparedRun:
         residuals = measure_weights(weights, inside, replace(network, width=size))
         if train.coordinates == "reduced" and network.width < problem.dimension:
             residuals = residuals.without_layer(1)  # its scale is ε on all of R^d, not on the span of the samples
+        if self.krylov is not None:
+            copies = self.span.shape[1] - basis.shape[1]
+            residuals = _with_copies(residuals, copies, len(basis.T) - data.signal_values.size, network.residual_scale)
         return Simulation(
             outcome=trained.outcome,
             measured=_with_origin(measured, problem, network, train, trained, projection, device=self.device),
             residuals=residuals,
             weights=weights,
-            basis=data.basis,
+            basis=basis,
             inputs=inside,
+            coordinates=self._used(weights, recorder),
             residual_projection=projection,
-            history=history,
+            history=recorder.history(),
             loss=trained.loss,
             steps=trained.steps,
             evaluations=trained.evaluations,
@@ -357,19 +473,103 @@ def prepare(problem: Problem, network: NetworkSpec, train: SimulationSpec) -> Pr
         network = replace(network, width=max(512, problem.dimension, 32 * problem.classes))
     device = resolve_device(train.device)
     _require_signal(signal_modes(problem, network), network)
+    cuts = train.weights == "orthogonal" and train.coordinates == "reduced" and network.width >= problem.dimension
+    if cuts and train.cut_off > 0:
+        data = economical(problem, network)
+        classifier = reduced_classifier(data, network, seed=train.seed)
+        found = krylov_coordinates(
+            data, classifier.inside, product_scale=network.residual_scale**network.depth, share=train.cut_off
+        )
+        if found is not None:
+            return _in_krylov_coordinates(problem, network, train, device, data, classifier, found)
+    return _in_reduced_coordinates(problem, network, train, device)
+
+
+def _in_reduced_coordinates(
+    problem: Problem, network: NetworkSpec, train: SimulationSpec, device: torch.device
+) -> PreparedRun:
+    """A run in the coordinates that `train` states, and all of them."""
+    data = economical(problem, network)
+    inside = Problem(X=problem.X @ data.basis, y=problem.y)
     run = PreparedRun(
         problem=problem,
         network=network,
         train=train,
         device=device,
-        data=(data := economical(problem, network)),
+        data=data,
         initial=[],
-        summary=ClassSummary.of(problem.X @ data.basis, problem.y, device=device),
+        summary=ClassSummary.of(inside.X, problem.y, device=device),
+        krylov=None,
+        inside=inside if train.coordinates == "reduced" else problem,
+        span=data.basis,
+        largest=float(data.scale[0]),
+        smallest=float(data.scale[-1]),
     )
     if run.balanced:
-        rows = reduced_classifier_rows(data, network, seed=train.seed)
+        rows = reduced_classifier(data, network, seed=train.seed).rows
         return replace(run, initial=[network.residual_scale * rows, rows])
     return replace(run, initial=initial_weights(problem, network, train)[0])
+
+
+def _in_krylov_coordinates(
+    problem: Problem,
+    network: NetworkSpec,
+    train: SimulationSpec,
+    device: torch.device,
+    whole: EconomicalData,
+    classifier: ReducedClassifier,
+    krylov: KrylovCoordinates,
+) -> PreparedRun:
+    """A run in the directions that training moves (Y4)."""
+    data, ε = krylov.data, network.residual_scale
+    summary, samples = summary_inside(problem.X, problem.y, data.basis)
+    rows = np.hstack([classifier.inside @ krylov.frame, classifier.outside])
+    run = PreparedRun(
+        problem=problem,
+        network=network,
+        train=train,
+        device=device,
+        data=data,
+        initial=[],
+        summary=replace(summary, means=summary.means.to(device), factor=summary.factor.to(device)),
+        krylov=krylov,
+        inside=Problem(X=samples, y=problem.y),
+        span=whole.basis,
+        largest=float(whole.scale[0]),
+        smallest=float(whole.scale[-1]),
+    )
+    if run.balanced:
+        return replace(run, initial=[ε * rows, rows])
+    return replace(run, initial=orthogonal_weights_of(rows, data.scale.size, network))
+
+
+def _padded(last: np.ndarray, krylov: KrylovCoordinates | None) -> np.ndarray:
+    """The classifier, which has nothing in the direction that stands for all that training does not move."""
+    return last if krylov is None else np.pad(last, ((0, 0), (0, 1)))
+
+
+def _beside(span: np.ndarray, basis: np.ndarray) -> Float[np.ndarray, "d 1"]:
+    """A direction of the inputs' span beside a part of it."""
+    inner = span.T @ basis
+    shares = 1 - np.sum(inner**2, axis=1)
+    column = np.eye(len(inner))[:, [int(np.argmax(shares))]]
+    for _ in range(2):  # twice is enough for orthogonality to rounding
+        column = column - inner @ (inner.T @ column)
+    return span @ (column / np.linalg.norm(column))
+
+
+def _with_copies(found: WeightAssumptions, copies: int, measured: int, scale: float) -> WeightAssumptions:
+    """Mean and variance of the residual singular values with so many more of them that are ε."""
+    total = measured + copies
+    mean = (measured * found.residual_mean + copies * scale) / total
+    spread = measured * (found.residual_variance + (found.residual_mean - mean) ** 2)
+    return replace(
+        found,
+        residual_mean=mean,
+        residual_variance=(spread + copies * (scale - mean) ** 2) / total,
+        residual_smallest=np.fmin(found.residual_smallest, scale),
+        residual_largest=np.fmax(found.residual_largest, scale),
+    )
 
 
 def train_stack(

@@ -33,6 +33,7 @@ class SimulationSpec:
         steps: most descent steps, or integrator and descent steps together for `flow`.
         loss_tolerance: training stops when the loss on the signal directions is below this share of its
             start.
+        cut_off: share of the update that small coordinates may leave out (Y4); 0: all reduced coordinates are used.
         record: number of points of the training at which every curve is recorded; 0 for the end alone.
         device: `auto`, `cpu` or a torch device name such as `cuda` or `cuda:1`.
         dtype: `float64` or `float32`.
@@ -73,6 +74,16 @@ class SimulationSpec:
         ),
         Option("Stop at this share of the initial loss.", panel=TRAINING),
     ] = 1e-16
+    cut_off: Annotated[
+        float,
+        Number(
+            least=0,
+            below=1,
+            expected="a share of the update from 0 to less than 1",
+            advice="pass for instance `cut_off=1e-13`",
+        ),
+        Option("Share of the update that reduced coordinates may leave out; 0 for none.", panel=TRAINING),
+    ] = 1e-13
     record: Annotated[
         int,
         Whole(0, _MOST_POINTS, expected="a number of points, 0 or more", advice="pass for instance `record=50`"),

@@ -180,6 +180,6 @@ def test_quotients_of_differences_lose_no_digits(depth):
 
 def test_the_initial_rows_of_the_classifier_stay_orthonormal():
     run = prepare(draw(ProblemSpec(classes=3, samples_per_class=4)), NetworkSpec(depth=5), CPU)
-    [end] = training.train_together(run.networks(), run.start(), [run.course], [training.Recorder(0, run.curves)])
+    [end] = training.train_together(run.networks(), run.start(), [run.course], [run.recorder()])
     γ = end.y.numpy().reshape(2, 3, -1)[1]
     np.testing.assert_allclose(γ @ γ.T, np.eye(3), atol=1e-3)
