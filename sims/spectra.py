@@ -133,10 +133,11 @@ def _deep_linear(panel: Any) -> dict[str, Any]:
     problem = draw(ProblemSpec(classes=3, samples_per_class=10, theta=0.5, seed=0))
     network = NetworkSpec(depth=6, width=512, residual_scale=0.3)
     run = simulate(problem, network, SimulationSpec(seed=0))
-    features, found = run.inputs.X, {"signal_error": [], "residual_error": [], "rank_predicted": [], "rank": []}
+    weights, basis = run.written_out()
+    features, found = problem.X @ basis, {"signal_error": [], "residual_error": [], "rank_predicted": [], "rank": []}
     for l in range(network.depth):
         if l:
-            features = features @ run.weights[l - 1].T
+            features = features @ weights[l - 1].T
         measured = singular_values(features) ** 2
         predicted = layer_spectrum(problem, network, l)[: measured.size]
         place = np.arange(1, predicted.size + 1)

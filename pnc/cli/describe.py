@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pnc.cli.output import number
 from pnc.data import Inputs
 from pnc.spec import NetworkSpec, SimulationSpec
 from pnc.theory import measure_data
+
+if TYPE_CHECKING:
+    from pnc.simulate import UsedCoordinates
 
 __all__ = ["describe_network", "describe_problem", "describe_training"]
 
@@ -35,9 +40,12 @@ def describe_network(network: NetworkSpec) -> str:
     )
 
 
-def describe_training(train: SimulationSpec, *, device: str, sizes: str) -> str:
+def describe_training(train: SimulationSpec, *, device: str, coordinates: UsedCoordinates, sizes: str) -> str:
     """Initial weights, engine, coordinates and their size, device."""
-    return (
-        f"training: {train.weights} weights, {train.engine}, {train.coordinates} coordinates ({sizes}), "
-        f"{train.dtype} on {device}, seed {train.seed}"
-    )
+    held = f"{coordinates.kind} coordinates ({sizes})"
+    if coordinates.kind == "krylov":
+        held = (
+            f"Krylov coordinates ({coordinates.dimensions} of {coordinates.of} dimensions, "
+            f"{number(coordinates.cut_off, 2)} of the update cut off)"
+        )
+    return f"training: {train.weights} weights, {train.engine}, {held}, {train.dtype} on {device}, seed {train.seed}"

@@ -176,6 +176,7 @@ def simulate(
         "gradients": run.evaluations,
         "flow_time": run.flow_time,
         "seconds": run.seconds,
+        "coordinates": run.coordinates.to_dict(),
         "history": None if run.history is None else run.history.to_dict(),
     }
     if train.weights == "default":
@@ -199,7 +200,7 @@ def _print(
     say(describe_problem(problem))
     say(describe_network(network))
     sizes = f"matrices up to {max(w.shape[0] for w in run.weights)} × {max(w.shape[1] for w in run.weights)}"
-    say(describe_training(train, device=run.measured.origin.device, sizes=sizes))
+    say(describe_training(train, device=run.measured.origin.device, coordinates=run.coordinates, sizes=sizes))
     say(
         f"{run.outcome.name.lower()}: loss {number(run.loss, 3)} of its start after {run.steps} steps "
         f"({run.evaluations} gradients, {run.seconds:.1f} s), flow time {number(run.flow_time)}"
@@ -260,7 +261,7 @@ def _write(
     arrays = {f"W_{l + 1}": w for l, w in enumerate(run.weights)}
     if train.coordinates == "reduced":
         arrays["basis"] = run.basis
-    told = ("outcome", "loss", "steps", "gradients", "flow_time", "seconds", "history", "advice")
+    told = ("outcome", "loss", "steps", "gradients", "flow_time", "seconds", "coordinates", "history", "advice")
     record = RunRecord(
         command="simulate",
         converged=run.outcome.converged,

@@ -3,6 +3,8 @@
 | statement | what | file |
 |---|---|---|
 | Y2 | initial weights and the exact reduction | `initial` |
+| Y4 | the directions that training moves | `krylov` |
+| Y5 | a flow of any depth as that of two matrices; its curves | `balanced`, `powers` |
 | Y3 | economical data; gradient at K vectors a layer | `economical`, `networks` |
 | | full-batch descent; gradient flow | `train`, `flow` |
 | | a step recorded and replayed, on CUDA | `graph` |
@@ -22,7 +24,7 @@ from pnc.simulate.history import History
 from pnc.simulate.outcome import Outcome
 from pnc.simulate.regularised import RegularisedSimulation, simulate_regularised
 from pnc.simulate.residual import ResidualSimulation, simulate_residual
-from pnc.simulate.run import Simulation, initial_weights, simulate
+from pnc.simulate.run import Simulation, UsedCoordinates, initial_weights, simulate
 from pnc.simulate.train import Progress
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "RegularisedSimulation",
     "ResidualSimulation",
     "Simulation",
+    "UsedCoordinates",
     "full_checks",
     "initial_weights",
     "simulate",

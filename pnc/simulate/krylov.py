@@ -1,9 +1,10 @@
 """Y4: the directions that training moves, which a Krylov space of the data's Gram matrix holds.
 
-In reduced coordinates (Y2) the weights move in `V = S + GS + G²S + …` alone, S being spanned by the class sums `XYᵀ` and
-what the initial classifier has of the inputs' span. Everywhere else a hidden layer stays ε times the identity. Where the
-Gram matrix `G = XXᵀ` is close to a multiple of the identity few terms are enough: its distance from one is what every
-further block is smaller by. The network is then one of 3K dimensions and a little more, whatever N, d and the width.
+In reduced coordinates (Y2) the weights move in `V = S + GS + G²S + …` alone, S being spanned by the class sums `XYᵀ`
+and what the initial classifier has of the inputs' span. Everywhere else a hidden layer stays ε times the identity.
+Where the Gram matrix `G = XXᵀ` is close to a multiple of the identity few terms are enough: its distance from one is
+what every further block is smaller by. The network is then one of 3K dimensions and a little more, whatever N, d and
+the width.
 
 What is left out of V is known afterwards (`cut_off_of`): the part of the gradient that leads out of it.
 """
@@ -24,6 +25,7 @@ from pnc.simulate.economical import EconomicalData
 __all__ = ["CutOff", "KrylovCoordinates", "krylov_coordinates", "summary_inside"]
 
 _WORTH_IT = 0.8  # share of the reduced dimensions above which nothing is gained
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of a block of unit norm: what is smaller is nothing
 _MARGIN = 1e-2  # a block is left out once it is as much smaller than what may be cut off
 
 
@@ -35,15 +37,17 @@ class KrylovCoordinates:
         frame: (m, q) the basis, in the coordinates of the inputs' span.
         leak: (t, q) triangular factor of what G leads out of V: `leakᵀleak = VᵀG(I - VVᵀ)GV`.
         data: economical data of the inputs' part in V.
+        generous: whether the initial classifier counts for as much as the labels.
     """
 
     frame: Float[np.ndarray, "m q"]
     leak: Float[np.ndarray, "t q"]
     data: EconomicalData
+    generous: bool
 
 
 def krylov_coordinates(
-    data: EconomicalData, rows: Float[np.ndarray, "K m"], *, product_scale: float, share: float
+    data: EconomicalData, rows: Float[np.ndarray, "K m"], *, product_scale: float | None, share: float
 ) -> KrylovCoordinates | None:
     """The Krylov space that holds all but about a `share` of the update; `None` where it is not much smaller.
 
@@ -52,7 +56,7 @@ def krylov_coordinates(
     Args:
         data: of the whole span.
         rows: the initial classifier's, over ε.
-        product_scale: ε^L.
+        product_scale: ε^L; `None` where the initial classifier is to count for as much as the labels.
         share: of the update that may be left out.
     """
     size, classes = data.scale.size, len(rows)
@@ -60,8 +64,8 @@ def krylov_coordinates(
     mean = gram.mean()
     sums = data.scale[:, None] * data.target.T  # XYᵀ
     largest = np.linalg.norm(sums, 2)
-    weights = product_scale * mean / largest
-    block = np.hstack([sums / largest, weights * rows.T])
+    weight = 1.0 if product_scale is None else min(1.0, product_scale * mean / largest)
+    block = np.hstack([sums / largest, weight * rows.T])
     basis = scipy.linalg.orth(np.hstack([sums / largest, rows.T]), rcond=1e-14)
     most = int(_WORTH_IT * (size + classes)) - classes
     while True:
@@ -71,7 +75,7 @@ def krylov_coordinates(
         for _ in range(2):  # twice is enough for orthogonality to rounding
             following = following - basis @ (basis.T @ following)
         left, values, _ = np.linalg.svd(following, full_matrices=False)
-        kept = values > _MARGIN * share
+        kept = values > max(_MARGIN * share, _ROUNDING)
         if not kept.any():
             break
         block = left[:, kept] * values[kept]
@@ -86,7 +90,7 @@ def krylov_coordinates(
         scale=np.sqrt(values),
         target=(sums.T @ frame) / np.sqrt(values),
     )
-    return KrylovCoordinates(frame=frame, leak=leak, data=inside)
+    return KrylovCoordinates(frame=frame, leak=leak, data=inside, generous=product_scale is None)
 
 
 class CutOff:
@@ -96,8 +100,8 @@ class CutOff:
 
         de/dt = (2/N) σ ‖uᵀ W_{L:1} G⊥‖ - (2/N) σ² g e,        G⊥ = VᵀG(I - VVᵀ),   g = λ_min(G):
 
-    what leads out of V pushes it, and what is learned is held where it belongs. The larger end of an interval counts for
-    all of it. Later layers have less outside: ε^{l-1} of it (theory note, Y4).
+    what leads out of V pushes it, and what is learned is held where it belongs. The larger end of an interval counts
+    for all of it. Later layers have less outside: ε^{l-1} of it (theory note, Y4).
 
     Args:
         leaving: weights in one row → `W_{L:2}` (K, r) and `W_{L:1}` (K, q).

@@ -18,7 +18,13 @@ _BLOCK = 1 << 23  # numbers of the images of a block of layers
 
 
 def measure_powers(
-    summary: ClassSummary, at: Spectrum, *, residual_scale: float, layers: int, beside: bool = False, fuzziness: bool = True
+    summary: ClassSummary,
+    at: Spectrum,
+    *,
+    residual_scale: float,
+    layers: int,
+    beside: bool = False,
+    fuzziness: bool = True,
 ) -> LayerCurve:
     """What `A^{l/2}`, l = 0 … layers-1, make of the samples: `measure_linear` of as many layers, all the root of A.
 

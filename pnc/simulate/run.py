@@ -21,10 +21,10 @@ from pnc.simulate.device import resolve_device, threads_for
 from pnc.simulate.economical import EconomicalData, economical
 from pnc.simulate.history import History, Recorder
 from pnc.simulate.initial import (
+    ReducedClassifier,
     default_weights,
     first_factor,
     full_orthogonal_weights,
-    ReducedClassifier,
     orthogonal_weights_of,
     reduced_classifier,
     reduced_orthogonal_weights,
@@ -48,7 +48,7 @@ from pnc.theory import (
     signal_modes,
 )
 
-__all__ = ["PreparedRun", "Simulation", "initial_weights", "prepare", "simulate", "train_stack"]
+__all__ = ["PreparedRun", "Simulation", "UsedCoordinates", "initial_weights", "prepare", "simulate", "train_stack"]
 
 _CERTIFIED_WIDTH = 1500  # wider, the singular values that the certificate reads take longer than training
 
@@ -65,7 +65,7 @@ class UsedCoordinates:
         span: (d, m) orthonormal basis of the inputs' whole span where W_1 acts on a part of it.
     """
 
-    kind: Literal["krylov", "reduced", "full"]
+    kind: Literal[krylov, reduced, full]
     dimensions: int
     of: int
     cut_off: float = 0.0
@@ -142,7 +142,11 @@ class Simulation:
         size, beside = span.shape[1], inner.shape[1] - 1  # the last direction of the basis stands for those beside V
         extra = self.weights[0].shape[0] - inner.shape[1]
         frame = np.zeros((size + extra, inner.shape[1] + extra))
-        frame[:size, :beside], frame[size:, beside:-1], frame[:size, -1] = inner[:, :beside], np.eye(extra), inner[:, -1]
+        frame[:size, :beside], frame[size:, beside:-1], frame[:size, -1] = (
+            inner[:, :beside],
+            np.eye(extra),
+            inner[:, -1],
+        )
         rest = ε * (np.eye(size + extra) - frame @ frame.T)
         first = frame @ self.weights[0] @ inner.T
         first[:size] += ε * (np.eye(size) - inner @ inner.T)
@@ -362,9 +366,11 @@ class PreparedRun:
             return [*weights, _padded(last.cpu().numpy(), self.krylov)]
         root, m = self.networks().hidden(y.double())[0], self.data.scale.size
         # turned so that inputs beside the span enter the last of the hidden coordinates, as they do at the start
-        outside = np.linalg.qr(root[:, m:], mode="complete")[0][:, root.shape[0] - m :]
-        turn = np.vstack([outside.T, root[:, m:].T / self.network.residual_scale])
-        first, root = (self._with_beside(torch.from_numpy(w)).numpy() for w in (turn @ root[:, :m], turn @ root @ turn.T))
+        left, _, right = np.linalg.svd(root[:, m:])
+        turn = np.vstack([left[:, len(right) :].T, (left[:, : len(right)] @ right).T])
+        first, root = (
+            self._with_beside(torch.from_numpy(w)).numpy() for w in (turn @ root[:, :m], turn @ root @ turn.T)
+        )
         last = self._split(y)[0].numpy() @ turn.T
         return [first, *[root] * (self.network.depth - 2), _padded(last, self.krylov)]
 
@@ -379,9 +385,7 @@ class PreparedRun:
         """What follows its training."""
         if self.krylov is None:
             return Recorder(self.train.record, self.curves)
-        leaving = CutOff(
-            self._leaving, self.krylov.leak, samples=self.data.samples, least=float(self.smallest**2)
-        )
+        leaving = CutOff(self._leaving, self.krylov.leak, samples=self.data.samples, least=float(self.smallest**2))
         return Recorder(self.train.record, self.curves, cut_off=leaving)
 
     def _leaving(self, y: Float[torch.Tensor, "1 P"]) -> tuple[np.ndarray, np.ndarray]:
@@ -400,7 +404,19 @@ class PreparedRun:
         return curve.compression, curve.discrimination
 
     def in_more_coordinates(self) -> PreparedRun:
-        """The same run where Krylov coordinates have turned out to leave out too much."""
+        """The same run where Krylov coordinates have turned out to leave out too much.
+
+        First the initial classifier counts for as much as the labels; then all reduced coordinates are used.
+        """
+        if self.krylov is not None and not self.krylov.generous:
+            classifier = reduced_classifier(
+                whole := economical(self.problem, self.network), self.network, seed=self.train.seed
+            )
+            found = krylov_coordinates(whole, classifier.inside, product_scale=None, share=self.train.cut_off)
+            if found is not None:
+                return _in_krylov_coordinates(
+                    self.problem, self.network, self.train, self.device, whole, classifier, found
+                )
         return _in_reduced_coordinates(self.problem, self.network, self.train, self.device)
 
     def _used(self, weights: list[np.ndarray], recorder: Recorder) -> UsedCoordinates:

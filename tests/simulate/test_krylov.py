@@ -81,9 +81,7 @@ def test_whitened_data_need_three_dimensions_a_class():
 def test_the_flow_ends_where_it_does_in_reduced_coordinates(monkeypatch):
     monkeypatch.setattr(training, "_FLOW_TOLERANCE", 1e-7)
     problem, network = draw(ProblemSpec(samples_per_class=30)), NetworkSpec(depth=4, residual_scale=0.5)
-    small, reduced = (
-        simulate(problem, network, SimulationSpec(device="cpu", cut_off=share)) for share in (1e-13, 0)
-    )
+    small, reduced = (simulate(problem, network, SimulationSpec(device="cpu", cut_off=share)) for share in (1e-13, 0))
     assert (small.coordinates.kind, reduced.coordinates.kind) == ("krylov", "reduced")
     for curve in CURVES:
         np.testing.assert_allclose(getattr(small.measured, curve), getattr(reduced.measured, curve), rtol=1e-6)
@@ -121,10 +119,10 @@ def test_checks_of_full_matrices_from_krylov_coordinates(engine):
 
 def test_broad_spectra_and_few_samples_keep_reduced_coordinates():
     rng = np.random.default_rng(0)
-    broad = Problem(X=rng.standard_normal((90, 100)) * np.logspace(0, -3, 100), y=np.arange(90) % 3)
+    broad = Problem(X=rng.standard_normal((90, 100)) * np.logspace(0, -1, 100) / 10, y=np.arange(90) % 3)
     few = draw(ProblemSpec(samples_per_class=4))
     for problem in (broad, few):
-        run = simulate(problem, NetworkSpec(depth=3), SimulationSpec(device="cpu", steps=20))
+        run = simulate(problem, NetworkSpec(depth=3), replace(DESCENT, steps=3000))
         assert run.coordinates.kind == "reduced"
         assert run.coordinates.cut_off == 0
 

@@ -15,9 +15,10 @@ def trained(request):
     problem = draw(ProblemSpec(classes=3, samples_per_class=8, kind=request.param, seed=1))
     network = NetworkSpec(depth=5, width=200, residual_scale=0.3)
     run = simulate(problem, network, SimulationSpec(seed=0))
-    layers = [run.inputs.X]
-    for weights in run.weights[:-1]:
-        layers.append(layers[-1] @ weights.T)
+    weights, basis = run.written_out()
+    layers = [problem.X @ basis]
+    for w in weights[:-1]:
+        layers.append(layers[-1] @ w.T)
     return problem, network, run, layers
 
 
