@@ -88,7 +88,7 @@ class CompressionMetric(Metric):
         """Add (N, …) features, flattened, and (N,) labels 0…K-1.
 
         Raises:
-            InvalidInputError: shapes, labels or entries that cannot be used, or a state that was cast.
+            InvalidInputError: shapes, labels or entries that cannot be used.
         """
         self.state = _packed(self.moments().update(features, labels))
 
@@ -105,15 +105,16 @@ class CompressionMetric(Metric):
         return {name: self.state.new_tensor(value) for name, value in values.items()}
 
     def moments(self) -> ClassMoments:
-        """The moments so far, a copy.
-
-        Raises:
-            InvalidInputError: the state was cast from float64 by `set_dtype`.
-        """
-        if self.state.dtype != torch.float64:
-            raise InvalidInputError(
-                got=f"a state of dtype {self.state.dtype}".replace("torch.", ""),
-                expected="float64, in which differences of nearly equal numbers survive",
-                next_step="leave set_dtype out; features may have any dtype",
-            )
+        """The moments so far, a copy."""
         return _unpacked(self.state)
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        """Moves go through; a cast does not: `set_dtype`, or a trainer that casts a whole module (bf16-true).
+
+        Differences of nearly equal numbers survive in float64 alone; features may have any dtype.
+        """
+        before, default = self.state, self._defaults["state"]
+        moved = super()._apply(fn, *args, **kwargs)
+        self.state = before.to(self.state.device)
+        self._defaults["state"] = default.to(self._defaults["state"].device)
+        return moved

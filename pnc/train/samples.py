@@ -52,7 +52,7 @@ class Samples:
         self, x: Shaped[torch.Tensor, "n ..."], *, dtype: torch.dtype, channels_last: bool = False
     ) -> Float[torch.Tensor, "n ..."]:
         """Some of the samples as the network sees them: standardised where they are pixels."""
-        x = x.to(dtype)
+        x = x.to(dtype, copy=x._is_view())  # a network that works in place must not write to the samples
         if self.mean is not None:
             each = (1, -1, *(1,) * (x.ndim - 2))
             x = (x / 255 - self.mean.to(dtype).reshape(each)) / self.scale.to(dtype).reshape(each)

@@ -114,5 +114,23 @@ def test_bad_input():
     metric = CompressionMetric(classes=4, dimension=5)
     with pytest.raises(InvalidInputError, match="dimension 6"):
         metric.update(*data())
-    with pytest.raises(InvalidInputError, match="float64"):
-        metric.set_dtype(torch.float32).moments()
+
+
+@pytest.mark.parametrize("how", ["set_dtype", "a trainer's cast of the whole module", "half", "bfloat16"])
+def test_a_cast_leaves_the_state_in_float64(how):
+    x = torch.tensor([[1e4], [1e4 + 2], [1e4 + 4], [1e4 + 6]])  # bfloat16 would make all of them one number
+    y = torch.tensor([0, 0, 1, 1])
+    metric = CompressionMetric(classes=2, dimension=1)
+    metric.update(x[:2], y[:2])
+    holder = torch.nn.ModuleDict({"metric": metric})
+    if how == "set_dtype":
+        metric.set_dtype(torch.bfloat16)
+    elif how == "half":
+        holder.half()
+    else:
+        holder.to(torch.bfloat16)
+    metric.update(x[2:], y[2:])
+    assert metric.state.dtype == torch.float64
+    assert metric.compute()["compression"].item() == 0.25
+    metric.reset()
+    assert metric.state.dtype == torch.float64

@@ -245,3 +245,13 @@ def test_batch_norm_is_given_back() -> None:
 def test_options_out_of_range_are_refused(options: dict) -> None:
     with pytest.raises(InvalidInputError, match=next(iter(options))):
         TrainSpec(**options)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_network_that_works_in_place_leaves_the_samples_as_they_are(precision: str) -> None:
+    x, y = clusters()
+    given = torch.as_tensor(x, dtype=getattr(torch, precision))
+    before = given.clone()
+    model = nn.Sequential(nn.ReLU(inplace=True), network())
+    train(model, (given, y), spec(precision=precision, measure_every=2), test=(given, y), measure=measure)
+    assert torch.equal(given, before)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -11,7 +15,25 @@ from torch import distributed
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.moments import ClassMoments
 
-__all__ = ["gather_moments", "gather_objects", "process_count", "sum_over_processes", "together"]
+__all__ = ["gather_moments", "gather_objects", "in_this_process", "process_count", "sum_over_processes", "together"]
+
+_PATIENCE = 20.0  # seconds, after which a process says whom it waits for
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def in_this_process() -> Iterator[None]:
+    """Everything inside is of this process alone, whatever `torch.distributed` joins.
+
+    >>> with in_this_process():
+    ...     process_count()
+    1
+    """
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
 
 
 def process_count() -> int:
@@ -20,7 +42,7 @@ def process_count() -> int:
     >>> process_count()
     1
     """
-    if distributed.is_available() and distributed.is_initialized():
+    if not _alone.get() and distributed.is_available() and distributed.is_initialized():
         return distributed.get_world_size()
     return 1
 
@@ -29,9 +51,39 @@ def gather_objects(value: Any) -> list[Any]:
     """The value that each process gave, in the order of their ranks."""
     if process_count() == 1:
         return [value]
+    _wait_for_all()
     values: list[Any] = [None] * process_count()
     distributed.all_gather_object(values, value)
     return values
+
+
+def _wait_for_all() -> None:
+    """A barrier that says what it waits for: where one process measures and the others do not, it waits in vain.
+
+    Raises:
+        InvalidInputError: the others did not come before the time limit of the process group.
+    """
+    arrived = distributed.barrier(async_op=True)
+    if arrived is None:
+        return
+    start, said = time.monotonic(), False
+    while not arrived.is_completed():
+        time.sleep(0.001)
+        if not said and time.monotonic() - start > _PATIENCE:
+            said = True
+            warnings.warn(
+                f"process {distributed.get_rank()} waits for the others: all {process_count()} of them must measure, "
+                "each its share; or pass alone=True to measure in this one only",
+                stacklevel=2,
+            )
+    try:
+        arrived.wait()
+    except RuntimeError as error:
+        raise InvalidInputError(
+            got=f"process {distributed.get_rank()} of {process_count()}, alone",
+            expected="every process to measure its share",
+            next_step="let every process call this, or pass `alone` True to measure in this one only",
+        ) from error
 
 
 def together(action: Callable[[], Any]) -> Any:

@@ -69,5 +69,6 @@ def other_samples(layer: str) -> InvalidInputError:
         got=f"other samples in the second pass than in the first, as layer {layer} shows",
         expected="the same samples in every pass: no random augmentation, no sampler that draws them anew or drops "
         "others each time, no randomness in the model",
-        next_step="pass a loader that gives every sample once, unchanged, or leave out `fuzziness` and `probes`",
+        next_step="pass a loader that gives every sample once, unchanged, or leave out what needs a second pass "
+        "(`fuzziness`, `probes`)",
     )

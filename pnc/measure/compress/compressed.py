@@ -12,6 +12,7 @@ from torch import nn
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.accumulate.same_samples import SameSamples, other_samples
 from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.compress.activations import SiteReader, site_of, tail_parameters
 from pnc.measure.compress.replaced_output import substituted_accuracy
@@ -175,7 +176,11 @@ def measure_compressed(
     components = _components(spectrum, wanted, layer.name)
     test_z, test_y = reader.read(tested)
     # in another pass a loader may shuffle otherwise: labels always come with what they are the labels of
-    scores, y = reader.map(source, components.scores) if z is None else (components.scores(z.to(device)).cpu(), y)
+    if z is None:
+        scores, y = reader.map(source, components.scores)
+        _check_same(scores, y, moments, components, layer.name)
+    else:
+        scores = components.scores(z.to(device)).cpu()
     test_scores, test_y = (
         reader.map(tested, components.scores)
         if test_z is None
@@ -237,6 +242,18 @@ def measure_compressed(
         moments=moments,
         notes=tuple(notes),
     )
+
+
+def _check_same(
+    scores: torch.Tensor, y: torch.Tensor, moments: ClassMoments, components: PrincipalComponents, name: str
+) -> None:
+    """Refuse scores of a second pass that are not of the samples of the first."""
+    along = ClassMoments(classes=moments.classes, dimension=scores.shape[1])
+    along.counts, along.squares = moments.counts.cpu(), moments.squares.cpu()
+    along.means = components.scores(moments.means).cpu()
+    unit = torch.finfo(torch.float32).eps  # of what the pass may have been computed in
+    if SameSamples(along, rounding=unit).update(scores, y).differs():
+        raise other_samples(name)
 
 
 def _checked(dimensions: Sequence[int], dimension: int, site: str) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,14 @@ from pnc.curves import LayerCurve, LayerNotes, LayerRanks, Origin, Ranks, Spectr
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
 from pnc.measure.accumulate.moments import ClassMoments
-from pnc.measure.accumulate.processes import gather_moments, gather_objects, process_count, sum_over_processes, together
+from pnc.measure.accumulate.processes import (
+    gather_moments,
+    gather_objects,
+    in_this_process,
+    process_count,
+    sum_over_processes,
+    together,
+)
 from pnc.measure.accumulate.running import BatchLabels, RunningMoments
 from pnc.measure.accumulate.same_samples import SameSamples, other_samples
 from pnc.measure.accumulate.sampling_error import SamplingErrorPass
@@ -50,6 +57,7 @@ def measure_model(
     reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
     device: torch.device | str | None = None,
     split: str | None = None,
+    alone: bool = False,
     progress: Callable[[int], None] | None = None,
     observe: Callable[[str, torch.Tensor, torch.Tensor, int], None] | None = None,
 ) -> LayerCurve:
@@ -89,6 +97,7 @@ def measure_model(
         reduce: from a layer's (N, …) output to (N, …) features, after `pool`.
         device: where to run the model, which is brought back afterwards; by default where it is.
         split: said in the origin: train, test.
+        alone: whether to measure in this process only, whatever `torch.distributed` joins.
         progress: called with the number of samples so far, after each batch is begun.
         observe: given a layer's name, its (N, d) features, their labels and the index of the first sample, for every
             layer and batch as it is measured in the first pass.
@@ -125,6 +134,7 @@ def measure_model(
         pool=pool,
         reduce=reduce,
         device=device,
+        alone=alone,
         progress=progress,
         observe=observe,
     )[split]
@@ -145,6 +155,7 @@ def measure_splits(
     pool: Pool | Callable[[torch.Tensor, Any], torch.Tensor] | None = None,
     reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
     device: torch.device | str | None = None,
+    alone: bool = False,
     progress: Callable[[int], None] | None = None,
     observe: Callable[[str, torch.Tensor, torch.Tensor, int], None] | None = None,
 ) -> dict[str | None, LayerCurve]:
@@ -170,7 +181,8 @@ def measure_splits(
     curves: dict[str | None, LayerCurve] = {}
     fitted: dict[str, dict[str, LinearProbe]] = {}
     names = None if isinstance(classes, int) else tuple(classes)
-    with _on_device(model, device), same_randomness(*splits.values()):
+    here = in_this_process() if alone else nullcontext()
+    with here, _on_device(model, device), same_randomness(*splits.values()):
         for split, batches in splits.items():
             measurement = _Measurement(
                 model,
