@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pnc.cli.options import JsonOption, QuietOption, TrustCodeOption
-from pnc.cli.output import number, print_json, print_table
+from pnc.cli.output import number, print_json, print_table, say
 from pnc.errors import InvalidInputError
 from pnc.report.live import live_line
 
 if TYPE_CHECKING:
-    from pnc.measure import CompressedSite, KeptDimensions
-    from pnc.train import Samples
+    from pnc.measure import KeptDimensions
+    from pnc.runs import CompressResult
 
 __all__ = ["compress"]
 
@@ -41,53 +40,45 @@ def compress(
     quiet: QuietOption = False,
 ) -> None:
     """Accuracy against the dimensions that a layer is compressed to: SVM, own tail, linear tail, nearest centre."""
-    from pnc.measure import measure_compressed
-    from pnc.measure.readout.svm import check_strength
-    from pnc.report.spectra import projected_error_bound
-    from pnc.simulate.device import resolve_device
-    from pnc.theory import variance_share_bound
-    from pnc.train import find_sites, load_run
+    from pnc.runs import CompressRequest, compress_layer
 
-    wanted = _numbers(dimensions)
-    check_strength(strength)
-    where = resolve_device(device)
-    saved = load_run(run, trust_code=trust_code)
-    model = saved.model.to(where)
-    name = site if "#" in site else _one(site, find_sites(model, [site]))
-    train = _some(saved.load_split("train"), samples_per_class)
-    test = _some(saved.load_split("test"), test_samples_per_class)
-    batches = [some.to(where).batches(512, dtype=saved.dtype) for some in (train, train if test is None else test)]
+    request = CompressRequest(
+        run=run, site=site, dimensions=_numbers(dimensions), samples_per_class=samples_per_class,
+        test_samples_per_class=test_samples_per_class, svm=svm, strength=strength, device=device, trust_code=trust_code,
+    )  # fmt: skip
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
-        found = measure_compressed(
-            model, *batches, classes=saved.classes, site=name, dimensions=wanted, svm=svm, strength=strength,
-            progress=None if line is None else lambda words, done: line(words, done, ""),
-        )  # fmt: skip
-    notes = [*found.notes] + ([] if test is not None else ["no test split: accuracies are of the training samples"])
-    share, error = variance_share_bound(found.moments.compression()), projected_error_bound(found)
+        result = compress_layer(request, progress=None if line is None else lambda words, done: line(words, done, ""))
     if json:
-        bounds = {"variance_share_lower": share, "centre_error_upper": error if error < 1 else None}
-        print_json({**found.to_dict(), "notes": notes, "bounds": bounds, "run": str(run)})
-        return
-    _print(saved.name, found, notes)
-    print(f"U1: C = {number(found.moments.compression())}, so {found.classes - 1} directions hold {share:.2%} or more")
-    if error < 1:
-        print(f"U4: error of the nearest centre in {found.classes - 1} or more of them at most {error:.2%} (training)")
+        print_json(result.to_dict())
+    else:
+        _print(result)
 
 
-def _print(network: str, found: CompressedSite, notes: list[str]) -> None:
-    print(
-        f"{network}, {found.site}: {' × '.join(map(str, found.shape))} = {found.dimension} entries, "
+def _print(result: CompressResult) -> None:
+    found = result.found
+    say(
+        f"{result.name}, {found.site}: {' × '.join(map(str, found.shape))} = {found.dimension} entries, "
         f"{found.samples} training and {found.test_samples} test samples"
     )
-    for note in notes:
-        print(f"note: {note}")
+    for note in result.notes:
+        say(f"note: {note}")
     print_table(
         ["m", "factor", "variance", "SVM", "own tail", "linear tail", "centre"], map(_row, (*found.kept, found.whole))
     )
-    print(
+    say(
         f"own tail: {found.tail_parameters} parameters of {found.network_parameters}; linear tail: "
         f"{found.linear_parameters}"
     )
+    directions = found.classes - 1
+    say(
+        f"U1: C = {number(found.moments.compression())}, so {directions} directions hold {result.variance_share:.2%} "
+        "or more"
+    )
+    if result.centre_error < 1:
+        say(
+            f"U4: error of the nearest centre in {directions} or more of them at most {result.centre_error:.2%} "
+            "(training)"
+        )
 
 
 def _row(kept: KeptDimensions) -> list[str]:
@@ -98,32 +89,12 @@ def _row(kept: KeptDimensions) -> list[str]:
     return [str(kept.dimensions), f"{number(kept.factor)} ×", *cells]
 
 
-def _numbers(text: str) -> list[int]:
+def _numbers(text: str) -> tuple[int, ...]:
     try:
-        return [int(part) for part in text.split(",")]
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InvalidInputError(
             got=f"--dimensions {text!r}",
             expected="whole numbers separated by commas",
             next_step="pass for instance 2,5,10,20",
         ) from None
-
-
-def _one(site: str, names: tuple[str, ...]) -> str:
-    if len(names) > 1:
-        raise InvalidInputError(
-            got=f"--site {site}, which means {len(names)} layers",
-            expected="one layer",
-            next_step=f"name one of them, for instance {names[-1]}",
-        )
-    return names[0]
-
-
-def _some(samples: Samples | None, samples_per_class: int | None) -> Samples | None:
-    """The first n of every class, or all."""
-    from pnc.data import first_of_each_class
-
-    if samples is None or samples_per_class is None:
-        return samples
-    rows = first_of_each_class(samples.y.numpy(), samples_per_class)
-    return replace(samples, x=samples.x[rows], y=samples.y[rows])

@@ -6,77 +6,38 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from pnc.cli.output import law_line, number, print_json, print_table
+from pnc.cli.output import law_line, number, print_table, say
 
 if TYPE_CHECKING:
     from pnc.curves import LayerCurve, LayerRanks
+    from pnc.runs import MeasureResult
 
-__all__ = ["report_measured"]
+__all__ = ["print_measured"]
 
 
-def report_measured(
-    curves: Mapping[str, LayerCurve],
-    collapsed: Mapping[str, Any],
-    *,
-    json: bool,
-    heading: list[str],
-    record: Mapping[str, Any],
-) -> None:
-    """Print what was measured; exit status 4 where rounding hides some of it."""
+def print_measured(result: MeasureResult) -> None:
+    """A table a split, both laws, and where rounding hides layers."""
     from pnc.compare import fit_geometric_law, fit_linear_law
-    from pnc.curves import json_ready
 
-    first = next(iter(curves))
-    hidden = {split: _below_noise(curve) for split, curve in curves.items()}
-    laws = {
-        split: {"geometric": fit_geometric_law(curve), "linear": fit_linear_law(curve)}
-        for split, curve in curves.items()
-    }
-    verdict = "BELOW_NOISE" if any(hidden.values()) else None
-    if json:
-        plain = {
-            split: {
-                **curve.to_dict(),
-                "laws": {name: None if fit is None else fit.to_dict() for name, fit in laws[split].items()},
-                "below_noise": hidden[split],
-                **({"neural_collapse": collapsed[split]} if split in collapsed else {}),
-            }
-            for split, curve in curves.items()
-        }
-        many = {} if first == "features" else {"splits": plain}
-        print_json(json_ready({**plain[first], **many, **record, "verdict": verdict}))
-    else:
-        print("\n".join(heading))
-        for split, curve in curves.items():
-            _print(split, curve, hidden[split], collapsed.get(split))
-            print(law_line("geometric law: C_(l+1)/C_l", laws[split]["geometric"], None, geometric=True))
-            print(law_line("linear law: D_(l+1) - D_l", laws[split]["linear"], None, geometric=False))
-        if verdict:
-            layers = sorted({layer for some in hidden.values() for layer in some})
-            print(
-                f"BELOW_NOISE: C at layers {layers} (*) is not resolved above the rounding of the features; use float64"
-            )
-    if verdict:
-        raise typer.Exit(4)
-
-
-def _below_noise(curve: LayerCurve) -> list[int]:
-    from pnc.measure import resolved
-
-    usable = resolved(curve, 0.1).tolist()
-    layers = zip(curve.layers.tolist(), usable, curve.compression.tolist(), strict=True)
-    return [layer for layer, good, c in layers if not good and c > 0]
+    say(result.title)
+    for note in result.notes:
+        say(f"note: {note}")
+    for split, curve in result.curves.items():
+        _print(split, curve, result.below_noise[split], result.collapsed.get(split))
+        say(law_line("geometric law: C_(l+1)/C_l", fit_geometric_law(curve), None, geometric=True))
+        say(law_line("linear law: D_(l+1) - D_l", fit_linear_law(curve), None, geometric=False))
+    if result.verdict is not None:
+        layers = sorted({layer for some in result.below_noise.values() for layer in some})
+        say(f"BELOW_NOISE: C at layers {layers} (*) is not resolved above the rounding of the features; use float64")
 
 
 def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[str, Any] | None) -> None:
     notes, origin = curve.notes, curve.origin
     named = any(note.name is not None for note in notes)
     if split != "features":
-        print(f"\n{split}: {origin.samples} samples, K = {origin.classes}")
+        say(f"\n{split}: {origin.samples} samples, K = {origin.classes}")
     for remark in origin.remarks:
-        print(f"note: {remark}")
+        say(f"note: {remark}")
     layers = curve.layers.tolist()
     fuzziness = curve.separation_fuzziness.tolist()
     columns = {
@@ -101,13 +62,13 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
     print_table(list(shown), zip(*shown.values(), strict=True))
     if notes[0].compression_error is not None:
         looked_at = origin.error_samples or origin.samples
-        print(f"±: standard error from sampling the data, to first order, from {looked_at} samples")
+        say(f"±: standard error from sampling the data, to first order, from {looked_at} samples")
         for line in _bias(curve):
-            print(line)
+            say(line)
     for name, reason in (origin.skipped or {}).items():
-        print(f"skipped {name}: {reason}")
+        say(f"skipped {name}: {reason}")
     if collapsed is not None:
-        print(
+        say(
             f"neural collapse at {collapsed['head']}: NC1 {number(collapsed['variability'])}, "
             f"NC2 {number(collapsed['equinorm'])} (norms), {number(collapsed['equiangularity'])} (angles), "
             f"NC3 {number(collapsed['self_duality'])}, NC4 {number(collapsed['disagreement'])}; "

@@ -11,43 +11,70 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pnc.runs.attack import AttackResult, attack_network
+    from pnc.runs.compression import CompressResult, compress_layer
+    from pnc.runs.measurement import MeasureResult, measure_subject
     from pnc.runs.requests import (
         AttackRequest,
         CompressRequest,
         DataSource,
         MeasurementSpec,
         MeasureRequest,
+        NetworkShape,
         NetworkSource,
         ProblemSource,
         SimulateRequest,
         TrainRequest,
     )
+    from pnc.runs.simulation import SimulateResult, simulate_and_compare
     from pnc.runs.training import LabelledData, TrainResult, load_labelled, read_training, train_and_measure
 
 __all__ = [
     "AttackRequest",
+    "AttackResult",
     "CompressRequest",
+    "CompressResult",
     "DataSource",
     "LabelledData",
     "MeasureRequest",
+    "MeasureResult",
     "MeasurementSpec",
+    "NetworkShape",
     "NetworkSource",
     "ProblemSource",
     "SimulateRequest",
+    "SimulateResult",
     "TrainRequest",
     "TrainResult",
+    "attack_network",
+    "compress_layer",
     "load_labelled",
+    "measure_subject",
     "read_training",
+    "simulate_and_compare",
     "train_and_measure",
 ]
 
-_TRAINING = ("LabelledData", "TrainResult", "load_labelled", "read_training", "train_and_measure")
-_HOME = {name: "requests" for name in __all__} | dict.fromkeys(_TRAINING, "training")
+_HOME = {
+    "AttackResult": "attack",
+    "CompressResult": "compression",
+    "LabelledData": "training",
+    "MeasureResult": "measurement",
+    "SimulateResult": "simulation",
+    "TrainResult": "training",
+    "attack_network": "attack",
+    "compress_layer": "compression",
+    "load_labelled": "training",
+    "measure_subject": "measurement",
+    "read_training": "training",
+    "simulate_and_compare": "simulation",
+    "train_and_measure": "training",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"pnc.runs.{_HOME[name]}"), name)
+    if name in __all__:
+        return getattr(importlib.import_module(f"pnc.runs.{_HOME.get(name, 'requests')}"), name)
     raise AttributeError(f"module 'pnc.runs' has no attribute {name!r}")
 
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pnc.spec import NetworkSpec, SimulationSpec
-
-if TYPE_CHECKING:
-    from pnc.train import LowRankSpec, TrainSpec
+from pnc.spec import LowRankSpec, NetworkSpec, SimulationSpec
+from pnc.spec.training import TrainSpec
 
 __all__ = [
     "AttackRequest",
@@ -21,6 +19,7 @@ __all__ = [
     "DataSource",
     "MeasureRequest",
     "MeasurementSpec",
+    "NetworkShape",
     "NetworkSource",
     "ProblemSource",
     "SimulateRequest",
@@ -34,9 +33,9 @@ Sizes = int | Sequence[int] | None
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """Labelled data in two splits: the arguments of `pnc.data.load_splits`."""
+    """Labelled data in two splits: the arguments of `pnc.data.load_splits`; without `data`, what a workflow takes."""
 
-    data: str | Path = "fashion-mnist"
+    data: str | Path | None = None
     test_data: str | Path | None = None
     data_dir: str | Path | None = None
     download: bool = False
@@ -65,10 +64,9 @@ class ProblemSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkSource:
-    """A network by its name: the arguments of `pnc.nets.build` that do not follow from the data."""
+class NetworkShape:
+    """Options of a network that is built by its name."""
 
-    name: str
     width: int | None = None
     depth: int | None = None
     nonlinear: int | None = None
@@ -76,8 +74,15 @@ class NetworkSource:
     batch_norm: bool | None = None
     bias: bool | None = None
     projection: int = 0
-    initial: str = "default"
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSource(NetworkShape):
+    """A network by its name: the arguments of `pnc.nets.build` that do not follow from the data."""
+
+    name: str
+    initial: str = "default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +115,7 @@ class TrainRequest:
     Args:
         network: by name.
         training: how.
-        data: on what.
+        data: on what; fashion-mnist where it names none.
         low_rank: virtual low-rank layers.
         measurement: of the trained network, and on the way.
         start_from: a file of weights to begin with.
@@ -146,8 +151,8 @@ class MeasureRequest:
     Args:
         model: as above.
         weights: file of a network's weights.
-        network: how to build it; its name is `model`.
-        data: what to measure on; `None`: the run's own.
+        shape: of a network by name.
+        data: what to measure on; a run has its own.
         measurement: what.
         classes: K of a file of features, where it is to be checked.
         pixel_mean, pixel_scale: of pixels in [0, 1], one number or one a channel; `None`: of the data.
@@ -159,8 +164,8 @@ class MeasureRequest:
 
     model: str
     weights: str | Path | None = None
-    network: NetworkSource | None = None
-    data: DataSource | None = None
+    shape: NetworkShape = field(default_factory=NetworkShape)
+    data: DataSource = field(default_factory=DataSource)
     measurement: MeasurementSpec = field(default_factory=MeasurementSpec)
     classes: int | None = None
     pixel_mean: tuple[float, ...] | None = None
@@ -179,8 +184,8 @@ class AttackRequest:
         network: a run folder, or the name of a network with `weights`.
         weights, width, depth: of a network by name.
         source: run folder of the plain network, to attack from.
-        data: what to attack; `None`: the run's own, fashion-mnist for a network by name. `samples_per_class` takes the
-            first n of every class of the split that is attacked.
+        data: what to attack; a run has its own, fashion-mnist for a network by name.
+        samples_per_class: attack the first n of every class of the test split.
         attacks: of `fgsm`, `bim`, `pgd`, `deepfool`, `auto`.
         radii: of pixels in [0, 1].
         steps: of the iterated attacks.
@@ -200,7 +205,7 @@ class AttackRequest:
     width: int | None = None
     depth: int | None = None
     source: str | Path | None = None
-    data: DataSource | None = None
+    data: DataSource = field(default_factory=DataSource)
     samples_per_class: Sizes = None
     attacks: tuple[str, ...] = ("fgsm", "bim", "pgd", "deepfool")
     radii: tuple[float, ...] = (8 / 255, 16 / 255)

@@ -186,6 +186,8 @@ def train_and_measure(
     (True, [0, 1, 2])
     """
     device = resolve_device(request.device)
+    if request.data.data is None:
+        request = replace(request, data=replace(request.data, data="fashion-mnist"))
     if out is None and resume:
         raise InvalidInputError(
             got="`resume` without `out`", expected="the folder of the interrupted run", next_step="pass `out`"

@@ -81,6 +81,21 @@ class SavedRun:
             )
         return self._samples[split == "test"]
 
+    def split(self, name: str) -> Samples:
+        """`load_split` of a split that the run has to have.
+
+        Raises:
+            InvalidInputError: it has none, and as `load_split`.
+        """
+        found = self.load_split(name)
+        if found is None:
+            raise InvalidInputError(
+                got=f"{self.folder}, a run without a {name} split",
+                expected="a run that has one",
+                next_step="train again with `test_data`",
+            )
+        return found
+
     def take(self, data: Any, *, name: str = "the data") -> Samples:
         """Other labelled data as this network takes them: its classes, and pixels on the scale of its training split.
 

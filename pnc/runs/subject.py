@@ -1,16 +1,22 @@
-"""What `pnc measure` measures: a run, a network or the hidden states of texts, with the batches of its splits."""
+"""What is measured: a run, a network or the hidden states of texts, with the batches of its splits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import nn
+
+from pnc.data import load_splits, load_text_splits
+from pnc.data.text import TEXT_SUFFIXES
 from pnc.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from torch import nn
+from pnc.measure.model.saved_features import GivenBatches, GivenLayers
+from pnc.nets import build, encode_texts
+from pnc.runs.requests import MeasureRequest
+from pnc.train import Samples, as_split_samples, data_record, load_run, load_weights
 
 __all__ = ["TEXTS", "Subject", "network_subject", "run_subject", "text_subject"]
 
@@ -44,59 +50,49 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
-def _chosen(found: Mapping[str, Any], split: str | None, data: str) -> dict[str, Any]:
+def _chosen(found: Mapping[str, Any], split: str | None, data: str | Path) -> dict[str, Any]:
     """The splits that were asked for (`None`: those that there are) out of those that were found."""
     names = ("train", "test") if split in (None, "both") else (split,)
     kept = {name: found[name] for name in names if found.get(name) is not None}
     if split is not None and len(kept) < len(names):
         missing = next(name for name in names if name not in kept)
         raise InvalidInputError(
-            got=f"--split {split} with {data}, which has no {missing} split",
+            got=f"`split={split}` with {data}, which has no {missing} split",
             expected="a split that is there",
-            next_step="leave out --split, or pass --test-data",
+            next_step="leave out `split`, or pass `test_data`",
         )
     return kept
 
 
 def _batches(samples: Any, model: nn.Module, size: int, *, channels_last: bool = False) -> Any:
-    import torch
-
     parameter = next(model.parameters(), torch.empty(0))
     return samples.to(parameter.device).batches(size, dtype=parameter.dtype, channels_last=channels_last)
 
 
 def _own_layers(model: nn.Module) -> list[str] | None:
     """The blocks that a network names, without its classifier, whose outputs are no features."""
-    return list(getattr(model, "block_names", ()))[:-1] or None
+    return list[str](getattr(model, "block_names", ()))[:-1] or None
 
 
-def run_subject(
-    folder: Path,
-    data: str | None,
-    options: Mapping[str, Any],
-    split: str | None,
-    *,
-    batch_size: int,
-    device: Any,
-    trust_code: bool = False,
-) -> Subject:
-    """A run of `pnc train`, on its own data or on others."""
-    from pnc.data import load_splits
-    from pnc.data.text import TEXT_SUFFIXES
-    from pnc.train import load_run
+def run_subject(request: MeasureRequest, device: torch.device) -> Subject:
+    """A run of `pnc train`, on its own data or on others.
 
-    run = load_run(folder, trust_code=trust_code)
+    Raises:
+        InvalidInputError: as `pnc.train.load_run`, and what is wrong with the data.
+    """
+    folder, data, split = Path(request.model), request.data.data, request.split
+    run = load_run(folder, trust_code=request.trust_code)
     if data is None:
         found = _chosen({name: run.load_split(name) for name in ("train", "test")}, split, str(folder))
         source = run.data.to_dict()
     else:
         if Path(data).suffix.lower() in TEXT_SUFFIXES:
             raise InvalidInputError(
-                got=f"--data {data} with a run folder",
+                got=f"`data={data}` with a run folder",
                 expected="images or a problem file: tf-idf features belong to the texts that they were fitted to",
-                next_step="train with these texts as --test-data",
+                next_step="train with these texts as `test_data`",
             )
-        splits = load_splits(data, **options)
+        splits = load_splits(**vars(request.data))
         found = _chosen({"train": splits.train, "test": splits.test}, split, data)
         found = {name: run.take(some, name=f"the {name} split of {data}") for name, some in found.items()}
         source = splits.describe()
@@ -105,7 +101,7 @@ def run_subject(
         title=f"{run.name} of {folder}, on {source['name']}",
         model=model,
         splits={
-            split: _batches(samples, model, batch_size, channels_last=run.spec.channels_last)
+            split: _batches(samples, model, request.measurement.batch_size, channels_last=run.spec.channels_last)
             for split, samples in found.items()
         },
         samples={split: len(samples) for split, samples in found.items()},
@@ -121,99 +117,74 @@ def run_subject(
     )
 
 
-def _standardised(samples: Any, options: Mapping[str, str | None]) -> Any:
+def _standardised(samples: Samples, given: Mapping[str, Sequence[float] | None]) -> Samples:
     """Samples with another mean or scale of their pixels, where one is given: that of the training of the weights."""
-    from dataclasses import replace
-
-    import torch
-
-    given = {}
-    for option, text in options.items():
-        if samples is None or text is None:
+    changed: dict[str, torch.Tensor] = {}
+    for option, values in given.items():
+        if values is None:
             continue
-        flag = "--" + option.replace("_", "-")
         if samples.mean is None:
             raise InvalidInputError(
-                got=f"{flag} with data that are no pixels",
-                expected=f"{flag} only with images",
-                next_step=f"leave out {flag}",
+                got=f"`{option}` with data that are no pixels",
+                expected=f"`{option}` only with images",
+                next_step=f"leave out `{option}`",
             )
         channels = samples.mean.numel()
-        try:
-            numbers = torch.tensor([float(part) for part in text.split(",")], dtype=torch.float64)
-        except ValueError:
-            numbers = torch.tensor([torch.nan])
+        numbers = torch.tensor(list(values), dtype=torch.float64)
         positive = option != "pixel_scale" or bool((numbers > 0).all())
         if numbers.numel() not in (1, channels) or not bool(torch.isfinite(numbers).all()) or not positive:
             raise InvalidInputError(
-                got=f"{flag} {text}",
+                got=f"`{option}={','.join(f'{value:g}' for value in values)}`",
                 expected=f"a number, or {channels} with commas between them" + ("" if positive else ", above 0"),
-                next_step=f"pass for instance {flag} 0.5",
+                next_step=f"pass for instance `{option}=0.5`",
             )
-        given[option.removeprefix("pixel_")] = numbers.expand(channels)
-    return replace(samples, **given) if given else samples
+        changed[option.removeprefix("pixel_")] = numbers.expand(channels)
+    return replace(samples, **changed)
 
 
-def network_subject(
-    name: str,
-    weights: Path | None,
-    shape: Mapping[str, Any],
-    data: str,
-    options: Mapping[str, Any],
-    split: str | None,
-    *,
-    pixels: Mapping[str, str | None],
-    batch_size: int,
-    device: Any,
-) -> Subject:
-    """A network by its name, with weights where they are given."""
-    from pnc.data import load_splits
-    from pnc.nets import build
-    from pnc.train import as_split_samples, data_record, load_weights
+def network_subject(request: MeasureRequest, device: torch.device) -> Subject:
+    """A network by its name, with weights where they are given.
 
-    splits = load_splits(data, **options)
-    samples = dict(zip(("train", "test"), as_split_samples(splits), strict=True))
-    samples = {split: _standardised(some, pixels) for split, some in samples.items()}
-    training = samples["train"]
+    Raises:
+        InvalidInputError: what is wrong with the network, its weights or the data.
+    """
+    name, weights, shape = request.model, request.weights, vars(request.shape)
+    pixels = {"pixel_mean": request.pixel_mean, "pixel_scale": request.pixel_scale}
+    splits = load_splits(**vars(request.data))
+    train, test = as_split_samples(splits)
+    training = _standardised(train, pixels)
+    tested = None if test is None else _standardised(test, pixels)
     model = build(name, input_shape=training.input_shape, classes=training.classes, **shape)
     if weights is not None:
         load_weights(model, weights)
     model.to(device)
-    found = _chosen(samples, split, data)
-    notes = () if weights is not None else ("no --weights: the network is as it was built",)
+    found = _chosen({"train": training, "test": tested}, request.split, str(request.data.data))
+    notes = () if weights is not None else ("no `weights`: the network is as it was built",)
     return Subject(
         title=f"{name}, on {splits.train.name}",
         model=model,
-        splits={split: _batches(some, model, batch_size) for split, some in found.items()},
+        splits={split: _batches(some, model, request.measurement.batch_size) for split, some in found.items()},
         samples={split: len(some) for split, some in found.items()},
         classes=training.classes,
         layers=_own_layers(model),
         record={
             "network": {"name": name, "weights": None if weights is None else str(weights), **shape},
-            "data": data_record(splits.describe(), *samples.values()).to_dict(),
+            "data": data_record(splits.describe(), training, tested).to_dict(),
         },
         notes=(*splits.train.notes, *notes),
     )
 
 
-def text_subject(
-    name: str,
-    data: str,
-    options: Mapping[str, Any],
-    split: str | None,
-    *,
-    batch_size: int,
-    longest: int,
-    device: Any,
-) -> Subject:
-    """Hidden states of an encoder, computed once; they are what a model of nothing but layers is given."""
-    from pnc.data import load_text_splits
-    from pnc.measure.model.saved_features import GivenBatches, GivenLayers
-    from pnc.nets import encode_texts
+def text_subject(request: MeasureRequest, device: torch.device) -> Subject:
+    """Hidden states of an encoder, computed once; they are what a model of nothing but layers is given.
 
-    loaded = {key: value for key, value in options.items() if key not in ("vocabulary", "data_dir", "download")}
-    train, test = load_text_splits(data, **loaded)
-    found = _chosen({"train": train, "test": test}, split, data)
+    Raises:
+        InvalidInputError: what is wrong with the encoder or the texts.
+    """
+    name, longest, batch_size = request.model, request.longest, request.measurement.batch_size
+    unused = ("vocabulary", "data_dir", "download")
+    train, test = load_text_splits(**{key: value for key, value in vars(request.data).items() if key not in unused})
+    found = _chosen({"train": train, "test": test}, request.split, str(request.data.data))
     together = [text for texts in found.values() for text in texts.texts]
     encoded = encode_texts(
         together, name.removeprefix(TEXTS), batch_size=min(batch_size, 32), longest=longest, device=device

@@ -1,0 +1,207 @@
+"""`measure_subject`: what a run, a network, hidden states of texts or saved features do to their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pnc.compare import Verdict, fit_geometric_law, fit_linear_law
+from pnc.curves import LayerCurve, json_ready
+from pnc.data import load_features
+from pnc.errors import InvalidInputError
+from pnc.measure import measure_features, measure_neural_collapse, measure_splits, resolved
+from pnc.runs.requests import MeasureRequest
+from pnc.runs.subject import TEXTS, Subject, network_subject, run_subject, text_subject
+from pnc.simulate.device import resolve_device
+
+__all__ = ["FEATURES", "MeasureResult", "measure_subject"]
+
+FEATURES = "features"
+_FEATURE_FILES = (".npz", ".safetensors")
+_RESOLVED = 0.1  # share of C to which rounding has to leave it right
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasureResult:
+    """What was measured, and of what.
+
+    Args:
+        title: one line on what it is.
+        curves: split → curve; `features` for a file of features.
+        collapsed: split → NC1–NC4, where there is a classifier.
+        record: what it is, for JSON.
+        notes: what a reader of the numbers should know.
+    """
+
+    title: str
+    curves: Mapping[str, LayerCurve]
+    collapsed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def below_noise(self) -> dict[str, list[int]]:
+        """Split → layers whose C is not resolved above the rounding of the features."""
+        return {split: _hidden(curve) for split, curve in self.curves.items()}
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """BELOW_NOISE where rounding hides some of the layers."""
+        return Verdict.BELOW_NOISE if any(self.below_noise.values()) else None
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 4 where rounding hides some of the layers."""
+        return 0 if self.verdict is None else self.verdict.exit_status
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON: the curve of the first split at the top, all of them under `splits`."""
+        plain = {
+            split: {
+                **curve.to_dict(),
+                "laws": {
+                    name: None if fit is None else fit.to_dict()
+                    for name, fit in (("geometric", fit_geometric_law(curve)), ("linear", fit_linear_law(curve)))
+                },
+                "below_noise": self.below_noise[split],
+                **({"neural_collapse": self.collapsed[split]} if split in self.collapsed else {}),
+            }
+            for split, curve in self.curves.items()
+        }
+        first = next(iter(plain))
+        many = {} if first == FEATURES else {"splits": plain, "notes": list(self.notes)}
+        verdict = None if self.verdict is None else self.verdict.name
+        return json_ready({**plain[first], **self.record, **many, "verdict": verdict})
+
+
+def _hidden(curve: LayerCurve) -> list[int]:
+    usable = resolved(curve, _RESOLVED).tolist()
+    layers = zip(curve.layers.tolist(), usable, curve.compression.tolist(), strict=True)
+    return [layer for layer, good, c in layers if not good and c > 0]
+
+
+def measure_subject(
+    request: MeasureRequest, *, progress: Callable[[str, float, str], None] | None = None
+) -> MeasureResult:
+    """Measure every layer of what is named: what `pnc measure` does.
+
+    Args:
+        request: what to measure, and on what.
+        progress: called with a word, the share that is done and the state, now and then.
+
+    Raises:
+        InvalidInputError: whatever is wrong with what is named, its data or the options, those without meaning for it
+            among them.
+
+    >>> import numpy as np, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/f.npz", y=[0, 0, 1, 1], layer_0=[[0.0], [2.0], [4.0], [6.0]])
+    ...     measure_subject(MeasureRequest(model=f"{folder}/f.npz", device="cpu")).curves["features"].compression
+    array([0.25])
+    """
+    device = resolve_device(request.device)
+    if request.split not in (None, "train", "test", "both"):
+        raise InvalidInputError(
+            got=f"`split={request.split}`", expected="train, test or both", next_step="pass one of these"
+        )
+    given = _given(request)
+    model, data, shape = request.model, _named(request.data), _named(request.shape)
+    if Path(model).suffix in _FEATURE_FILES and not Path(model).is_dir():
+        _refuse(model, given - {"classes", "fuzziness", "uncertainty", "device", "trust_code", "spectra", "probes",
+                                "collapse"})  # fmt: skip
+        return _features(request, device)
+    pixels = {"pixel_mean", "pixel_scale"}
+    if Path(model).is_dir():
+        of_data = set() if request.data.data is not None else data
+        _refuse(model, given & (shape | pixels | of_data | {"weights", "classes", "longest"}))
+        subject = run_subject(request, device)
+    else:
+        if request.data.data is None:
+            raise InvalidInputError(
+                got=f"network {model!r} without `data`, and no folder of that name",
+                expected="data to measure it on, or a run folder of `pnc train`",
+                next_step="pass `data`: fashion-mnist, a folder, a problem file or texts",
+            )
+        _refuse(model, given & {"classes"})
+        if model.startswith(TEXTS):
+            _refuse(model, given & (shape | pixels | {"weights", "vocabulary", "data_dir", "download", "layers"}))
+            subject = text_subject(request, device)
+        else:
+            _refuse(model, given & {"longest"})
+            subject = network_subject(request, device)
+    return _measured(subject, request, progress)
+
+
+def _named(group: Any) -> set[str]:
+    return {one.name for one in fields(group)}
+
+
+def _given(request: MeasureRequest) -> set[str]:
+    """Fields of the request and of its groups that are not at their defaults."""
+    plain = MeasureRequest(model=request.model)
+    found = {one.name for one in fields(request) if getattr(request, one.name) != getattr(plain, one.name)}
+    for group in ("data", "shape", "measurement"):
+        if group in found:
+            new, old = getattr(request, group), getattr(plain, group)
+            found |= {one.name for one in fields(new) if getattr(new, one.name) != getattr(old, one.name)}
+    return found - {"data", "shape", "measurement"} | ({"data"} if request.data.data is not None else set())
+
+
+def _refuse(model: str, options: set[str]) -> None:
+    """Options that have no meaning for what is measured."""
+    for option in sorted(options):
+        raise InvalidInputError(
+            got=f"`{option}` with {model}",
+            expected="options that have a meaning for it",
+            next_step=f"leave out `{option}`",
+        )
+
+
+def _features(request: MeasureRequest, device: torch.device) -> MeasureResult:
+    layers, y, provenance = load_features(request.model)
+    wanted = request.measurement
+    curve = measure_features(
+        layers, y, classes=request.classes, fuzziness=wanted.fuzziness, uncertainty=wanted.uncertainty, device=device,
+        dtypes=provenance["dtypes"],
+    )  # fmt: skip
+    curve = replace(curve, origin=curve.origin.with_further(file=provenance["file"]))
+    title = f"features: {request.model}, K = {curve.origin.classes}, N = {curve.origin.samples}"
+    return MeasureResult(title=title, curves={FEATURES: curve})
+
+
+def _measured(
+    subject: Subject, request: MeasureRequest, progress: Callable[[str, float, str], None] | None
+) -> MeasureResult:
+    """Curves of every split, neural collapse where there is a classifier, and what is to be said of it."""
+    wanted, notes = request.measurement, list(subject.notes)
+    probes = wanted.probes and next(iter(subject.splits)) == "train"
+    if wanted.probes and not probes:
+        notes.append("no probes: they are fitted to the training split")
+    total = max(subject.samples.values())
+
+    def seen(samples: int) -> None:
+        if progress is not None:
+            progress("measuring", min(samples / total, 1.0), f"{samples} samples")
+
+    layers = subject.layers if wanted.layers is None else list(wanted.layers)
+    splits: dict[str | None, Any] = {**subject.splits}
+    curves = measure_splits(
+        subject.model, splits, classes=subject.classes, layers=layers, fuzziness=wanted.fuzziness,
+        probes=probes, spectra=wanted.spectra, uncertainty=wanted.uncertainty, progress=seen,
+    )  # fmt: skip
+    collapsed: dict[str, dict[str, Any]] = {}
+    for split, batches in subject.splits.items() if wanted.collapse and subject.classifies else ():
+        try:
+            collapsed[split] = asdict(measure_neural_collapse(subject.model, batches, classes=subject.classes))
+        except InvalidInputError as error:
+            notes.append(f"no NC1–NC4: {error.got}")
+            break
+    return MeasureResult(
+        title=subject.title, curves={str(split): curve for split, curve in curves.items()}, collapsed=collapsed,
+        record=subject.record, notes=tuple(notes),
+    )  # fmt: skip
