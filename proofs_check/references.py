@@ -10,8 +10,14 @@ __all__ = ["CITED_BY", "ENTRIES", "STATEMENTS", "USED_BY", "bibtex"]
 
 STATEMENTS = (
     *(f"T{i}" for i in range(1, 10)),
-    *(f"U{i}" for i in range(1, 5)),
+    *(f"U{i}" for i in range(1, 7)),
     *(f"Y{i}" for i in range(1, 4)),
+    "R1",
+    "R3",
+    "R6",
+    "V1",
+    "V3",
+    "E2",
 )
 
 ENTRIES: dict[str, str] = {
@@ -286,9 +292,17 @@ CITED_BY: dict[str, tuple[str, ...]] = {
     "U2": ("fan1949theorem", "demoura2008z3", "johansson2017arb"),
     "U3": ("demoura2008z3", "chebyshev1867"),
     "U4": ("fan1949theorem", "demoura2008z3", "chebyshev1867", "johansson2017arb"),
+    "U5": ("demoura2008z3",),
+    "U6": ("demoura2008z3", "jensen1906"),
     "Y1": ("arora2018optimization", "saxe2014exact", "coddington1955theory", "demoura2008z3", "johansson2017arb"),
     "Y2": ("yaras2023law",),
     "Y3": (),
+    "R1": ("arora2018optimization", "demoura2008z3"),
+    "R3": ("marshall1990matrix", "demoura2008z3", "johansson2017arb"),
+    "R6": ("arora2018optimization",),
+    "V1": ("arora2018optimization",),
+    "V3": ("demoura2008z3",),
+    "E2": (),
 }
 """Keys of every statement: the work it comes from or speaks of, then what its proof steps cite."""
 

@@ -33,10 +33,35 @@ MODULES = {
     "U2": "u2_stable_rank",
     "U3": "u3_separability",
     "U4": "u4_after_projection",
+    "U5": "u5_attribution",
+    "U6": "u6_readout_and_weights",
     "Y1": "y1_mode_dynamics",
     "Y2": "y2_exact_reduction",
     "Y3": "y3_economical_step",
+    "R1": "r1_residual_gram_law",
+    "R3": "r3_residual_bounds",
+    "R6": "r6_embedding_and_two_matrices",
+    "V1": "v1_weight_decay",
+    "V3": "v3_death_and_escape",
+    "E2": "e2_cross_entropy",
 }
+
+COVERED_BY = {
+    "U7": "U6",
+    "RL5": "U5",
+    "R0": "R1",
+    "R2": "R1",
+    "R4": "R3",
+    "R5": "R3",
+    "R7": "R6",
+    "V2": "V1",
+    "E1": "V1",
+    "V4": "V3",
+    "V5": "V3",
+    "E3": "E2",
+    "E4": "E2",
+}
+"""Statements of the theory note whose proof is part of another's."""
 
 DEPTHS = ("quick", "standard", "deep")
 PROCESSES = 2
@@ -76,6 +101,7 @@ def _numbers(only: str | Iterable[str] | None) -> list[str]:
         return list(STATEMENTS)
     wanted = [only] if isinstance(only, str) else list(only)
     wanted = [part.strip().upper() for item in wanted for part in item.split(",") if part.strip()]
+    wanted = [COVERED_BY.get(name, name) for name in wanted]
     unknown = [name for name in wanted if name not in STATEMENTS]
     if unknown or not wanted:
         raise InvalidInputError(

@@ -20,6 +20,8 @@ slack below 0; a bound that is attained has slack 0. The values are derived here
     principal_components  U1, U2
     predicted             U1, U2 on T1's features
     nearest_centre        U3, U4
+    readout               U5 (cosines through ReLU), U6, U7
+    residual_blocks       R3
     tensors, exact        the arithmetic they share, in torch and in balls
 """
 

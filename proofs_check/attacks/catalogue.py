@@ -12,7 +12,9 @@ from . import (
     nearly_orthonormal,
     predicted,
     principal_components,
+    readout,
     remainder,
+    residual_blocks,
 )
 from .inequality import Attack
 
@@ -26,6 +28,8 @@ ATTACKS: Mapping[str, Attack] = {
     **principal_components.RANK,
     **predicted.RANK_OF_PREDICTED,
     **nearest_centre.SEPARABILITY,
+    **readout.READOUT,
+    **residual_blocks.RESIDUAL_BLOCKS,
 }
 
 CONJECTURES: Mapping[str, Attack] = nearly_orthonormal.REFUTED

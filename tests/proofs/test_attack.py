@@ -34,6 +34,10 @@ ATTAINED = [
     "U1-predicted",
     "U2-predicted",
     "U3-gap",
+    "U5-cosine",
+    "U6",
+    "U7",
+    "R3-lower",
 ]
 LOOSE = {
     "T5-upper": 0.6,
@@ -43,6 +47,7 @@ LOOSE = {
     "U3": 0.3,
     "U3-norms": 0.3,
     "U4": 0.3,
+    "R3-upper": 0.6,
 }
 
 

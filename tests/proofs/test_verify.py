@@ -56,3 +56,7 @@ def test_two_processes_find_the_same():
 
     alone = verify(["U2", "Y2"], depth="quick", processes=1)
     assert outcome(verify(["U2", "Y2"], depth="quick", processes=2)) == outcome(alone)
+
+
+def test_a_statement_proved_within_another_is_found_there():
+    assert [item.number for item in verify("rl5,U7", depth="quick", processes=1).statements] == ["U5", "U6"]
