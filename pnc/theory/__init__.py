@@ -20,6 +20,7 @@ Numbers are those of the theory note (docs/theory.md).
 | T8 | intervals that real weights are guaranteed to obey | `certificate` |
 | R0–R8 | deep linear residual networks | `residual` |
 | V1–V5 | weight decay | `weight_decay` |
+| U5–U7, RL1, RL3, RL5 | modules, readout, rank of weights, ReLU | `any_network` |
 | E1 | T3 for any measured map | `given_map` |
 | E2–E4 | cross-entropy | `cross_entropy` |
 | T9 | PyTorch's default weights, first order | `default_weights` |

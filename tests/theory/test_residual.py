@@ -195,6 +195,13 @@ class TestLimits:
         assert limit.total_compression == pytest.approx(total, abs=6e-4)
         assert limit.total_compression_limit == pytest.approx(5.729, abs=6e-4)
 
+    def test_total_compression_lies_between_its_bounds(self):
+        for m in (1, 2, 7, 50):
+            for scale in (0.1, 1.0, 3.0):
+                limit = depth_limit(6, ResidualSpec(depth=m + 1, block_scale=scale))
+                assert limit.total_compression_least <= limit.total_compression * (1 + 1e-12)
+                assert limit.total_compression <= limit.total_compression_limit * (1 + 1e-12)
+
     def test_limits_are_reached(self):
         for scale in (lambda m: 1.0, lambda m: m**-0.5, lambda m: 1 / m):
             errors = []

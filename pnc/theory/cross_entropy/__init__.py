@@ -1,4 +1,4 @@
-"""Deep linear networks trained on the cross-entropy. None of it is in the papers (docs/theory.md, section 9).
+"""Deep linear networks trained on the cross-entropy. None of it is in the papers (docs/theory.md, section 11).
 
 | statement | what it says | file |
 |---|---|---|

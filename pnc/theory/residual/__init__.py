@@ -1,6 +1,6 @@
 """Deep linear residual networks: what each block does to the classes.
 
-None of it is in the papers; derived for this project (docs/theory.md, section 7).
+None of it is in the papers; derived for this project (docs/theory.md, section 9).
 
 | statement | what it says | file |
 |---|---|---|

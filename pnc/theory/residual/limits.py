@@ -53,7 +53,8 @@ class DepthLimit:
 
     Args:
         total_compression: C_0/C_m = g^m.
-        total_compression_limit: `mβ²n/(wα²)`, what it tends to for many blocks.
+        total_compression_limit: `mβ²n/(wα²)`, what it tends to for many blocks; never below it.
+        total_compression_least: `exp(m/(m+1) W((m+1)β²n/α²))`, never above it.
         remaining_angle: (1 - D_m)/(1 - D_0) to first order in θ.
         remaining_angle_limit: `1/(1 + w)`.
         w: `W_Lambert(mβ²n/α²)`.
@@ -61,6 +62,7 @@ class DepthLimit:
 
     total_compression: float
     total_compression_limit: float
+    total_compression_least: float
     remaining_angle: float
     remaining_angle_limit: float
     w: float
@@ -69,7 +71,7 @@ class DepthLimit:
 def depth_limit(samples_per_class: float, network: ResidualSpec) -> DepthLimit:
     """Total compression and remaining angle after all blocks, and their limits for many blocks (theory note, R5).
 
-        C_0/C_m = g^m ≈ mβ²n/w,     1 - D_m ≈ (1 - D_0)/(1 + w),     w = W_Lambert(mβ²n)
+        exp(m/(m+1) W((m+1)β²n)) ≤ C_0/C_m = g^m ≤ mβ²n/w,     1 - D_m ≈ (1 - D_0)/(1 + w),     w = W_Lambert(mβ²n)
 
     β = 1: total compression grows as m/log m; β = 1/√m: it does not depend on depth; β = 1/m: it tends to 1.
 
@@ -91,6 +93,7 @@ def depth_limit(samples_per_class: float, network: ResidualSpec) -> DepthLimit:
     return DepthLimit(
         total_compression=math.exp(m * math.log1p(_excess(samples_per_class, network))),
         total_compression_limit=drive / w,
+        total_compression_least=math.exp(m / (m + 1) * float(scipy.special.lambertw(drive * (m + 1) / m).real)),
         remaining_angle=float(remaining_angle(samples_per_class, network)[-1]),
         remaining_angle_limit=1 / (1 + w),
         w=w,

@@ -15,7 +15,7 @@ BlockKind = Literal["one-matrix", "two-matrix", "two-matrix-symmetric"]
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualSpec:
-    """A deep linear residual network: blocks `Z + βWZ` and a classifier (theory note, section 7).
+    """A deep linear residual network: blocks `Z + βWZ` and a classifier (theory note, section 9).
 
     Args:
         depth: L, at least 2: m = L - 1 blocks and the classifier.

@@ -1,4 +1,4 @@
-"""Deep linear networks trained with weight decay. None of it is in the papers (docs/theory.md, section 8).
+"""Deep linear networks trained with weight decay. None of it is in the papers (docs/theory.md, section 10).
 
 | statement | what it says | file |
 |---|---|---|
