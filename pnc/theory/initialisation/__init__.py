@@ -23,7 +23,7 @@ from pnc.theory.initialisation.architecture import (
 )
 from pnc.theory.initialisation.duals import ACTIVATIONS, dual_moment
 from pnc.theory.initialisation.finite_width import FiniteWidth, finite_width
-from pnc.theory.initialisation.kernels import kernels
+from pnc.theory.initialisation.kernels import kernels, needs_sampling
 from pnc.theory.initialisation.predict import InitialPrediction, predict_initialisation
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "dual_moment",
     "finite_width",
     "kernels",
+    "needs_sampling",
     "predict_initialisation",
 ]
