@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pnc.runs.attack import AttackResult, attack_network
     from pnc.runs.compression import CompressResult, compress_layer
+    from pnc.runs.initialisation import InitialComparison, compare_initialisation
     from pnc.runs.measurement import MeasureResult, measure_subject
     from pnc.runs.requests import (
         AttackRequest,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         TrainRequest,
     )
     from pnc.runs.simulation import SimulateResult, simulate_and_compare
+    from pnc.runs.tail_law import TailLaw, hold_linear_tail
     from pnc.runs.training import LabelledData, TrainResult, load_labelled, read_training, train_and_measure
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "CompressRequest",
     "CompressResult",
     "DataSource",
+    "InitialComparison",
     "LabelledData",
     "MeasureRequest",
     "MeasureResult",
@@ -44,10 +47,13 @@ __all__ = [
     "ProblemSource",
     "SimulateRequest",
     "SimulateResult",
+    "TailLaw",
     "TrainRequest",
     "TrainResult",
     "attack_network",
+    "compare_initialisation",
     "compress_layer",
+    "hold_linear_tail",
     "load_labelled",
     "measure_subject",
     "read_training",
@@ -58,12 +64,16 @@ __all__ = [
 _HOME = {
     "AttackResult": "attack",
     "CompressResult": "compression",
+    "InitialComparison": "initialisation",
     "LabelledData": "training",
     "MeasureResult": "measurement",
     "SimulateResult": "simulation",
+    "TailLaw": "tail_law",
     "TrainResult": "training",
     "attack_network": "attack",
+    "compare_initialisation": "initialisation",
     "compress_layer": "compression",
+    "hold_linear_tail": "tail_law",
     "load_labelled": "training",
     "measure_subject": "measurement",
     "read_training": "training",

@@ -24,7 +24,7 @@ from pnc.measure.model.batches import BatchSource, count_classes
 from pnc.measure.model.hooks import call_model, call_name, evaluating, unwrapped
 from pnc.measure.model.samples import batch_size, first_tensor, rows_of
 
-__all__ = ["Attribution", "Kind", "ModuleEffect", "attribute_compression"]
+__all__ = ["Attribution", "Kind", "ModuleEffect", "attribute_compression", "module_path"]
 
 Kind = Literal["linear", "activation", "norm", "pooling", "attention", "between modules", "other"]
 
@@ -193,6 +193,16 @@ def attribute_compression(
         classes=number,
         violations=tuple(_violations(places)),
     )
+
+
+def module_path(model: nn.Module, inputs: Any) -> list[tuple[str, nn.Module, bool]]:
+    """The calls of the longest path from input to output: name, module, whether features change in between before it.
+
+    >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> [(name, gap) for name, _, gap in module_path(net, torch.zeros(4, 2))]
+    [('0', False), ('1', False)]
+    """
+    return [(call.name, call.module, call.gap) for call in _path(unwrapped(model), inputs)]
 
 
 def _kind(module: nn.Module) -> Kind:
