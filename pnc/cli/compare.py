@@ -199,15 +199,16 @@ def _read(curves: list[str], texts: list[str | None], split: str) -> list[Measur
 def _follow(
     runs: list[MeasuredRun], *, depth: int | None, label_scale: float | None, **options: Any
 ) -> Following | FollowingSeeds:
-    from pnc.compare import follow, follow_seeds
+    from pnc.compare import differing_entry, follow, follow_seeds
 
-    depths, scales = {run.depth for run in runs}, {run.label_scale for run in runs}
-    if len(depths) > 1 or len(scales) > 1:
-        raise InvalidInputError(
-            got=f"runs of depth {', '.join(map(str, depths))} and label scale {', '.join(map(str, scales))}",
-            expected="seeds of one network and training",
-            next_step="compare each network by itself",
-        )
+    for name in ("network", "data", "training", "low_rank"):
+        differing = differing_entry([run.recipe.get(name) for run in runs], name=name)
+        if differing is not None:
+            raise InvalidInputError(
+                got=f"runs that differ in {differing}",
+                expected="seeds of one network, data set and training: everything alike but the seed",
+                next_step="compare each network by itself",
+            )
     options |= {
         "depth": runs[0].depth if depth is None else depth,
         "label_scale": runs[0].label_scale if label_scale is None else label_scale,

@@ -17,15 +17,16 @@ __all__ = ["print_measured"]
 
 def print_measured(result: MeasureResult) -> None:
     """A table a split, both laws, and where rounding hides layers."""
-    from pnc.compare import fit_geometric_law, fit_linear_law
+    from pnc.compare import fit_laws
 
     say(result.title)
     for note in result.notes:
         say(f"note: {note}")
     for split, curve in result.curves.items():
         _print(split, curve, result.below_noise[split], result.collapsed.get(split))
-        say(law_line("geometric law: C_(l+1)/C_l", fit_geometric_law(curve), None, geometric=True))
-        say(law_line("linear law: D_(l+1) - D_l", fit_linear_law(curve), None, geometric=False))
+        laws = fit_laws(curve)
+        say(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))
+        say(law_line("linear law: D_(l+1) - D_l", laws["linear"], None, geometric=False))
     if result.verdict is not None:
         layers = sorted({layer for some in result.below_noise.values() for layer in some})
         say(f"BELOW_NOISE: C at layers {layers} (*) is not resolved above the rounding of the features; use float64")

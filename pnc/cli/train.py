@@ -206,7 +206,7 @@ def train(
 
 
 def _print(result: TrainResult, *, network: str, accuracy_limit: float) -> None:
-    from pnc.compare import fit_geometric_law, fit_linear_law
+    from pnc.compare import fit_laws
 
     run, splits = result.trained, result.record.splits
     spec = run.spec
@@ -240,8 +240,9 @@ def _print(result: TrainResult, *, network: str, accuracy_limit: float) -> None:
             if None not in accuracies:
                 columns[title] = [f"{v:.2%}" for v in accuracies]
         print_table(list(columns), zip(*columns.values(), strict=True))
-        say(law_line("geometric law: C_(l+1)/C_l", fit_geometric_law(curve), None, geometric=True))
-        say(law_line("linear law: D_(l+1) - D_l", fit_linear_law(curve), None, geometric=False))
+        laws = fit_laws(curve)
+        say(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))
+        say(law_line("linear law: D_(l+1) - D_l", laws["linear"], None, geometric=False))
     if run.low_rank is not None:
         print_low_rank(run.low_rank)
     if not result.converged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pnc.curves import LayerCurve
@@ -35,6 +35,7 @@ class MeasuredRun:
         converged: whether training reached its limit; `None` where the record does not say.
         reason: why it has not, in numbers.
         notes: what a reader of the numbers should know.
+        recipe: network, data, training and low-rank layers as far as the record says; seeds share all but the seed.
     """
 
     name: str
@@ -44,6 +45,7 @@ class MeasuredRun:
     converged: bool | None = None
     reason: str | None = None
     notes: tuple[str, ...] = ()
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], *, name: str, split: str = "train") -> MeasuredRun:
@@ -97,7 +99,21 @@ class MeasuredRun:
             converged=converged if isinstance(converged, bool) else None,
             reason=reason,
             notes=tuple(notes),
+            recipe=_recipe(record),
         )
+
+
+def _recipe(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to be alike in trainings that count as seeds of one network; where files lie does not."""
+    data = _within(record, "data")
+    options = {key: value for key, value in _within(data, "options").items() if key not in ("data_dir", "download")}
+    found = {
+        "network": dict(_within(record, "network")),
+        "data": {"name": data.get("name"), **options} if data else {},
+        "training": dict(_within(record, "training", "spec")),
+        "low_rank": dict(_within(record, "training", "low_rank", "spec")),
+    }
+    return {name: part for name, part in found.items() if part}
 
 
 def _within(record: Mapping[str, Any], *path: str) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pnc.compare import fit_geometric_law, fit_linear_law
+from pnc.compare import fit_laws
 from pnc.curves import FIELDS, LayerCurve
 from pnc.records import RunRecord, new_folder, write_record
 from pnc.report.canvas import new_figure, save_figure
@@ -64,10 +64,11 @@ def training_figure(
     if any(np.any(curve.compression > 0) for curve in curves.values()):
         left.set_yscale("log")
     first = next(iter(curves.values()))
-    fit = fit_geometric_law(first)
+    laws = fit_laws(first)
+    fit = laws["geometric"]
     if fit is not None:
         left.set_title(f"$C_{{l+1}}/C_l$ = {math.exp(fit.slope):.4g} from layer {fit.onset}", fontsize=10)
-    fit = fit_linear_law(first)
+    fit = laws["linear"]
     if fit is not None:
         middle.set_title(f"$D_{{l+1}} - D_l$ = {fit.slope:.3g} from layer {fit.onset}", fontsize=10)
     records = list(history)

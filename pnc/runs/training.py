@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from pnc.compare import UniversalChecks, Verdict, check_universal, fit_geometric_law, fit_linear_law, follow
+from pnc.compare import UniversalChecks, Verdict, check_universal, fit_laws, follow
 from pnc.curves import LayerCurve
 from pnc.data import Splits, load_splits, split_options
 from pnc.errors import InvalidInputError
@@ -338,8 +338,7 @@ def _measured(
 
 
 def _laws(curve: LayerCurve) -> dict[str, Any]:
-    fits = {"geometric": fit_geometric_law(curve), "linear": fit_linear_law(curve)}
-    return {name: None if fit is None else fit.to_dict() for name, fit in fits.items()}
+    return {name: None if fit is None else fit.to_dict() for name, fit in fit_laws(curve).items()}
 
 
 def _record(

@@ -235,3 +235,9 @@ def test_a_provenance_that_no_measurement_wrote_is_one_line(capsys, folder, prov
     ended = run(capsys, "compare", folder("a", **provenance))
     assert ended.status == 2
     assert ended.err.count("\n") == 1
+
+
+def test_runs_of_different_trainings_are_no_seeds(capsys, folder):
+    ended = run(capsys, "compare", folder("a"), folder("b", loss="cross-entropy"))
+    assert ended.status == 2
+    assert "differ in training.loss: mse and cross-entropy" in ended.err

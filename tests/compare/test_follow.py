@@ -260,3 +260,41 @@ def test_the_classifier_of_any_network_is_not_judged():
     assert (judged.verdict, judged.residual_scale.value) == (expected.verdict, expected.residual_scale.value)
     assert any("head is the classifier" in note for note in judged.notes)
     assert follow_seeds([whole, whole]).geometric.layers == follow_seeds([hidden, hidden]).geometric.layers
+
+
+def test_the_interval_of_the_onsets_stays_within_the_layers_where_a_phase_can_begin():
+    """Onsets 1, 1 and 5 have the Student interval [-3.4, 8.1]."""
+    l = np.arange(9)
+
+    def bent(onset, seed):
+        noise = 0.01 * np.random.default_rng(seed).standard_normal(9)
+        return curve(np.exp(np.where(l < onset, -0.1 * l, -0.1 * onset - 0.8 * (l - onset)) + noise), 0.1 + 0.1 * l)
+
+    found = follow_seeds([bent(1, 0), bent(1, 1), bent(5, 2)]).table["onset"]
+    assert found.values == (1.0, 1.0, 5.0)
+    assert (found.lower, found.upper) == (1.0, 6.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "name"),
+    [
+        ({"samples": 12}, {"samples": 60000}, "samples: 12 and 60000"),
+        ({"classes": 2}, {"classes": 10}, "classes"),
+        ({"names": ["input", "fc"] * 4}, {"names": ["input", "conv"] * 4}, "name of layer 1: fc and conv"),
+        ({"dimensions": [12] * 8}, {"dimensions": [784] * 8}, "dimension of layer 0"),
+        ({"split": "train"}, {"split": "test"}, "split"),
+        ({"network": {"width": 8, "seed": 0}}, {"network": {"width": 9, "seed": 1}}, "network.width: 8 and 9"),
+    ],
+)
+def test_curves_that_are_no_seeds_of_one_network_are_refused(one, two, name):
+    l = np.arange(8)
+    curves = [curve(3 * 0.5**l, 0.1 + 0.1 * l, **said) for said in (one, two)]
+    with pytest.raises(InvalidInputError, match="curves that differ in " + name):
+        follow_seeds(curves)
+    follow_seeds([curve(3 * 0.5**l, 0.1 + 0.1 * l, **one), curve(3 * 0.5**l, 0.1 + 0.1 * l)])  # nothing said: no doubt
+
+
+def test_the_seed_may_differ():
+    l = np.arange(8)
+    curves = [curve(3 * 0.5**l, 0.1 + 0.1 * l, network={"width": 8, "seed": seed}) for seed in (0, 1)]
+    assert len(follow_seeds(curves).runs) == 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from pnc.compare.prediction.law_fits import _line
+from pnc.compare.laws.shapes import line
 from pnc.curves import LayerCurve
 from pnc.statistics import student_reach
 
@@ -67,7 +67,8 @@ def equi_separation(curve: LayerCurve, *, confidence: float = 0.95) -> EquiSepar
     if n < 3:
         return None
     x, y = curve.layers[usable].astype(np.float64), np.log(curve.separation_fuzziness[usable])
-    slope, _, residual = _line(x, y)
+    coefficients, residual = line(x, y)
+    slope = float(coefficients[1])
     spread, total = float(((x - x.mean()) ** 2).sum()), float(((y - y.mean()) ** 2).sum())
     if total == 0:
         return None

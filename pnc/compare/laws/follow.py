@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 
 from pnc.compare.laws.equi_separation import EquiSeparation, equi_separation
 from pnc.compare.laws.evidence import LawEvidence, weigh_law
 from pnc.compare.laws.residual_scale import EffectiveScale, effective_residual_scale
 from pnc.compare.laws.separability import Separability, separability_onset
 from pnc.compare.laws.trace_shape import TraceShape, trace_shape
+from pnc.compare.laws.usable_layers import above_noise, features_of, law_values
 from pnc.compare.limits import Limits
 from pnc.compare.universal.checks import UniversalChecks, check_universal
 from pnc.compare.verdict import Verdict
 from pnc.curves import LayerCurve, json_ready
 from pnc.errors import InvalidInputError
-from pnc.measure.quantities.noise_floor import resolved
 
-__all__ = ["Following", "combined_verdict", "follow", "law_values"]
+__all__ = ["Following", "advice_on", "combined_verdict", "exhausted", "follow"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,39 +93,11 @@ def advice_on(verdict: Verdict, reasons: Sequence[str]) -> str:
     return "; ".join([lead, *reasons])
 
 
-def above_noise(curve: LayerCurve, share: float) -> Bool[np.ndarray, " n"]:
-    """Layers whose C_l rounding leaves correct to a share; all where the curve carries no noise floor."""
-    if any(note.noise_floor is None for note in curve.notes):
-        return np.ones(len(curve), dtype=bool)
-    return np.asarray(resolved(curve, share))
-
-
-def law_values(curve: LayerCurve, law: str, *, first_layer: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """The layers that a law can be fitted to, log C_l or D_l there, and the layers that were left out."""
-    later = curve.layers >= first_layer
-    if law == "geometric":
-        usable = later & (curve.compression > 0) & above_noise(curve, Limits().compression)
-        values = np.log(curve.compression[usable])
-    else:
-        usable = later & np.isfinite(curve.discrimination)
-        values = curve.discrimination[usable]
-    return curve.layers[usable].astype(np.float64), values, curve.layers[later & ~usable].tolist()
-
-
 def combined_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     """Of several laws: FOLLOWS where all do, DEPARTS where one does not, UNDECIDED otherwise."""
     if Verdict.DEPARTS in verdicts:
         return Verdict.DEPARTS
     return Verdict.FOLLOWS if all(verdict is Verdict.FOLLOWS for verdict in verdicts) else Verdict.UNDECIDED
-
-
-def features_of(curve: LayerCurve) -> tuple[LayerCurve, str | None]:
-    """The curve without the classifier's outputs, which are no features, and its name where they were measured."""
-    classifier = curve.origin.classifier
-    if classifier is None or len(curve) < 2:
-        return curve, None
-    rest = curve.at(curve.layers[:-1])
-    return replace(rest, origin=replace(rest.origin, classifier=None)), classifier
 
 
 def exhausted(curve: LayerCurve, *, first_layer: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,10 +14,13 @@ from pnc.compare.laws.criterion import corrected_criterion
 from pnc.compare.laws.shapes import broken_line, line
 from pnc.statistics import student_cdf, student_interval, student_reach
 
-__all__ = ["LEAST_LAYERS", "Phase", "find_phase", "noise_squares", "onset_price"]
+__all__ = ["LEAST_LAYERS", "LEAST_SHARE_LAYERS", "Phase", "find_phase", "noise_squares", "onset_price"]
 
 LEAST_LAYERS = 3
 """Of a phase that is looked for: two have a rate and no misfit."""
+
+LEAST_SHARE_LAYERS = 4
+"""Of a phase whose R² is stated: a line through two or three layers explains most of anything."""
 
 NEGLIGIBLE = 0.01
 """Of a curve's range: departures of this size count as noise, or an exact curve would justify any refinement."""
@@ -38,8 +41,8 @@ class Phase:
         slopes: one a curve, in the phase from the common onset.
         starts: height of each curve's line at the onset.
         layers: how many there are in the phase.
-        r_squared: share of the variance in the phase that the line explains; NaN where there is none, below 0 where the
-            layers before it, whose line it has to meet, pull it away.
+        r_squared: share of the variance in the phase that the line explains; NaN where there is none or the phase has
+            fewer than four layers, below 0 where the layers before it, whose line it has to meet, pull it away.
         misfit: largest distance of the phase's layers from the line, with its sign.
         misfit_layer: where.
         confidence: of the intervals.
@@ -108,7 +111,11 @@ def onset_price(layers: int) -> float:
 
 
 def find_phase(
-    layers: Float[np.ndarray, " n"], values: Float[np.ndarray, "curves n"], *, confidence: float
+    layers: Float[np.ndarray, " n"],
+    values: Float[np.ndarray, "curves n"],
+    *,
+    confidence: float,
+    onset: int | None = None,
 ) -> tuple[Phase, float]:
     """The last straight phase of one curve, or of several with a common onset.
 
@@ -121,6 +128,7 @@ def find_phase(
         layers: (n,) n ≥ 3.
         values: (curves, n), finite. All share one noise level; each has a line of its own.
         confidence: of onset and slope.
+        onset: first layer of the phase where it is known; then nothing is searched, and it has no price.
 
     Returns:
         The phase and the criterion of the most probable candidate, ∞ where the layers are too few for one.
@@ -132,13 +140,13 @@ def find_phase(
     """
     curves, n = values.shape
     floor = noise_squares(values)
-    breaks = range(1, n - LEAST_LAYERS + 1)
+    starts = range(n - LEAST_LAYERS + 1) if onset is None else (int(np.searchsorted(layers, onset)),)
     criteria, fits = [], []
-    for start in (0, *breaks):
+    for start in starts:
         parts = [line(layers, y) if start == 0 else broken_line(layers, y, layers[start]) for y in values]
         own = 2 if start == 0 else 3
         squares = sum(part[1] for part in parts)
-        price = 0.0 if start == 0 else onset_price(n)
+        price = 0.0 if start == 0 or onset is not None else onset_price(n)
         criteria.append(
             corrected_criterion(max(squares, floor), points=curves * n, parameters=curves * own + 1) + price
         )
@@ -151,14 +159,14 @@ def find_phase(
     relative = np.where(np.isfinite(criteria), criteria, 0.0)[finite]
     weights[finite] = np.exp(-(relative - relative.min()) / 2)
     weights /= weights.sum()
-    best = int(np.argmax(weights))
-    low, high = _shortest(weights, confidence)
+    place = int(np.argmax(weights))
+    best, (low, high) = starts[place], (starts[end] for end in _shortest(weights, confidence))
 
-    found = np.array(fits[best][0])
+    found = np.array(fits[place][0])
     slopes = found[:, 1]
     slope, slope_lower, slope_upper = map(float, student_interval(slopes, confidence=confidence))
     if curves == 1:
-        slope_lower, slope_upper = _slope_interval(layers, fits, weights, confidence)
+        slope_lower, slope_upper = _slope_interval(layers, starts, fits, weights, confidence)
     x, y = layers[best:], values[:, best:]
     residual = y - found[:, :1] - slopes[:, None] * (x - x[0])
     total = float(((y - y.mean(axis=1, keepdims=True)) ** 2).sum())
@@ -168,27 +176,29 @@ def find_phase(
         onset=int(layers[best]),
         onset_lower=int(layers[low]),
         onset_upper=int(layers[high]),
-        onset_weights={int(layers[i]): float(weights[i]) for i in range(weights.size)},
+        onset_weights={int(layers[start]): weight for start, weight in zip(starts, weights.tolist(), strict=True)},
         slope=slope,
         slope_lower=slope_lower,
         slope_upper=slope_upper,
         slopes=tuple(slopes.tolist()),
         starts=tuple(found[:, 0].tolist()),
         layers=int(n - best),
-        r_squared=1 - float((residual**2).sum()) / total if total > 0 else math.nan,
+        r_squared=1 - float((residual**2).sum()) / total if total > 0 and x.size >= LEAST_SHARE_LAYERS else math.nan,
         misfit=float(misfit),
         misfit_layer=int(x[at]),
         confidence=confidence,
     )
-    return phase, float(criteria[best])
+    return phase, float(criteria[place])
 
 
-def _slope_interval(layers: np.ndarray, fits: list, weights: np.ndarray, confidence: float) -> tuple[float, float]:
+def _slope_interval(
+    layers: np.ndarray, starts: Sequence[int], fits: list, weights: np.ndarray, confidence: float
+) -> tuple[float, float]:
     """Of one curve's slope over all candidates that have any weight and a point to spare."""
     n = layers.size
     centres, scales, kept = [], [], []
-    for start, ((coefficients,), squares, freedom) in enumerate(fits):
-        if weights[start] == 0:
+    for start, weight, ((coefficients,), squares, freedom) in zip(starts, weights.tolist(), fits, strict=True):
+        if weight == 0:
             continue
         if freedom < 1:
             return math.nan, math.nan
@@ -198,7 +208,7 @@ def _slope_interval(layers: np.ndarray, fits: list, weights: np.ndarray, confide
         centres.append(coefficients[1])
         # one freedom for all, the least: a line without break has one more
         scales.append(math.sqrt(squares / freedom * float(factor[1] @ factor[1])))
-        kept.append((weights[start], freedom))
+        kept.append((weight, freedom))
     shares = np.array([weight for weight, _ in kept])
     return _mixture_interval(
         np.array(centres), np.array(scales), shares / shares.sum(), min(freedom for _, freedom in kept), confidence

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pnc.compare.laws.evidence import LawEvidence, weigh_law
-from pnc.compare.laws.follow import Following, advice_on, combined_verdict, exhausted, follow, law_values
+from pnc.compare.laws.follow import Following, advice_on, combined_verdict, exhausted, follow
+from pnc.compare.laws.phase import LEAST_LAYERS
 from pnc.compare.laws.residual_scale import effective_residual_scale
+from pnc.compare.laws.same_but_seed import differing_field
+from pnc.compare.laws.usable_layers import law_values
 from pnc.compare.verdict import Verdict
 from pnc.curves import FIELDS, LayerCurve, Origin, json_ready
 from pnc.errors import InvalidInputError
@@ -109,6 +112,16 @@ def _interval(values: Sequence[float | None], confidence: float, forward=float, 
     return SeedInterval(values=tuple(values), mean=mean, lower=lower, upper=upper)
 
 
+def _onsets(runs: Sequence[Following], confidence: float) -> SeedInterval | None:
+    """Of the onsets of C of each run, within the layers where a phase can begin."""
+    found = _interval([None if r.geometric.phase is None else float(r.geometric.phase.onset) for r in runs], confidence)
+    if found is None:
+        return None
+    layers = [run.geometric.layers for run in runs if run.geometric.phase is not None]
+    first, last = min(some[0] for some in layers), max(some[-LEAST_LAYERS] for some in layers)
+    return replace(found, lower=max(found.lower, float(first)), upper=min(found.upper, float(last)))
+
+
 def _joint(curves: Sequence[LayerCurve], law: str, *, first_layer: int, confidence: float) -> LawEvidence:
     """The law over all curves, at the layers that can be used in every one."""
     parts = [law_values(curve, law, first_layer=first_layer) for curve in curves]
@@ -145,7 +158,7 @@ def follow_seeds(
         notes: further ones, to be reported beside the result's own.
 
     Raises:
-        InvalidInputError: fewer than two curves, curves of different layers, or as `follow`.
+        InvalidInputError: fewer than two curves, curves of different layers, networks or data, or as `follow`.
 
     >>> l = np.arange(8)
     >>> curves = [LayerCurve(layers=l, compression=3 * ratio**l, discrimination=0.1 + 0.1 * l,
@@ -154,6 +167,13 @@ def follow_seeds(
     >>> found.verdict.name, round(found.table["ratio"].mean, 3)
     ('FOLLOWS', 0.493)
     """
+    differing = differing_field(curves)
+    if len(curves) >= 2 and differing is not None:
+        raise InvalidInputError(
+            got=f"curves that differ in {differing}",
+            expected="seeds of one network on one set of data: everything alike but the seed",
+            next_step="compare each network by itself",
+        )
     if len(curves) < 2 or any(not np.array_equal(curve.layers, curves[0].layers) for curve in curves):
         raise InvalidInputError(
             got=f"{len(curves)} curves of layers {' and '.join(str(curve.layers.tolist()) for curve in curves[:3])}",
@@ -201,9 +221,7 @@ def follow_seeds(
     rows = {
         "ratio": _interval([math.exp(slope) for slope in slopes["geometric"]], confidence, math.log, math.exp),
         "residual_scale": _interval(scales, confidence, math.log, math.exp),
-        "onset": _interval(
-            [None if run.geometric.phase is None else float(run.geometric.phase.onset) for run in runs], confidence
-        ),
+        "onset": _onsets(runs, confidence),
         "discrimination_slope": _interval(list(slopes["linear"]), confidence),
         "pearson": _interval(
             [None if law is None or abs(law.pearson) == 1 else law.pearson for law in separations],

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pnc.compare.laws.law_fits import LawFit, fit_geometric_law, fit_linear_law
 from pnc.compare.limits import Limits
-from pnc.compare.prediction.law_fits import LawFit, fit_geometric_law, fit_linear_law
 from pnc.compare.verdict import Verdict
 from pnc.curves import LayerCurve, json_ready
 from pnc.errors import InvalidInputError
