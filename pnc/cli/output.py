@@ -138,10 +138,14 @@ def print_comparison(comparison: Comparison) -> None:
             "moment law (T7), largest violation: "
             + ", ".join(f"{name.replace('_', ' ')} {number(value, 2)}" for name, value in violations.items())
         )
+    for name, law in (("law of C", comparison.laws["geometric"]), ("law of D", comparison.laws["linear"])):
+        say(f"{name}: {law}")
+    for note in comparison.notes:
+        say(f"note: {note}")
     limits = comparison.limits
     say(
-        f"limits: C_l within {100 * limits.compression:.4g}%, 1 - D_l within {100 * limits.discrimination:.4g}% "
-        f"plus {limits.discrimination_floor:g}"
+        f"limits: C_l within {100 * limits.compression:.4g}%, D_l within {100 * limits.discrimination:.4g}% of its "
+        f"predicted change, 1 - D_l within {100 * limits.discrimination:.4g}% plus {limits.discrimination_floor:g}"
     )
 
 

@@ -120,6 +120,7 @@ def sweep(
     Large results are written as results.zarr where Zarr is installed; the plan says so. Finished runs are never run
     twice: the same command goes on where it was stopped.
     """
+    from pnc.compare import worst_status
     from pnc.sweep import describe_plan, make_plan, read_sweep, results_name, run_sweep, show_progress, usual_workers
 
     def word(choice: Any) -> str | None:
@@ -173,9 +174,10 @@ def sweep(
     if json:
         sizes = {str(name): size for name, size in dataset.sizes.items()}
         print_json({"folder": str(out), "runs": len(plan.runs), "sizes": sizes, **counts})
-        return
+        raise typer.Exit(worst_status(counts["verdict"]))
     print_table(
         ["", "runs"],
         [[name, str(count)] for kind in counts.values() for name, count in kind.items()],
     )
     print(f"written to {out}: {results_name(plan)}, results.csv")
+    raise typer.Exit(worst_status(counts["verdict"]))

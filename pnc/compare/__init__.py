@@ -13,10 +13,13 @@ from pnc.compare.laws.separability import Separability, separability_onset
 from pnc.compare.laws.trace_shape import TraceShape, trace_shape
 from pnc.compare.limits import Limits
 from pnc.compare.measured import MeasuredRun, is_prediction, parse_record, read_record
-from pnc.compare.prediction.compare import Comparison, assumption_failures, compare
+from pnc.compare.prediction.assumptions import assumption_failures
+from pnc.compare.prediction.compare import compare
+from pnc.compare.prediction.comparison import Comparison, LawOutcome
+from pnc.compare.prediction.simulation import compare_simulation
 from pnc.compare.universal.checks import BoundCheck, UniversalChecks, check_universal
 from pnc.compare.universal.variance_floors import VarianceFloor, variance_floors
-from pnc.compare.verdict import Verdict
+from pnc.compare.verdict import Verdict, worst_status
 
 __all__ = [
     "Alternative",
@@ -28,6 +31,7 @@ __all__ = [
     "FollowingSeeds",
     "LawEvidence",
     "LawFit",
+    "LawOutcome",
     "Limits",
     "MeasuredRun",
     "Phase",
@@ -41,6 +45,7 @@ __all__ = [
     "assumption_failures",
     "check_universal",
     "compare",
+    "compare_simulation",
     "differing_entry",
     "differing_field",
     "effective_residual_scale",
@@ -56,6 +61,7 @@ __all__ = [
     "separability_onset",
     "trace_shape",
     "variance_floors",
+    "worst_status",
 ]
 
 make_callable(__name__, compare)

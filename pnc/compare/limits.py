@@ -17,7 +17,9 @@ class Limits:
 
     Args:
         compression: largest relative error of C_l.
-        discrimination: largest error of 1 - D_l, relative to its prediction …
+        discrimination: largest error of D_l, as a share of the change of D that is predicted over the layers; rounding
+            and ν come on top. Of weights that are known to be off the ideal: largest error of 1 - D_l, relative to its
+            prediction …
         discrimination_floor: … plus this.
         map_error: largest ν relative to ‖M X‖ on the signal directions (A1).
         imbalance: largest δ_l relative to ε², over l = 1…L-1 (A2). Orthogonal initial weights start with up to 1 at the

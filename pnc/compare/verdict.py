@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
-__all__ = ["Verdict"]
+__all__ = ["Verdict", "worst_status"]
 
 
 class Verdict(Enum):
@@ -18,10 +19,7 @@ class Verdict(Enum):
     """
 
     AGREES = "theory and measurement agree within the stated limits"
-    DISAGREES = (
-        "the assumptions hold within their limits and yet the curves differ: look at the layer that is named, and at "
-        "the assumption measured furthest from its ideal"
-    )
+    DISAGREES = "theory and measurement differ by more than the stated limits: look at the layer that is named"
     NOT_CONVERGED = "training has not reached its minimum, so there is nothing to compare yet"
     BELOW_NOISE = (
         "a layer is compressed below what this arithmetic resolves: use float64, a larger `residual_scale` or fewer "
@@ -39,3 +37,16 @@ class Verdict(Enum):
     def exit_status(self) -> int:
         """Of the command line: 0 agrees or follows, 3 disagrees, departs or is masked, 4 inconclusive."""
         return {"AGREES": 0, "FOLLOWS": 0, "DISAGREES": 3, "DEPARTS": 3, "MASKED": 3}.get(self.name, 4)
+
+
+def worst_status(names: Iterable[str]) -> int:
+    """The exit status of many comparisons: 3 where any disagrees, else 4 where any is inconclusive, else 0.
+
+    Args:
+        names: of the verdicts.
+
+    >>> worst_status(["AGREES", "NOT_CONVERGED"]), worst_status(["DISAGREES", "NOT_CONVERGED"]), worst_status([])
+    (4, 3, 0)
+    """
+    found = {Verdict[name].exit_status for name in names}
+    return next((status for status in (3, 4) if status in found), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison_figure"]
 
-_PREDICTED, _MEASURED, _BOUND = "#1f4e79", "#c0392b", "#9db7d1"
+_PREDICTED, _MEASURED, _BOUND, _CERTIFICATE = "#1f4e79", "#c0392b", "#9db7d1", "#2f7d4f"
+_LINE = 150  # characters of a note under the panels
 
 
 def comparison_figure(comparison: Comparison, *, title: str = "") -> Figure:
-    """C_l (logarithmic) and D_l against the layer: prediction, bounds, measurement, fitted geometric law.
+    """C_l (logarithmic) and D_l against the layer: prediction, bounds, certificate, measurement, fitted laws.
 
-    Layers with C_l = 0 have no place on a logarithmic axis and are left out of the left panel.
+    Under the panels stand what became of each law, and why points may lie outside the bounds for ideal weights. Layers
+    with C_l = 0 have no place on a logarithmic axis and are left out of the left panel.
 
     Args:
         comparison: what to draw.
@@ -40,6 +43,17 @@ def comparison_figure(comparison: Comparison, *, title: str = "") -> Figure:
         ):
             if np.isfinite(lower).any():
                 axis.fill_between(bounds.layers, lower, upper, color=_BOUND, alpha=0.45, lw=0, label=name)
+    certificate = comparison.certificate
+    if certificate is not None:  # ends that say nothing are left out: they would set the scale
+        for axis, name in ((left, "compression"), (right, "discrimination")):
+            ends = getattr(certificate, f"{name}_lower"), getattr(certificate, f"{name}_upper")
+            middle = getattr(measured, name)
+            place = np.searchsorted(certificate.layers, layers)
+            low, high = (np.where(np.isfinite(end[place]), end[place], middle) for end in ends)
+            axis.errorbar(
+                layers, middle, yerr=[np.maximum(middle - low, 0), np.maximum(high - middle, 0)], fmt="none",
+                ecolor=_CERTIFICATE, elinewidth=3, alpha=0.6, capsize=4, label="certificate (T8)",
+            )  # fmt: skip
     for axis, name in ((left, "compression"), (right, "discrimination")):
         values = [np.where(getattr(curve, name) > 0, getattr(curve, name), np.nan) for curve in (predicted, measured)]
         axis.plot(layers, values[0], "-", color=_PREDICTED, lw=1.6, label="predicted")
@@ -60,6 +74,10 @@ def comparison_figure(comparison: Comparison, *, title: str = "") -> Figure:
         right.set_title(f"$D_{{l+1}} - D_l$ = {fit.slope:.3g} from layer {fit.onset}", fontsize=10)
     for axis in (left, right):
         axis.legend(frameon=False, fontsize=9)
+    told = [f"law of {symbol}: {comparison.laws[law]}" for symbol, law in (("C", "geometric"), ("D", "linear"))]
+    lines = [line for text in (*told, *comparison.notes) for line in textwrap.wrap(text, _LINE)]
+    figure.set_figheight(3.8 + 0.15 * len(lines))
+    figure.supxlabel("\n".join(lines), fontsize=7, x=0.01, ha="left")
     if title:
         figure.suptitle(title, fontsize=10)
     return figure

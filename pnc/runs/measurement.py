@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pnc.compare import Verdict, fit_geometric_law, fit_linear_law
+from pnc.compare import Verdict, fit_laws
 from pnc.curves import LayerCurve, json_ready
 from pnc.data import load_features
 from pnc.errors import InvalidInputError
@@ -64,10 +64,7 @@ class MeasureResult:
         plain = {
             split: {
                 **curve.to_dict(),
-                "laws": {
-                    name: None if fit is None else fit.to_dict()
-                    for name, fit in (("geometric", fit_geometric_law(curve)), ("linear", fit_linear_law(curve)))
-                },
+                "laws": {name: None if fit is None else fit.to_dict() for name, fit in fit_laws(curve).items()},
                 "below_noise": self.below_noise[split],
                 **({"neural_collapse": self.collapsed[split]} if split in self.collapsed else {}),
             }

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pnc.compare import Comparison, Limits, compare
+from pnc.compare import Comparison, Limits, compare_simulation
 from pnc.curves import json_ready
 from pnc.data import Problem, resolve_data
 from pnc.records import RunRecord, check_folder, claimed, found_folder
@@ -19,7 +19,7 @@ from pnc.runs.requests import SimulateRequest, request_record
 from pnc.simulate import Progress, Simulation, simulate
 from pnc.simulate.device import resolve_device
 from pnc.spec import NetworkSpec, SimulationSpec
-from pnc.theory import Dynamics, bounds, default_weights_rates, default_weights_ratios, predict, predict_dynamics
+from pnc.theory import Dynamics, bounds, default_weights_rates, default_weights_ratios, predict_dynamics
 
 __all__ = ["SimulateResult", "simulate_and_compare"]
 
@@ -155,14 +155,8 @@ def simulate_and_compare(
     with nullcontext() if folder is None else claimed(folder, force=force):
         run = simulate(problem, request.network, spec, progress=progress)
         network = run.network
-        comparison = compare(
-            predict(problem, network, residual_projection=run.residual_projection),
-            run.measured,
-            limits=limits,
-            bounds=bounds(problem, network),
-            certificate=run.certificate,
-            residuals=run.residuals,
-            residual_scale=network.residual_scale,
+        comparison = compare_simulation(
+            problem, run, limits=limits, bounds=bounds(problem, network), certificate=run.certificate
         )
         result = SimulateResult(
             problem=problem, spec=spec, run=run, comparison=comparison, request=request, folder=folder

@@ -108,14 +108,16 @@ def _require_signal(problem: Problem, run: Run) -> None:
 
 
 def _record(run: Run, problem: Problem, simulation: Any) -> dict[str, Any]:
-    from pnc.compare import compare
+    from pnc.compare import compare_simulation
     from pnc.simulate import full_checks
-    from pnc.theory import predict
     from pnc.theory.certificates import certify
 
-    network, measured, residuals = simulation.network, simulation.measured, simulation.residuals
-    predicted = predict(problem, network, residual_projection=simulation.residual_projection)
-    comparison = compare(predicted, measured, residuals=residuals, residual_scale=network.residual_scale)
+    certificate = None
+    if run.certificate:
+        certificate = certify(simulation.weights, simulation.inputs.X, simulation.inputs.y, explain=False)
+    comparison = compare_simulation(problem, simulation, certificate=certificate)
+    network, residuals = simulation.network, simulation.residuals
+    predicted, measured = comparison.predicted, comparison.measured
     reasons = [*([] if simulation.outcome.converged else [simulation.advice]), *comparison.reasons]
     record: dict[str, Any] = {
         "outcome": simulation.outcome.name,
@@ -151,8 +153,7 @@ def _record(run: Run, problem: Problem, simulation: Any) -> dict[str, Any]:
                 record[f"{law}_{name}"] = getattr(fit, name)
         if expected is not None:
             record[f"{law}_slope_predicted"] = expected.slope
-    if run.certificate:
-        certificate = certify(simulation.weights, simulation.inputs.X, simulation.inputs.y, explain=False)
+    if certificate is not None:
         for name in ("compression_lower", "compression_upper", "discrimination_lower", "discrimination_upper"):
             record[f"certified_{name}"] = getattr(certificate, name)
         record["certificate_half_width"] = certificate.compression_half_width

@@ -21,6 +21,7 @@ from tests.compare.curves import curve
 
 C = np.array([2.0, 0.2, 0.02, 0.002])
 D = np.array([0.9, 0.92, 0.94, 0.96])
+UNKNOWN = "assumptions not measured: whether theory or weights are to blame is not known"
 
 
 def residuals(*, error=0.0, imbalance=0.0, variance=0.0, mean=0.3):
@@ -67,17 +68,18 @@ def test_discrimination_is_held_to_its_limit(gap, layer, limit):
     changed = D.copy()
     changed[layer] -= gap
     found = verdict(curve(C, changed, converged=True), limits=Limits(discrimination=limit))
-    allowed = limit * (1 - D[layer]) + 0.005
+    allowed = min(limit * (1 - D[layer]) + 0.005, limit * 0.06)  # of the change predicted, from 0.9 to 0.96
     assert found.discrimination_error[layer] == pytest.approx(gap, abs=1e-12)
     if abs(abs(gap) - allowed) > 1e-9:
         assert (found.verdict is Verdict.DISAGREES) == (abs(gap) > allowed)
+        assert (found.laws["linear"].outcome == "not followed") == (abs(gap) > allowed)
     if found.verdict is Verdict.DISAGREES:
         assert f"1 - D_{layer} is off by" in found.reasons[0]
 
 
 def test_the_worst_layer_is_named():
     found = verdict(curve(C * [1, 1.2, 3.0, 1.3], D, converged=True))
-    assert found.reasons == ("C_2 is 3 times predicted (limit 10%; 3 of 4 layers)",)
+    assert found.reasons == ("C_2 is 3 times predicted (limit 10%; 3 of 4 layers)", UNKNOWN)
 
 
 NOISY = {"noise_floor": [1e-20, 1e-20, 1e-20, 1e-2]}
@@ -137,7 +139,7 @@ def test_no_compression_has_no_noise_to_be_below_of():
 def test_a_compression_defined_in_one_curve_only_disagrees():
     found = verdict(curve([2.0, np.nan, 0.02, 0.002], D, converged=True))
     assert found.verdict is Verdict.DISAGREES
-    assert found.reasons == ("C is defined in only one of the curves at layers [1]",)
+    assert found.reasons == ("C is defined in only one of the curves at layers [1]", UNKNOWN)
     both = curve([2.0, np.nan, 0.02, 0.002], D)
     assert compare(both, replace(both, provenance={"converged": True})).verdict is Verdict.AGREES
 

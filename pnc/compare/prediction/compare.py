@@ -2,132 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import math
 
 import numpy as np
-from jaxtyping import Bool, Float
 
-from pnc.compare.laws.law_fits import LawFit, fit_geometric_law, fit_linear_law
+from pnc.compare.laws.law_fits import fit_geometric_law, fit_linear_law
+from pnc.compare.laws.usable_layers import above_noise
 from pnc.compare.limits import Limits
+from pnc.compare.prediction.assumptions import assumption_failures, assumptions_in_words
+from pnc.compare.prediction.comparison import Comparison, Law, LawOutcome
 from pnc.compare.verdict import Verdict
-from pnc.curves import LayerCurve, json_ready
+from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
-from pnc.measure import resolved
+from pnc.measure.quantities.noise_floor import rounding_unit
 from pnc.theory import Certificate, LayerBounds, WeightAssumptions, moment_law
 
-__all__ = ["Comparison", "assumption_failures", "compare"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Comparison:
-    """What was compared and what follows.
-
-    Args:
-        predicted: at the layers that both curves have.
-        measured: likewise.
-        relative_error: (n,) C_l measured / predicted - 1; NaN where either is undefined.
-        discrimination_error: (n,) (1 - D_l) measured - predicted.
-        within_bounds: (n,) whether the measured C_l lies within the bounds; `None` where none were given or apply.
-        certified: (n,) whether the measured C_l and D_l lie in their certificate; `None` where none was given.
-        geometric: fit of log C_l against l, measured.
-        linear: fit of D_l against l, measured.
-        geometric_predicted: the same fit of the prediction, from the same onset.
-        linear_predicted: likewise.
-        verdict: the conclusion.
-        reasons: what led to it, each with its numbers.
-        limits: the limits that were applied.
-        bounds: what was passed.
-        certificate: what was passed.
-        residuals: what was passed.
-        moment_violation: for `within_scatter` and `between_scatter`, the most by which the measured traces break an
-            inequality of the moment law (T7), 0 where they keep all; traces of unconverged and of imperfect weights are
-            held to it too. `None` where layers are missing or a trace is 0.
-    """
-
-    predicted: LayerCurve
-    measured: LayerCurve
-    relative_error: Float[np.ndarray, " n"]
-    discrimination_error: Float[np.ndarray, " n"]
-    within_bounds: Bool[np.ndarray, " n"] | None
-    certified: Bool[np.ndarray, " n"] | None
-    geometric: LawFit | None
-    linear: LawFit | None
-    geometric_predicted: LawFit | None
-    linear_predicted: LawFit | None
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    limits: Limits
-    bounds: LayerBounds | None = None
-    certificate: Certificate | None = None
-    residuals: WeightAssumptions | None = None
-    moment_violation: Mapping[str, float | None]
-
-    @property
-    def advice(self) -> str:
-        """One line: the verdict's advice and what led to it."""
-        return "; ".join([self.verdict.value, *self.reasons])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The measured curve's fields with `predicted`, `measured`, `bounds`, `relative_error`, `residuals`, …"""
-
-        def law(fit: LawFit | None) -> dict[str, Any] | None:
-            return None if fit is None else fit.to_dict()
-
-        return json_ready(
-            {
-                **self.measured.to_dict(),
-                "predicted": self.predicted.to_dict(),
-                "measured": self.measured.to_dict(),
-                "bounds": None if self.bounds is None else self.bounds.to_dict(),
-                "within_bounds": self.within_bounds,
-                "certificate": None if self.certificate is None else self.certificate.to_dict(),
-                "certified": self.certified,
-                "relative_error": self.relative_error,
-                "discrimination_error": self.discrimination_error,
-                "residuals": None if self.residuals is None else self.residuals.to_dict(),
-                "laws": {
-                    "geometric": {"measured": law(self.geometric), "predicted": law(self.geometric_predicted)},
-                    "linear": {"measured": law(self.linear), "predicted": law(self.linear_predicted)},
-                },
-                "moment_violation": self.moment_violation,
-                "limits": self.limits.to_dict(),
-                "verdict": self.verdict.name,
-                "reasons": list(self.reasons),
-                "advice": self.advice,
-            }
-        )
-
-
-def assumption_failures(residuals: WeightAssumptions, limits: Limits, *, residual_scale: float) -> tuple[str, ...]:
-    """Which of A1–A3 measured weights break, each with the number and the limit; empty where none.
-
-    A1: ν relative to ‖M X‖. A2: δ_l relative to ε². A3: root-mean-square distance of the residual singular values from
-    ε, relative to ε; a few directions below ε, which every classifier leaves, do not count for much in a wide network.
-    """
-    found = []
-    if not residuals.map_error_relative <= limits.map_error:
-        found.append(f"A1 (minimum norm): ν/‖MX‖ = {residuals.map_error_relative:.3g}, limit {limits.map_error:.3g}")
-    imbalance = float(np.nanmax(residuals.imbalance)) / residual_scale**2
-    if not imbalance <= limits.imbalance:
-        layer = int(np.nanargmax(residuals.imbalance)) + 1
-        found.append(f"A2 (balance): δ_{layer} = {imbalance:.3g} ε², limit {limits.imbalance:.3g} ε²")
-    distance = residuals.residual_distance(residual_scale) / residual_scale
-    if not np.isnan(distance).all() and not np.nanmax(distance) <= limits.residual_distance:
-        low, high = residuals.residual_interval
-        found.append(
-            f"A3 (one residual scale): singular values in [{low:.3g}, {high:.3g}], {np.nanmax(distance):.3g} ε from ε, "
-            f"limit {limits.residual_distance:.3g} ε"
-        )
-    return tuple(found)
+__all__ = ["compare"]
 
 
 def _noise_limited(curve: LayerCurve, limits: Limits) -> np.ndarray:
     """Layers whose C_l cannot be told from rounding to the accuracy asked for, by the floor that the curve carries."""
-    if any(note.noise_floor is None for note in curve.notes):
-        return np.zeros(len(curve), dtype=bool)
-    return ~np.asarray(resolved(curve, limits.compression)) & (curve.compression > 0)
+    return ~above_noise(curve, limits.compression) & (curve.compression > 0)
+
+
+def _discrimination_rounding(curve: LayerCurve) -> np.ndarray:
+    """By how much rounding can have moved D_l: of features, then of norms and products of their means in float64."""
+    unit = float(np.finfo(np.float64).eps)
+    found = []
+    for note in curve.notes:
+        dimension = note.dimension or 1
+        features = unit if note.dtype is None else rounding_unit(note.dtype)
+        found.append(8 * features * math.sqrt(dimension) + 8 * unit * dimension)
+    return np.array(found)
 
 
 def _between(values: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -157,11 +63,16 @@ def compare(
     """Hold a measured curve against a predicted one, at the layers that both have.
 
     AGREES means: converged as far as is known; the assumptions measured within their limits; at every layer C_l within
-    `limits.compression` and 1 - D_l within `limits.discrimination` plus `limits.discrimination_floor` of the prediction
-    for ideal weights; and, where a certificate is given, C_l and D_l inside what the theory guarantees for the weights
-    as they are (T8), which leaves no tolerance to choose. With a certificate, DISAGREES is said only outside of it;
-    inside, a prediction that is off means that the weights are, and the reason names how. What is not known
-    (convergence, weights) is said in the reasons.
+    `limits.compression` and D_l within the limit below of the prediction for ideal weights; and, where a certificate is
+    given, C_l and D_l inside what the theory guarantees for the weights as they are (T8), which leaves no tolerance to
+    choose. With a certificate, DISAGREES is said only outside of it; inside, a prediction that is off means that the
+    weights are, and the reason names how. What is not known (convergence, weights) is said in the reasons.
+
+    D_l may be off by `limits.discrimination` of the change that is predicted of D over the layers, and by what rounding
+    and ν can do; and by `limits.discrimination` of 1 - D_l plus `limits.discrimination_floor` at most. Between the two
+    the deviation is of the size of the law itself. Of weights that are known (`residuals` or `certificate`) it can be
+    their own, and the law of D is then not tested; of weights that are not, the curves disagree. `laws` says for each
+    law whether it was followed, not followed, or not tested and why.
 
     Args:
         predicted: of theory.
@@ -213,11 +124,20 @@ def compare(
             measured.compression == predicted.compression, 0.0, measured.compression / predicted.compression - 1
         )
     gap = predicted.discrimination - measured.discrimination
-    allowed = limits.discrimination * np.abs(1 - predicted.discrimination) + limits.discrimination_floor
-    compared_c = np.isfinite(relative) & ~hidden
     compared_d = np.isfinite(gap)
-    wrong_c = compared_c & (np.abs(relative) > limits.compression)
+    change = float(np.ptp(predicted.discrimination[compared_d])) if compared_d.any() else 0.0
+    resolution = _discrimination_rounding(measured)
+    if residuals is not None and math.isfinite(residuals.map_error_relative):
+        resolution = resolution + 2 * residuals.map_error_relative
+    coarse = limits.discrimination * np.abs(1 - predicted.discrimination) + limits.discrimination_floor
+    fine = np.minimum(coarse, limits.discrimination * change + resolution)
+    moves = bool(limits.discrimination * change > resolution.max())
+    off_d = compared_d & (np.abs(gap) > fine) & moves
+    known = residuals is not None or certificate is not None
+    allowed = coarse if known or not moves else fine
     wrong_d = compared_d & (np.abs(gap) > allowed)
+    compared_c = np.isfinite(relative) & ~hidden
+    wrong_c = compared_c & (np.abs(relative) > limits.compression)
     # a C in one curve alone is a difference, not a layer to leave out; rounding where the law says 0 is none
     undefined = np.isfinite(predicted.compression) != np.isfinite(measured.compression)
     undefined |= np.isinf(relative) & ~hidden
@@ -256,9 +176,10 @@ def compare(
         # what the theory guarantees for these weights holds: it is the weights that are off the ideal
         verdict = Verdict.ASSUMPTION_VIOLATED
         at = int(np.flatnonzero(wrong_c | wrong_d)[-1])
+        term = certificate.dominant_term[certificate.layers.tolist().index(common[at])]
         reasons.append(
             "C and D are where the certificate (T8) has them, so it is the weights that are off the ideal, at layer "
-            f"{common[at]} most by the {certificate.dominant_term[certificate.layers.tolist().index(common[at])]}"
+            f"{common[at]}" + (f" most by the {term}" if term else "")
         )
     elif wrong_c.any() or wrong_d.any() or undefined.any():
         verdict = Verdict.DISAGREES
@@ -291,9 +212,35 @@ def compare(
         reasons.append(f"D is defined in only one of the curves at layers {common[one_sided].tolist()}")
     if hidden.any():
         reasons.append(f"C is not resolved above rounding at layers {common[hidden].tolist()}")
+    if verdict is Verdict.AGREES and off_d.any() and not wrong_d.any():
+        reasons.append("the law of D is not tested: these weights' own departure from A1–A3 moves D as much")
+    if verdict is Verdict.DISAGREES and not outside.any():
+        if residuals is not None and residual_scale is not None:
+            weights = assumptions_in_words(residuals, residual_scale=residual_scale)
+            reasons.append(f"A1–A3 are measured, and within their limits: {weights}")
+        else:
+            reasons.append("assumptions not measured: whether theory or weights are to blame is not known")
     if converged is None:
         reasons.append("whether training had converged is not known")
 
+    blocked = None
+    if verdict is Verdict.NOT_CONVERGED:
+        blocked = "training has not reached its minimum"
+    elif failures:
+        blocked = "the weights are not what it assumes: " + "; ".join(failures)
+    laws: dict[Law, LawOutcome] = {
+        "geometric": _geometric_outcome(
+            relative, compared_c, wrong_c | undefined | (outside & compared_c), limits, blocked
+        ),
+        "linear": _linear_outcome(
+            gap, compared_d, wrong_d | (outside & compared_d), off_d, blocked, change=change, moves=moves,
+            certified=certificate is not None, limits=limits,
+        ),
+    }  # fmt: skip
+    notes = [
+        *_linear_law_note(predicted, float(resolution.max())),
+        *_bounds_note(measured, bounds, inside, certified, residuals, residual_scale),
+    ]
     geometric = fit_geometric_law(measured, confidence=confidence)
     linear = fit_linear_law(measured, confidence=confidence)
     return Comparison(
@@ -311,8 +258,10 @@ def compare(
         linear_predicted=fit_linear_law(
             predicted, confidence=confidence, onset=None if linear is None else linear.onset
         ),
+        laws=laws,
         verdict=verdict,
         reasons=tuple(reasons),
+        notes=tuple(notes),
         limits=limits,
         bounds=bounds,
         certificate=certificate,
@@ -321,3 +270,116 @@ def compare(
             name: _moment_violation(full, getattr(full, name)) for name in ("within_scatter", "between_scatter")
         },
     )
+
+
+def _geometric_outcome(
+    relative: np.ndarray, compared: np.ndarray, wrong: np.ndarray, limits: Limits, blocked: str | None
+) -> LawOutcome:
+    """Whether C_l is where it is predicted."""
+    if blocked is not None:
+        return LawOutcome(outcome="not tested", reason=blocked)
+    if not (compared | wrong).any():
+        return LawOutcome(outcome="not tested", reason="C is undefined, or below rounding, at every layer")
+    largest = float(np.max(np.abs(relative[compared]), initial=0.0))
+    if wrong.any():
+        return LawOutcome(
+            outcome="not followed",
+            reason=f"at {wrong.sum()} layers C_l is off by more than {100 * limits.compression:.4g}% (by up to "
+            f"{largest:.2%}), undefined, or outside the certificate",
+        )
+    return LawOutcome(
+        outcome="followed",
+        reason=f"C_l is within {largest:.2%} of the prediction at {compared.sum()} layers (limit "
+        f"{100 * limits.compression:.4g}%)",
+    )
+
+
+def _linear_outcome(
+    gap: np.ndarray,
+    compared: np.ndarray,
+    wrong: np.ndarray,
+    off: np.ndarray,
+    blocked: str | None,
+    *,
+    change: float,
+    moves: bool,
+    certified: bool,
+    limits: Limits,
+) -> LawOutcome:
+    """Whether D_l moves as it is predicted to move."""
+    if blocked is not None:
+        return LawOutcome(outcome="not tested", reason=blocked)
+    if not compared.any():
+        return LawOutcome(outcome="not tested", reason="D is undefined at every layer")
+    largest = float(np.max(np.abs(gap[compared])))
+    share = f", {largest / change:.2g} times the change of {change:.2g} that is predicted" if change > 0 else ""
+    if wrong.any():
+        return LawOutcome(outcome="not followed", reason=f"D_l is off by up to {largest:.2g}{share}")
+    if not moves:
+        return LawOutcome(
+            outcome="not tested",
+            reason=f"D is predicted to change by {change:.2g} over the layers, which rounding and ν hide",
+        )
+    if off.any():
+        cause = (
+            "D_l is where the certificate (T8) has it, so that the weights' own departure from A1–A3 moves D by "
+            "that much"
+            if certified
+            else "whether the law is wrong or the weights' departure from A1–A3 did it, a certificate (T8) tells"
+        )
+        return LawOutcome(outcome="not tested", reason=f"D_l is off by up to {largest:.2g}{share}: {cause}")
+    return LawOutcome(
+        outcome="followed",
+        reason=f"D_l is within {largest:.2g} of the prediction{share} (limit {limits.discrimination:.0%})",
+    )
+
+
+def _linear_law_note(predicted: LayerCurve, resolution: float) -> list[str]:
+    """Where theory itself predicts that D falls, and so no linear rise: what is predicted, and why."""
+    D = predicted.discrimination
+    if not np.isfinite(D).all() or D.size < 2:
+        return []
+    peak = np.maximum.accumulate(D)
+    lowest = int(np.argmax(peak - D))
+    fall = float(peak[lowest] - D[lowest])
+    if fall <= max(resolution, 0.01 * float(np.ptp(D))):
+        return []
+    highest = int(np.argmax(D[: lowest + 1]))
+    statement = predicted.origin.statement or "the theory"
+    reason = (predicted.origin.not_applicable or {}).get("T6")
+    why = f"T6, from which that law follows, does not apply ({reason})" if reason else "these are not the data of T6"
+    return [
+        f"the paper's linear law, by which D rises in equal steps, is not what {statement} predicts here: D is "
+        f"predicted to fall from {D[highest]:.3g} at layer {predicted.layers[highest]} to {D[lowest]:.3g} at layer "
+        f"{predicted.layers[lowest]}, since {why}: every direction of the class means grows by its own singular "
+        "value, and where the fastest ones are shared by classes, the means of these turn towards each other"
+    ]
+
+
+def _bounds_note(
+    measured: LayerCurve,
+    bounds: LayerBounds | None,
+    inside: np.ndarray | None,
+    certified: np.ndarray | None,
+    residuals: WeightAssumptions | None,
+    residual_scale: float | None,
+) -> list[str]:
+    """Why points outside the bounds for ideal weights need not be wrong."""
+    if bounds is None:
+        return []
+    index = np.searchsorted(bounds.layers, measured.layers)
+    D, rounding = measured.discrimination, _discrimination_rounding(measured)
+    outside = {
+        "C_l outside T5": np.zeros(len(measured), dtype=bool) if inside is None else ~inside,
+        "D_l outside T6": (D < bounds.discrimination_lower[index] - rounding)
+        | (D > bounds.discrimination_upper[index] + rounding),
+    }
+    found = [f"{name} at layers {measured.layers[where].tolist()}" for name, where in outside.items() if where.any()]
+    if not found:
+        return []
+    text = f"{' and '.join(found)}: these bounds are for weights that obey A1–A3 exactly"
+    if residuals is not None and residual_scale is not None:
+        text += f", and these are off ({assumptions_in_words(residuals, residual_scale=residual_scale)})"
+    if certified is not None and certified.all():
+        text += "; all points lie in the certificate (T8), which holds for the weights as they are"
+    return [text]
