@@ -5,7 +5,7 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
-from sims.choose_layer import RULES, SCORES, _regret, _summary, h_score, log_evidence
+from sims.choose_layer import RULES, SCORES, _regrets, _summary, h_score, log_evidence
 
 
 def sample(n=40, d=3, seed=0):
@@ -44,12 +44,12 @@ def task(accuracy, **scores):
 
 
 def test_regrets():
-    found = task([0.5, 0.9, 0.6], C=[0.0, 3.0, 1.0])
-    assert _regret(found, "C") == 0
-    assert _regret(found, "last layer") == pytest.approx(30)
-    assert _regret(found, "input") == pytest.approx(40)
-    assert _regret(found, "widest layer") == 0  # the input is no layer of the network
-    summary = _summary([found, task([0.9, 0.2, 0.3])])
-    assert (summary["tasks"], summary["tasks_whose_answer_is_the_input"]) == (1, 1)
-    assert summary["rules"]["D"] == {"mean_regret": pytest.approx(30), "worst_regret": pytest.approx(30)}
+    tasks = [task([0.5, 0.9, 0.6], C=[9.0, 3.0, 1.0]), task([0.9, 0.2, 0.3])]
+    assert _regrets(tasks, "C") == [0, 0]  # the second by its default
+    assert _regrets(tasks, "last layer") == [pytest.approx(30), 0]
+    assert _regrets(tasks, "first layer") == [0, pytest.approx(10)]
+    assert _regrets(tasks, "widest layer") == [0, pytest.approx(10)]  # the input is no layer of the network
+    summary = _summary(tasks)
+    assert (summary["tasks"], summary["tasks_in_which_the_input_beats_every_layer"]) == (2, 1)
+    assert summary["rules"]["D"] == {"mean_regret": pytest.approx(15), "worst_regret": pytest.approx(30)}
     assert set(summary["rules"]) == {*SCORES, *RULES}
