@@ -17,7 +17,7 @@ from pnc.measure import count_classes, fit_linear_map, measure_features, measure
 from pnc.measure.accumulate.processes import process_count
 from pnc.measure.model.pooling import Pool
 
-__all__ = ["choose_from_features", "choose_layer"]
+__all__ = ["averaged", "choose_from_features", "choose_layer"]
 
 _FEW = 5  # samples of a class below which a readout says little
 
@@ -76,7 +76,7 @@ def choose_layer(
         classes=number,
         layers=layers,
         pool=pool,
-        reduce=_averaged if pool is None else None,
+        reduce=averaged if pool is None else None,
         device=device,
         progress=progress,
         observe=kept.take,
@@ -125,7 +125,7 @@ def choose_from_features(
     return _choice(curve, names, kept, list(curve.origin.remarks))
 
 
-def _averaged(output: torch.Tensor) -> torch.Tensor:
+def averaged(output: torch.Tensor) -> torch.Tensor:
     """(N, channels, height, width) → (N, channels), (N, tokens, d) → (N, d), (N, d) as it is."""
     if output.ndim == 3:
         return output.mean(1)
