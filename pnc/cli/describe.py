@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pnc.cli.output import number
 from pnc.data import Inputs
-from pnc.spec import NetworkSpec, SimulationSpec
+from pnc.spec import NetworkSpec, SimulationSpec, VariantSpec
 from pnc.theory import measure_data
 
 if TYPE_CHECKING:
     from pnc.simulate import UsedCoordinates
 
-__all__ = ["describe_network", "describe_problem", "describe_training"]
+__all__ = ["describe_network", "describe_problem", "describe_training", "describe_variant"]
 
 
 def describe_problem(problem: Inputs) -> str:
@@ -38,6 +38,23 @@ def describe_network(network: NetworkSpec) -> str:
         f"network: L = {network.depth}, {width}, ε = {number(network.residual_scale)}, "
         f"α = {number(network.label_scale)}"
     )
+
+
+def describe_variant(variant: VariantSpec) -> str:
+    """Skip connections, loss, weight decay."""
+    parts = []
+    if variant.skip is not None:
+        blocks = {"one-matrix": "I + βW", "two-matrix": "I + βW₂W₁", "two-matrix-symmetric": "I + βW₂W₁, W₁ = W₂ᵀ"}
+        parts.append(f"residual blocks {blocks[variant.block]}, β = {number(variant.skip)}")
+        if variant.embedding is not None:
+            parts.append(f"embedding γ = {number(variant.embedding)}")
+        start = "zero" if variant.classifier == 0 else f"{number(variant.classifier)} × random orthonormal rows"
+        parts.append(f"classifier from {start}")
+    else:
+        parts.append({"mse": "squared error", "cross-entropy": "cross-entropy"}[variant.loss])
+    if variant.weight_decay:
+        parts.append(f"weight decay λ = {number(variant.weight_decay)}")
+    return "variant: " + ", ".join(parts)
 
 
 def describe_training(train: SimulationSpec, *, device: str, coordinates: UsedCoordinates, sizes: str) -> str:

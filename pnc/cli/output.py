@@ -92,6 +92,35 @@ def _share(value: float) -> str:
     return f"{value:+.2%}" if abs(value) < 10 else f"×{value + 1:.3g}"
 
 
+def print_curve(curve: LayerCurve, *, bounds: tuple[Any, Any] | None = None, bound: str = "") -> None:
+    """The table of a curve alone.
+
+    Args:
+        curve: of a prediction or a measurement.
+        bounds: (lower, upper) of C at its layers.
+        bound: the statement that they are of.
+    """
+    shown = abridged(len(curve))
+    header = ["layer", "C", *([f"bounds ({bound})"] if bounds else []), "D", "tr Σ_W", "tr Σ_B", "fuzziness"]
+    print_table(
+        header,
+        (
+            [
+                str(l),
+                number(curve.compression[i]),
+                *([span(bounds[0][i], bounds[1][i])] if bounds else []),
+                number(curve.discrimination[i], 6),
+                number(curve.within_scatter[i]),
+                number(curve.between_scatter[i]),
+                number(curve.separation_fuzziness[i]),
+            ]
+            for i, l in zip(shown, curve.layers[shown].tolist())
+        ),
+    )
+    if len(shown) < len(curve):
+        say(f"{len(shown)} of {len(curve)} layers are shown; --json gives all")
+
+
 def print_comparison(comparison: Comparison) -> None:
     """The table of predicted, measured, error and bounds, the two fits, and the limits that were applied."""
     predicted, measured, bounds = comparison.predicted, comparison.measured, comparison.bounds

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pnc.cli.declared import declared
 from pnc.cli.options import (
     ClassesOption,
     ComponentsOption,
@@ -24,11 +25,16 @@ from pnc.cli.options import (
     WidthOption,
     class_sizes,
 )
-from pnc.cli.output import abridged, number, print_json, print_table, span
+from pnc.cli.output import abridged, number, print_curve, print_json, print_table, say, span
+from pnc.spec import NetworkSpec, VariantSpec
+
+if TYPE_CHECKING:
+    from pnc.data import Problem
 
 __all__ = ["predict"]
 
 
+@declared()
 def predict(
     depth: DepthOption = 6,
     classes: ClassesOption = None,
@@ -43,6 +49,7 @@ def predict(
     components: ComponentsOption = None,
     whiten: WhitenOption = False,
     scale: ScaleOption = None,
+    variant: VariantSpec = VariantSpec(),  # noqa: B008
     seed: SeedOption = 0,
     symbolic: Annotated[
         bool, typer.Option("--symbolic", help="Print the formulas; --substitute puts the given numbers in.")
@@ -53,7 +60,6 @@ def predict(
 ) -> None:
     """What theory says of every layer of a trained deep linear network; trains nothing."""
     from pnc.data import resolve_data
-    from pnc.spec import NetworkSpec
     from pnc.theory import bounds, measure_data
     from pnc.theory import predict as predict_curve
 
@@ -72,8 +78,11 @@ def predict(
         components=components,
         whiten=whiten,
         scale=None if scale is None else scale.value,
-        whole=False,
+        whole=not variant.plain,
     )
+    if not variant.plain:
+        _predict_variant(problem, network, variant, json=json)
+        return
     curve, limits = predict_curve(problem, network), bounds(problem, network)
     if json:
         result = curve.to_dict()
@@ -111,6 +120,44 @@ def predict(
         print(f"{len(shown)} of {depth} layers are shown; --json gives all")
     for name, reason in (curve.origin.not_applicable or {}).items():
         print(f"{name} does not apply: {reason}")
+
+
+def _predict_variant(problem: Problem, network: NetworkSpec, variant: VariantSpec, *, json: bool) -> None:
+    """Residual networks, weight decay, cross-entropy: no T5 and T6, but R3 where it applies."""
+    from pnc.theory import measure_data
+    from pnc.theory.residual import residual_ratio_bounds
+    from pnc.theory.variant import predict_variant, residual_network
+
+    curve, data = predict_variant(problem, network, variant), measure_data(problem)
+    bounds = None
+    if curve.origin.statement == "R1" and data.gram_invertible and data.theta_spectral < 1:
+        ratios = residual_ratio_bounds(data.theta_spectral, problem.counts, residual_network(network, variant))
+        first = curve.compression[0]
+        bounds = first * ratios.cumulative_lower, first * ratios.cumulative_upper
+    if json:
+        from pnc.curves import json_ready
+
+        result = curve.to_dict()
+        result["provenance"]["data"] = dict(problem.provenance)
+        result["provenance"]["notes"] = list(problem.notes)
+        lower, upper = bounds or (None, None)
+        result["bounds"] = {"compression_lower": lower, "compression_upper": upper}
+        result["assumptions"] = data.to_dict()
+        result["variant"] = variant.to_dict()
+        print_json(json_ready(result))
+        return
+    from pnc.cli.describe import describe_network, describe_problem, describe_variant
+
+    say(describe_problem(problem))
+    say(describe_network(network))
+    say(describe_variant(variant))
+    say(f"law: {curve.origin.statement}, {curve.origin.reason}")
+    print_curve(curve, bounds=bounds, bound="R3")
+    for name, text in (("margin", "margin z = {:.6g}"), ("loss", "cross-entropy {:.4g}"), ("note", "note: {}")):
+        if name in curve.origin.further:
+            say(text.format(curve.origin.further[name]))
+    if curve.origin.further.get("directions_lost"):
+        say(f"{curve.origin.further['directions_lost']} directions have died at this weight decay (V3)")
 
 
 def _print_formulas(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pnc.cli.declared import declared
 from pnc.cli.options import (
     OUTPUT,
     TRAINING,
@@ -37,16 +38,18 @@ from pnc.cli.options import (
     WidthOption,
     class_sizes,
 )
-from pnc.cli.output import number, print_comparison, print_json, say
+from pnc.cli.output import number, print_comparison, print_curve, print_json, say
 from pnc.report.live import live_line, time_left
+from pnc.spec import VariantSpec
 
 if TYPE_CHECKING:
-    from pnc.runs import SimulateResult
+    from pnc.runs import SimulateResult, VariantResult
     from pnc.simulate import Progress
 
 __all__ = ["simulate"]
 
 
+@declared()
 def simulate(
     depth: DepthOption = 6,
     classes: ClassesOption = None,
@@ -99,6 +102,7 @@ def simulate(
     dtype: Annotated[
         DtypeChoice, typer.Option("--dtype", help="Of training.", rich_help_panel=TRAINING)
     ] = DtypeChoice.float64,
+    variant: VariantSpec = VariantSpec(),  # noqa: B008
     compression_limit: CompressionLimitOption = 0.10,
     discrimination_limit: DiscriminationLimitOption = 0.10,
     seed: SeedOption = 0,
@@ -112,7 +116,7 @@ def simulate(
     quiet: QuietOption = False,
 ) -> None:
     """Train a deep linear network, measure every layer, compare it with the theory and give a verdict."""
-    from pnc.runs import ProblemSource, SimulateRequest, simulate_and_compare
+    from pnc.runs import ProblemSource, SimulateRequest, simulate_and_compare, simulate_variant
     from pnc.spec import NetworkSpec, SimulationSpec
 
     request = SimulateRequest(
@@ -134,16 +138,43 @@ def simulate(
             theta=theta, seed=seed, data_dir=data_dir, components=components, whiten=whiten,
             scale=None if scale is None else scale.value,
         ),
-        compression_limit=compression_limit, discrimination_limit=discrimination_limit,
+        variant=variant, compression_limit=compression_limit, discrimination_limit=discrimination_limit,
     )  # fmt: skip
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
         progress = None if line is None else partial(_follow, line)
-        result = simulate_and_compare(request, out=out, force=force, progress=progress)
+        if variant.plain:
+            result = simulate_and_compare(request, out=out, force=force, progress=progress)
+        else:
+            result = simulate_variant(request, out=out, force=force, progress=progress)
     if json:
         print_json(result.to_dict())
+    elif not variant.plain:
+        _print_variant(result)
     else:
         _print(result)
     raise typer.Exit(result.exit_status)
+
+
+def _print_variant(result: VariantResult) -> None:
+    from pnc.cli.describe import describe_network, describe_problem, describe_variant
+
+    request = result.request
+    say(describe_problem(result.problem))
+    say(describe_network(request.network))
+    say(describe_variant(request.variant))
+    say(result.told)
+    say()
+    comparison = result.comparison
+    if comparison is None:
+        say(f"no prediction: {result.missing}")
+        print_curve(result.measured)
+    else:
+        origin = comparison.predicted.origin
+        say(f"law: {origin.statement}, {origin.reason}")
+        print_comparison(comparison)
+        say(f"\n{comparison.verdict.name}: {comparison.advice}")
+    if result.folder is not None:
+        say(f"written to {result.folder}")
 
 
 def _print(result: SimulateResult) -> None:

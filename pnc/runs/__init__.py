@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pnc.runs.simulation import SimulateResult, simulate_and_compare
     from pnc.runs.tail_law import TailLaw, hold_linear_tail
     from pnc.runs.training import LabelledData, TrainResult, load_labelled, read_training, train_and_measure
+    from pnc.runs.variant import VariantResult, simulate_variant
 
 __all__ = [
     "AttackRequest",
@@ -50,6 +51,7 @@ __all__ = [
     "TailLaw",
     "TrainRequest",
     "TrainResult",
+    "VariantResult",
     "attack_network",
     "compare_initialisation",
     "compress_layer",
@@ -58,6 +60,7 @@ __all__ = [
     "measure_subject",
     "read_training",
     "simulate_and_compare",
+    "simulate_variant",
     "train_and_measure",
 ]
 
@@ -70,6 +73,7 @@ _HOME = {
     "SimulateResult": "simulation",
     "TailLaw": "tail_law",
     "TrainResult": "training",
+    "VariantResult": "variant",
     "attack_network": "attack",
     "compare_initialisation": "initialisation",
     "compress_layer": "compression",
@@ -78,6 +82,7 @@ _HOME = {
     "measure_subject": "measurement",
     "read_training": "training",
     "simulate_and_compare": "simulation",
+    "simulate_variant": "variant",
     "train_and_measure": "training",
 }
 

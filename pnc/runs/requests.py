@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pnc.spec import LowRankSpec, NetworkSpec, SimulationSpec
+from pnc.spec import LowRankSpec, NetworkSpec, SimulationSpec, VariantSpec
 from pnc.spec.training import TrainSpec
 
 __all__ = [
@@ -140,6 +140,7 @@ class SimulateRequest:
     network: NetworkSpec
     problem: ProblemSource = field(default_factory=ProblemSource)
     simulation: SimulationSpec = field(default_factory=SimulationSpec)
+    variant: VariantSpec = field(default_factory=VariantSpec)
     compression_limit: float = 0.10
     discrimination_limit: float = 0.10
 

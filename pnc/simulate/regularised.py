@@ -11,7 +11,7 @@ import math
 import time as clock
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -206,27 +206,30 @@ def simulate_regularised(
         maps.append(whole @ into @ span.T)
         images = [parts[0] @ into, *parts[1:-1]]
         curves.append(measure_linear(summary, images, fuzziness=at == len(states) - 1))
-    provenance: dict[str, Any] = {
-        "kind": "simulation",
-        "source": "trained deep linear network",
-        "problem": problem.name,
-        "data": problem.provenance,
-        "network": network.to_dict(),
-        "loss": loss,
-        "weight_decay": weight_decay,
-        "weights": weights,
-        "coordinates": coordinates,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "time": float(asked[-1]),
-    }
+    origin = replace(
+        curves[-1].origin,
+        kind="simulation",
+        source="trained deep linear network",
+        further={
+            "problem": problem.name,
+            "data": problem.provenance,
+            "network": network.to_dict(),
+            "loss": loss,
+            "weight_decay": weight_decay,
+            "weights": weights,
+            "coordinates": coordinates,
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "time": float(asked[-1]),
+        },
+    )
     return RegularisedSimulation(
         time=np.asarray(asked, dtype=np.float64),
         loss=np.array(losses),
         compression=np.array([curve.compression for curve in curves]),
         discrimination=np.array([curve.discrimination for curve in curves]),
         maps=np.array(maps),
-        measured=replace(curves[-1], provenance=curves[-1].provenance | provenance),
+        measured=replace(curves[-1], origin=origin),
         weights=objective.split(states[-1]),
         seconds=seconds,
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -223,21 +222,23 @@ def simulate_residual(
     worst = next((end.outcome for end in trained if not end.outcome.converged), Outcome.CONVERGED)
     measured, error = _extrapolated(curves)
     maps = [block[0].double().cpu().numpy() for block in last.blocks(trained[-1].y)]
-    provenance: dict[str, Any] = {
-        "kind": "simulation",
-        "source": "trained deep linear residual network",
-        "problem": problem.name,
-        "data": problem.provenance,
-        "network": network.to_dict(),
-        "train": train.to_dict(),
-        "step_sizes": [course.learning_rate for course in courses],
-        "dtype": [train.dtype] * network.depth,
-        "device": str(device),
-        "converged": worst.converged,
-    }
+    origin = replace(
+        measured.origin,
+        kind="simulation",
+        source="trained deep linear residual network",
+        device=str(device),
+        converged=worst.converged,
+        further={
+            "problem": problem.name,
+            "data": problem.provenance,
+            "network": network.to_dict(),
+            "train": train.to_dict(),
+            "step_sizes": [course.learning_rate for course in courses],
+        },
+    )
     return ResidualSimulation(
         outcome=worst,
-        measured=replace(measured, provenance=measured.provenance | provenance),
+        measured=replace(measured, origin=origin),
         extrapolation_error=error,
         maps=maps,
         classifier=last.parts(trained[-1].y)[2][0].double().cpu().numpy(),

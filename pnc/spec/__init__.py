@@ -15,12 +15,14 @@ from pnc.spec.low_rank import LowRankSpec, Projection
 from pnc.spec.problem import DataKind, NetworkSpec, ProblemSpec
 from pnc.spec.simulation import Coordinates, Engine, InitialWeights, SimulationSpec
 from pnc.spec.training import Loss, Optimiser, Precision, Schedule
+from pnc.spec.variant import LinearLoss, SkipBlock, VariantSpec
 
 __all__ = [
     "Coordinates",
     "DataKind",
     "Engine",
     "InitialWeights",
+    "LinearLoss",
     "Loss",
     "LowRankSpec",
     "NetworkSpec",
@@ -30,6 +32,8 @@ __all__ = [
     "Projection",
     "Schedule",
     "SimulationSpec",
+    "SkipBlock",
+    "VariantSpec",
 ]
 
 

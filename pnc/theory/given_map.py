@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pnc.curves import LayerCurve
+from pnc.curves import LayerCurve, Origin
 from pnc.data.problem import Problem
 from pnc.theory.compression import between_scatter, compression, within_scatter
 from pnc.theory.discrimination import discrimination
@@ -52,7 +52,8 @@ def predict_from_map(
     depth: int,
     residual_scale: float,
     statement: str = "E1",
-    provenance: Mapping[str, Any] | None = None,
+    reason: str | None = None,
+    further: Mapping[str, Any] | None = None,
 ) -> LayerCurve:
     """C_l, D_l and the rest of layers 0…L-1 of a balanced network with this end-to-end map (theory note, E1).
 
@@ -66,7 +67,8 @@ def predict_from_map(
         depth: L.
         residual_scale: ε, of every direction that the map does not use; 0 for the limit in which they have died.
         statement: which statement gave the map.
-        provenance: what else to say of it.
+        reason: why that one.
+        further: what else to say of the curve.
 
     Returns:
         `LayerCurve` of layers 0…L-1.
@@ -81,25 +83,29 @@ def predict_from_map(
     [4.0, 0.027734451, 0.0001923]
     """
     statistics = map_statistics(problem, map, depth=depth, residual_scale=residual_scale, statement=statement)
-    return statistics_curve(
-        statistics,
-        {
+    origin = Origin(
+        kind="theory",
+        statement=statement,
+        reason=reason,
+        samples=problem.samples,
+        classes=problem.classes,
+        dtype="float64",
+        further={
             "signal_directions": statistics.signal_scales.size,
             "residual_scale": residual_scale,
-            "samples": problem.samples,
             "dimension": problem.dimension,
-            "classes": problem.classes,
-            **(provenance or {}),
+            **(further or {}),
         },
     )
+    return statistics_curve(statistics, origin)
 
 
-def statistics_curve(statistics: LayerStatistics, provenance: Mapping[str, Any]) -> LayerCurve:
+def statistics_curve(statistics: LayerStatistics, origin: Origin) -> LayerCurve:
     """The curve of given statistics.
 
     >>> problem = Problem(X=np.eye(4, 6), y=[0, 0, 1, 1])
     >>> statistics = map_statistics(problem, np.eye(2, 6), depth=3, residual_scale=0.1)
-    >>> statistics_curve(statistics, {}).provenance["statement"]
+    >>> statistics_curve(statistics, Origin(statement="E1")).origin.statement
     'E1'
     """
     return LayerCurve(
@@ -109,5 +115,5 @@ def statistics_curve(statistics: LayerStatistics, provenance: Mapping[str, Any])
         within_scatter=within_scatter(statistics),
         between_scatter=between_scatter(statistics),
         separation_fuzziness=separation_fuzziness(statistics),
-        provenance={"kind": "theory", "statement": statistics.statement, "dtype": "float64", **provenance},
+        origin=origin,
     )

@@ -34,7 +34,7 @@ def test_decayed_training_follows_the_law(name):
     M = regularised_map(problem, depth=depth, weight_decay=λ)
     assert np.linalg.norm((run.maps[-1] - M.map) @ problem.X.T) < 2e-3 * np.linalg.norm(M.map @ problem.X.T)
     law = predict_weight_decay(problem, network, weight_decay=λ, time=λt / λ)
-    assert law.provenance["statement"] == "V1"
+    assert law.origin.statement == "V1"
     assert run.measured.compression == pytest.approx(law.compression, rel=0.02)
     assert run.measured.discrimination == pytest.approx(law.discrimination, abs=1.5e-3)
     assert run.measured.within_scatter == pytest.approx(law.within_scatter, rel=0.02)
@@ -138,7 +138,7 @@ def test_cross_entropy_with_decay(classes, depth, λ):
     time = 5 / λ
     run = simulate_regularised(problem, network, times=[time], loss="cross-entropy", weights="aligned", weight_decay=λ)
     law = predict_cross_entropy(problem, network, time=time, weight_decay=λ)
-    assert law.provenance["statement"] == "E3"
+    assert law.origin.statement == "E3"
     assert run.measured.compression == pytest.approx(law.compression, rel=7e-3)
     assert run.measured.discrimination == pytest.approx(law.discrimination, abs=3e-7)
     limit = predict_cross_entropy(problem, network, weight_decay=λ)

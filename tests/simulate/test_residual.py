@@ -51,7 +51,7 @@ def test_descent_at_step_zero_follows_the_law(name):
     train = SimulationSpec(learning_rate=first.learning_rate / (1 if slow else 4), steps=400_000)
     run, law = simulate_residual(problem, network, train, halvings=3), predict_residual(problem, network)
     assert run.outcome.converged
-    assert law.provenance["statement"] == "R1"
+    assert law.origin.statement == "R1"
     error = np.abs(run.measured.compression / law.compression - 1).max()
     assert error < 1e-4
     assert np.abs(run.measured.discrimination - law.discrimination).max() < 1e-6
@@ -116,7 +116,7 @@ def test_embeddings_and_two_matrix_blocks(problem, sizes):
     network = ResidualSpec(**sizes)
     run, law = simulate_residual(problem, network), predict_residual(problem, network)
     assert run.outcome.converged
-    assert law.provenance["statement"] == ("R6" if network.embedding_scale else "R7")
+    assert law.origin.statement == ("R6" if network.embedding_scale else "R7")
     assert run.measured.compression == pytest.approx(law.compression, rel=5e-4)
     assert run.measured.discrimination == pytest.approx(law.discrimination, abs=1e-5)
     assert run.measured.within_scatter == pytest.approx(law.within_scatter, rel=5e-4)

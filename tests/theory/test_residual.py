@@ -83,7 +83,7 @@ def test_every_layer_of_constructed_weights_obeys_the_law(drawn, depth, scale, l
         return  # a direction at the edge of rounding belongs to neither side
     network = ResidualSpec(depth=depth, block_scale=scale, label_scale=label_scale, embedding_scale=embedding)
     curve = predict_residual(problem, network)
-    assert curve.provenance["statement"] == ("R1" if embedding is None else "R6")
+    assert curve.origin.statement == ("R1" if embedding is None else "R6")
     features = built_features(problem, depth, scale, label_scale, embedding)
     degenerate = kind in ("centred", "duplicated")
     for l, Z in enumerate(features):

@@ -203,7 +203,7 @@ def test_the_residual_scale_decays():
 def test_the_limit_has_a_floor_where_data_are_not_orthonormal():
     limit = predict_weight_decay(PROBLEMS[0], NetworkSpec(depth=4), weight_decay=0.01)
     assert np.all(limit.compression > 1e-8)
-    assert limit.provenance["statement"] == "V2"
+    assert limit.origin.statement == "V2"
     white = predict_weight_decay(nearly_orthonormal([6, 6], 25, 0.0), NetworkSpec(depth=4), weight_decay=0.01)
     assert np.all(white.compression[1:] < 1e-20)
 

@@ -43,7 +43,7 @@ def predict_cross_entropy(
         weight_decay: λ.
 
     Returns:
-        `LayerCurve` of layers 0…L-1; its provenance says whether the paper's initial weights reach this shape (E4).
+        `LayerCurve` of layers 0…L-1; its origin says whether the paper's initial weights reach this shape (E4).
 
     Raises:
         InvalidInputError: neither a loss nor a time where there is no decay, or both; a number out of range.
@@ -89,9 +89,9 @@ def predict_cross_entropy(
         depth=L,
         residual_scale=scale,
         statement=statement,
-        provenance={
-            "reason": "balanced classes, orthonormal data, cross-entropy"
-            + (f", weight decay {weight_decay:g}" if weight_decay else ""),
+        reason="balanced classes, orthonormal data, cross-entropy"
+        + (f", weight decay {weight_decay:g}" if weight_decay else ""),
+        further={
             "margin": margin,
             "loss": loss_of_margin(margin, K),
             "time": time,
@@ -108,7 +108,7 @@ def predict_cross_entropy(
 
 def _balanced(problem: Problem, network: NetworkSpec) -> int:
     """n, once E2's assumptions hold."""
-    instead = "use predict_from_map with the measured map (E1), which needs none of this"
+    instead = "simulate, which measures the map and uses E1 (`predict_from_map`): that needs none of this"
     if not problem.balanced:
         raise NotApplicableError(
             statement="E2", assumption=f"equal classes, measured {problem.counts.tolist()}", instead=instead

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from pnc.curves import LayerCurve
+from pnc.curves import LayerCurve, Origin
 from pnc.data.problem import Problem
 from pnc.errors import InvalidInputError, NotApplicableError
 from pnc.theory.compression import between_scatter, compression, within_scatter
@@ -146,7 +146,7 @@ def predict_residual(problem: Problem, network: ResidualSpec) -> LayerCurve:
 
     >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
     >>> curve = predict_residual(problem, ResidualSpec(depth=4))
-    >>> curve.provenance["statement"], bool(np.allclose(np.diff(np.log(curve.compression), 2), 0))
+    >>> curve.origin.statement, bool(np.allclose(np.diff(np.log(curve.compression), 2), 0))
     ('R1', True)
     """
     modes, data = _modes(problem, network), data_modes(problem)
@@ -165,20 +165,22 @@ def predict_residual(problem: Problem, network: ResidualSpec) -> LayerCurve:
         }
     return LayerCurve(
         layers=np.arange(network.depth),
-        provenance={
-            "kind": "theory",
-            "statement": statement,
-            "reason": _REASONS[statement],
-            "signal_directions": modes.directions,
-            "truncated_directions": modes.truncated.tolist(),
-            "labels_interpolated": data.interpolates,
-            "samples": data.samples,
-            "dimension": data.dimension,
-            "rank": data.rank,
-            "classes": problem.classes,
-            "network": network.to_dict(),
-            "dtype": "float64",
-        },
+        origin=Origin(
+            kind="theory",
+            statement=statement,
+            reason=_REASONS[statement],
+            samples=data.samples,
+            classes=problem.classes,
+            dtype="float64",
+            further={
+                "signal_directions": modes.directions,
+                "truncated_directions": modes.truncated.tolist(),
+                "labels_interpolated": data.interpolates,
+                "dimension": data.dimension,
+                "rank": data.rank,
+                "network": network.to_dict(),
+            },
+        ),
         **curves,
     )
 

@@ -72,7 +72,7 @@ def predict_weight_decay(
     >>> import numpy as np
     >>> problem = Problem(X=np.eye(6, 8), y=[0, 0, 0, 1, 1, 1])
     >>> curve = predict_weight_decay(problem, NetworkSpec(depth=3), weight_decay=0.01)
-    >>> curve.compression.round(12).tolist(), curve.provenance["statement"]
+    >>> curve.compression.round(12).tolist(), curve.origin.statement
     ([4.0, 0.0, 0.0], 'V2')
     """
     if network.width is not None and network.width < problem.dimension:
@@ -90,8 +90,8 @@ def predict_weight_decay(
         depth=network.depth,
         residual_scale=scale,
         statement="V2" if time is None else "V1",
-        provenance={
-            "reason": "the limit of long training" if time is None else "converged to M_λ, residual scale decayed",
+        reason="the limit of long training" if time is None else "converged to M_λ, residual scale decayed",
+        further={
             "weight_decay": weight_decay,
             "time": time,
             "directions_lost": found.lost,
