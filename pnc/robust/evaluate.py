@@ -141,8 +141,14 @@ def evaluate_robustness(
             shown, radii=radii, norm=norm, steps=steps, source=source,
             progress=lambda name, share: begin.at(f"check: {name}", before + 4 * share),
         )  # fmt: skip
+    notes = list(model.notes)
+    if shown.random:
+        notes.append(
+            "two passes differ, so the network draws random numbers at test time: attacks follow gradients averaged "
+            f"over {shown.draws} draws, and every image is judged by one draw that is fixed for it, attacked or not"
+        )
     return Robustness(
-        clean=shown.clean, attacks=tuple(done), noise=tuple(noisy), deepfool=found, checks=asked, notes=model.notes,
+        clean=shown.clean, attacks=tuple(done), noise=tuple(noisy), deepfool=found, checks=asked, notes=tuple(notes),
         seed=seed,
     )  # fmt: skip
 

@@ -86,5 +86,6 @@ def pixel_noise(
     with seeded(seed), torch.no_grad():
         classes = model(images[:1].to(model.device)).shape[1]
         labels = class_labels(labels, samples=len(images), classes=classes)
+    with seeded(seed):  # of a network that draws random numbers: those by which it is judged without noise
         found = predicted_classes(model, replaced_pixels(images, probability, seed=seed), batch_size=batch_size)
     return NoiseResult(probability=float(probability), correct=np.equal(found, labels))

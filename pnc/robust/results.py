@@ -58,6 +58,7 @@ class AttackResult(Accuracy):
         success: (N,) whether the attack reached its aim: another class than the label, or the target.
         distance: (N,) ‖x' - x‖ in the norm of the attack; 0 for what was at the aim from the start.
         targets: (N,) of a targeted attack.
+        draws: of a random network, that the attack's gradients were averaged over; 1 of others.
         perturbed: (N, …) the images x' of the last try, where they were asked for.
     """
 
@@ -65,6 +66,7 @@ class AttackResult(Accuracy):
     success: Bool[np.ndarray, " N"]
     distance: Float[np.ndarray, " N"]
     targets: Int[np.ndarray, " N"] | None = None
+    draws: int = 1
     perturbed: Float[np.ndarray, "N ..."] | None = None
 
     @property
@@ -74,7 +76,14 @@ class AttackResult(Accuracy):
 
     def to_dict(self) -> dict[str, Any]:
         """The attack, accuracy under it, and its success; the samples stay behind."""
-        return json_ready({**self.spec.to_dict(), **super().to_dict(), "success_rate": self.success_rate})
+        return json_ready(
+            {
+                **self.spec.to_dict(),
+                **super().to_dict(),
+                "success_rate": self.success_rate,
+                "draws": self.draws,
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

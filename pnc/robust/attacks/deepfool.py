@@ -15,6 +15,7 @@ from pnc.robust.attacks.libraries import load_foolbox
 from pnc.robust.network.images import finite_images, pixel_images
 from pnc.robust.network.pixel_model import PixelModel
 from pnc.robust.network.predictions import predicted_classes
+from pnc.robust.network.random_numbers import AveragedModel, draws_random_numbers
 
 __all__ = ["DeepFoolResult", "deepfool"]
 
@@ -86,7 +87,8 @@ def deepfool(
     About the network's own class, not the label, and over all images, as Moosavi-Dezfooli, Fawzi, Frossard,
     *DeepFool*, CVPR 2016 (arXiv:1511.04599) define it: each step goes to the nearest boundary of the network made
     linear at the present point, (1 + overshoot) times as far, and stays in [0, 1]. ‖x‖ is that of the pixels, before
-    standardisation.
+    standardisation. Of a network that draws random numbers the steps follow the mean over 16 draws, and every image is
+    judged by one draw that is fixed for it.
 
     Raises:
         InvalidInputError: images outside [0, 1], foolbox missing.
@@ -97,24 +99,30 @@ def deepfool(
     """
     foolbox = load_foolbox()
     images = pixel_images(images, dtype=model.dtype)
-    moved, found = [], []
+    random = draws_random_numbers(model, images, batch_size=batch_size, seed=seed)
+    followed = PixelModel(AveragedModel(model)) if random else model
+
+    def judged(some: torch.Tensor) -> np.ndarray:
+        with seeded(seed):  # the same random numbers for the same image, before and after
+            return predicted_classes(model, some, batch_size=batch_size)
+
+    moved = []
+    classes = judged(images)
     with seeded(seed):
-        classes = predicted_classes(model, images, batch_size=batch_size)
         for start in range(0, len(images), batch_size):
             x = images[start : start + batch_size].to(model.device)
             given = torch.from_numpy(classes[start : start + batch_size]).to(x.device)
             with torch.no_grad():
-                count = model(x[:1]).shape[1]
+                count = followed(x[:1]).shape[1]
             # foolbox logs, and by that configures, the program's logging where candidates are limited
             attack = foolbox.attacks.L2DeepFoolAttack(
                 steps=steps, overshoot=overshoot, candidates=None if count <= _CANDIDATES else _CANDIDATES
             )
-            library_model = foolbox.PyTorchModel(model, bounds=(0, 1), device=x.device)
+            library_model = foolbox.PyTorchModel(followed, bounds=(0, 1), device=x.device)
             perturbed = attack.run(library_model, x, foolbox.Misclassification(given)).detach()
-            perturbed = finite_images(perturbed, x).cpu()
-            moved.append(perturbed)
-            found.append(predicted_classes(model, perturbed, batch_size=batch_size) != given.cpu().numpy())
+            moved.append(finite_images(perturbed, x).cpu())
     perturbed = torch.cat(moved)
+    found = judged(perturbed) != classes
     distance = torch.linalg.vector_norm((perturbed - images).flatten(1).double(), dim=1).numpy()
     length = torch.linalg.vector_norm(images.flatten(1).double(), dim=1).numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -122,7 +130,7 @@ def deepfool(
     return DeepFoolResult(
         relative=relative,
         distance=distance,
-        found=np.concatenate(found),
+        found=found,
         steps=steps,
         overshoot=overshoot,
         perturbed=perturbed.numpy() if keep else None,

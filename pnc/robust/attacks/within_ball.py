@@ -18,6 +18,7 @@ from pnc.robust.attacks.starts import random_starts, random_targets
 from pnc.robust.network.images import check_reach, class_labels, finite_images, pixel_images
 from pnc.robust.network.pixel_model import PixelModel
 from pnc.robust.network.predictions import predicted_classes
+from pnc.robust.network.random_numbers import DRAWS, AveragedModel, draws_random_numbers
 from pnc.robust.results import AttackResult
 
 __all__ = ["margins", "run_attack"]
@@ -32,6 +33,7 @@ def run_attack(
     targets: Int[np.ndarray, " N"] | None = None,
     batch_size: int = 256,
     keep: bool = False,
+    draws: int | None = None,
 ) -> AttackResult:
     """Perturb every image within the ball of the attack, and see which are still classified correctly.
 
@@ -41,6 +43,11 @@ def run_attack(
     the restarts. Random starts and targets belong to the sample: they are the same whatever the batch size (which
     changes results by rounding alone).
 
+    A network that draws random numbers at test time would sooner or later err on any image, attacked or not, if it were
+    asked until it does. Where two passes differ, gradients are therefore taken of the mean over `draws` draws
+    (expectation over transformation), and every image is judged by one draw that is fixed for it: the same as it is
+    and attacked, and in every restart. Accuracy under attack is then that of one draw, as clean accuracy is.
+
     Args:
         model: takes images in [0, 1] and has the standardisation inside.
         images: (N, …) in [0, 1], or unsigned bytes.
@@ -49,6 +56,7 @@ def run_attack(
         targets: (N,) of a targeted attack; by default drawn among the other classes, see `random_targets`.
         batch_size: images at a time.
         keep: whether to keep the perturbed images.
+        draws: over which gradients are averaged; by default 16 of a network that draws random numbers, and 1 of others.
 
     Raises:
         InvalidInputError: images outside [0, 1], a radius above √d for ℓ2, labels that do not fit, targets equal to the
@@ -62,8 +70,17 @@ def run_attack(
     """
     images = pixel_images(images, dtype=model.dtype)
     check_reach(images, radius=spec.radius, norm=spec.norm)
-    with seeded(spec.seed):  # of a network that draws random numbers itself
-        before = predicted_classes(model, images, batch_size=batch_size)
+    random = draws_random_numbers(model, images, batch_size=batch_size, seed=spec.seed)
+    if draws is None:
+        draws = DRAWS if random else 1
+    attacked = model if draws == 1 else PixelModel(AveragedModel(model, draws))
+
+    def judged(some: torch.Tensor) -> Int[np.ndarray, " n"]:
+        with seeded(spec.seed):  # the same random numbers for the same image, every time
+            return predicted_classes(model, some, batch_size=batch_size)
+
+    before = judged(images)
+    with seeded(spec.seed):
         with torch.no_grad():
             classes = model(images[:1].to(model.device)).shape[1]
         labels = class_labels(labels, samples=len(images), classes=classes)
@@ -73,14 +90,16 @@ def run_attack(
         fallen = before != labels
         for restart in range(spec.restarts):
             rows = np.flatnonzero(~_at_aim(after, labels, targets))
+            candidates = perturbed.clone()
             for start in range(0, len(rows), batch_size):
                 some = rows[start : start + batch_size]
                 x = images[some].to(model.device)
                 aims = labels[some] if targets is None else targets[some]
-                moved = finite_images(_perturb(model, x, aims, some, spec, restart, classes), x).cpu()
-                found = predicted_classes(model, moved, batch_size=batch_size)
-                perturbed[some], after[some] = moved, found
-                fallen[some] |= found != labels[some]
+                candidates[some] = finite_images(_perturb(attacked, x, aims, some, spec, restart, classes), x).cpu()
+            # of a random network the place in the batch decides which numbers an image meets
+            found = judged(candidates)[rows] if random else judged(candidates[rows])
+            perturbed[rows], after[rows] = candidates[rows], found
+            fallen[rows] |= found != labels[rows]
     order = float("inf") if spec.norm == "linf" else 2
     distance = torch.linalg.vector_norm((perturbed - images).flatten(1), ord=order, dim=1)
     return AttackResult(
@@ -89,6 +108,7 @@ def run_attack(
         success=_at_aim(after, labels, targets),
         distance=distance.double().numpy(),
         targets=targets,
+        draws=draws,
         perturbed=perturbed.numpy() if keep else None,
     )
 

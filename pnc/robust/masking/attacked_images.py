@@ -13,6 +13,7 @@ from pnc.robust.attacks.within_ball import run_attack
 from pnc.robust.network.images import class_labels, pixel_images
 from pnc.robust.network.pixel_model import PixelModel
 from pnc.robust.network.predictions import predicted_classes, predicted_logits
+from pnc.robust.network.random_numbers import DRAWS, draws_random_numbers
 from pnc.robust.results import Accuracy, AttackResult
 
 __all__ = ["AttackedImages"]
@@ -30,18 +31,27 @@ class AttackedImages:
         self.images = pixel_images(images, dtype=model.dtype)
         with seeded(seed):
             classes = predicted_logits(model, self.images[:1]).shape[1]
+        with seeded(seed):  # the draw by which every image is judged under attack, too
             found = predicted_classes(model, self.images, batch_size=batch_size)
+        self.random = draws_random_numbers(model, self.images, batch_size=batch_size, seed=seed)
         self.labels: Int[np.ndarray, " N"] = class_labels(labels, samples=len(self.images), classes=classes)
         self.clean = Accuracy(correct=found == self.labels)
-        self._done: dict[AttackSpec, AttackResult] = {}
+        self._done: dict[tuple[AttackSpec, int], AttackResult] = {}
 
-    def result(self, **options: Any) -> AttackResult:
+    @property
+    def draws(self) -> int:
+        """Over which an attack averages the gradients: 1 of a network that gives the same logits twice."""
+        return DRAWS if self.random else 1
+
+    def result(self, *, draws: int | None = None, **options: Any) -> AttackResult:
         """The result of an attack, made when it is first asked for."""
-        spec = AttackSpec(seed=self.seed, **options)
-        if spec not in self._done:
-            self._done[spec] = run_attack(self.model, self.images, self.labels, spec, batch_size=self.batch_size)
-        return self._done[spec]
+        spec, draws = AttackSpec(seed=self.seed, **options), self.draws if draws is None else draws
+        if (spec, draws) not in self._done:
+            self._done[spec, draws] = run_attack(
+                self.model, self.images, self.labels, spec, batch_size=self.batch_size, draws=draws
+            )
+        return self._done[spec, draws]
 
     def fallen(self, **options: Any) -> Bool[np.ndarray, " N"]:
-        """Which samples are not classified correctly under an attack."""
-        return ~self.result(**options).correct
+        """Which samples are not classified correctly under an attack by single gradients, which the checks question."""
+        return ~self.result(draws=1, **options).correct

@@ -14,9 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool
-from torch import nn
 
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError
@@ -26,12 +24,12 @@ from pnc.robust.attacks.within_ball import run_attack
 from pnc.robust.masking.attacked_images import AttackedImages
 from pnc.robust.masking.gradients import gradient_norms, gradient_wins
 from pnc.robust.network.pixel_model import PixelModel
-from pnc.robust.network.predictions import predicted_classes, predicted_logits
+from pnc.robust.network.predictions import predicted_classes
 from pnc.statistics import excess_bound, share_bound
 
 __all__ = ["CHECKS", "Check", "Checks", "check_masking"]
 
-_RESTARTS, _DIRECTIONS, _AVERAGED = 5, 8, 16
+_RESTARTS, _DIRECTIONS = 5, 8
 
 CHECKS = {
     "steps": "more steps never help the defender",
@@ -228,10 +226,7 @@ class _Questions:
     @cached_property
     def repeatable(self) -> bool:
         """Whether the network gives the same logits twice."""
-        shown = self.shown
-        with seeded(shown.seed):
-            one, other = (predicted_logits(shown.model, shown.images, batch_size=shown.batch_size) for _ in range(2))
-        return np.array_equal(one, other)
+        return not self.shown.random
 
     def ask(self, name: str) -> list[_Case] | str:
         if not self.shown.clean.correct.any():
@@ -313,12 +308,11 @@ class _Questions:
         if self.repeatable:
             nothing = np.zeros(len(shown.labels), dtype=bool)
             return [_Case(against=nothing, detail="the network gives the same logits twice")]
-        averaged = PixelModel(_Averaged(shown.model))
         cases = []
         for r in self.radii:
-            spec = AttackSpec(attack="pgd", radius=r, steps=self.steps[-1], norm=self.norm, seed=shown.seed)
-            detail = f"radius {r:.4g}: gradients averaged over {_AVERAGED} draws against single ones"
-            cases.append(_compared(_fallen_to(shown, averaged, spec), self._pgd(r), detail))
+            averaged = ~shown.result(attack="pgd", radius=r, steps=self.steps[-1], norm=self.norm).correct
+            detail = f"radius {r:.4g}: gradients averaged over {shown.draws} draws against single ones"
+            cases.append(_compared(averaged, self._pgd(r), detail))
         return cases
 
 
@@ -334,14 +328,3 @@ def _fallen_to(shown: AttackedImages, source: PixelModel, spec: AttackSpec) -> B
         found = predicted_classes(shown.model, made.perturbed, batch_size=shown.batch_size)
     # as in every attack, the image itself is one of those allowed
     return (found != shown.labels) | ~shown.clean.correct
-
-
-class _Averaged(nn.Module):
-    """The mean of a random network's logits over its draws."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.stack([self.model(x) for _ in range(_AVERAGED)]).mean(0)
