@@ -59,7 +59,11 @@ origins = st.builds(
 @st.composite
 def curves(draw, values=numbers):
     layers = sorted(draw(st.sets(st.integers(0, 40), min_size=1, max_size=8)))
-    fields = {name: draw(st.lists(values, min_size=len(layers), max_size=len(layers))) for name in FIELDS}
+    # what features can have: no scatter below 0, no cosine beyond 1
+    possible = values.map(lambda v: v if math.isnan(v) else abs(v))
+    kinds = {"discrimination": possible.map(lambda v: v if not v > 2 else 2 / v)}
+    sizes = {"min_size": len(layers), "max_size": len(layers)}
+    fields = {name: draw(st.lists(kinds.get(name, possible), **sizes)) for name in FIELDS}
     if draw(st.booleans()):
         return LayerCurve(layers=layers, **fields, provenance=draw(facts))
     notes = [draw(layer_notes) for _ in layers] if draw(st.booleans()) else ()
@@ -253,3 +257,14 @@ def test_json_ready():
     }
     assert json_ready(given_value) == expected
     json.dumps(json_ready(given_value), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("compression", [-1, 2]), ("within_scatter", [1, -0.1]), ("between_scatter", [-1, None]),
+     ("separation_fuzziness", [-3, 1]), ("discrimination", [2.5, 1]), ("discrimination", [1, -0.5])],
+)  # fmt: skip
+def test_numbers_that_no_features_have_are_refused(name, values):
+    fields = {key: [1.0, 1.0] for key in ("compression", "discrimination", "within_scatter", "between_scatter")}
+    with pytest.raises(InvalidInputError, match=name):
+        LayerCurve.from_json(json.dumps({"layers": [0, 1], **fields, name: values}))

@@ -57,7 +57,7 @@ def test_many_gaps_make_a_short_note():
         ([0, 1, -1], {}, "label -1 at sample 2"),
         ([0.0, -2.0], {}, "label -2 at sample 1"),
         (["cat", "dog"], {}, "labels of dtype <U3"),
-        ([True, False], {}, "labels of dtype bool"),
+        (["a", "b"], {}, "labels of dtype <U1"),
         ([[0], [1, 1]], {}, "labels that are not an array"),
         ([[0, 1], [1, 0]], {}, "labels of shape .2, 2."),
         (1, {}, "labels of shape ..; expected"),
@@ -73,3 +73,8 @@ def test_refused(y, options, match):
     with pytest.raises(InvalidInputError, match=match) as caught:
         check_labels(y, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_truth_values_are_the_labels_0_and_1():
+    y, notes = check_labels(np.array([True, False, True]))
+    assert (y.tolist(), notes) == ([1, 0, 1], ())

@@ -28,6 +28,7 @@ __all__ = ["FIELDS", "LayerCurve"]
 
 FIELDS = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
 
+_ROUNDING = 1e-6  # of what other programs wrote in single precision
 _WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc measure --json`"
 
 
@@ -172,7 +173,8 @@ class LayerCurve:
         """The inverse of `to_dict`; further keys are ignored.
 
         Raises:
-            InvalidInputError: a required field is missing or null, or is not a list of numbers.
+            InvalidInputError: a required field is missing or null, is not a list of numbers, or holds numbers that
+                no features have (a negative scatter, a cosine above 1).
         """
         required = ("layers", *FIELDS[:4])
         missing = [name for name in required if data.get(name) is None]
@@ -197,6 +199,15 @@ class LayerCurve:
                 expected="lists of numbers and nulls",
                 next_step=_WRITE_IT,
             ) from error
+        for name, values in numbers.items():
+            most = 2 if name == "discrimination" else math.inf
+            wrong = values[(values < -_ROUNDING) | (values > most + _ROUNDING)]
+            if wrong.size:
+                raise InvalidInputError(
+                    got=f"{name} = {wrong[0]}",
+                    expected="numbers from 0 to 2" if name == "discrimination" else "numbers that are not negative",
+                    next_step=_WRITE_IT,
+                )
         return cls(layers=layers, provenance=provenance, **numbers)
 
     def to_json(self) -> str:
@@ -212,7 +223,7 @@ class LayerCurve:
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInputError(
                 got=f"text that is not JSON ({error})",
                 expected="one JSON object",

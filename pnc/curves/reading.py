@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
@@ -34,7 +35,8 @@ def read_number(name: str, value: object) -> float:
     if value is None:
         return math.nan
     if isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
+        with contextlib.suppress(OverflowError):  # a whole number of hundreds of digits
+            return float(value)
     raise unreadable(name, value, "a number or null")
 
 

@@ -11,13 +11,15 @@ from pnc.data.images import ImageData
 from pnc.data.inputs import GramProblem, Inputs, StreamedProblem
 from pnc.data.labels import check_labels
 from pnc.data.mnist import load_mnist
+from pnc.data.preparation import Preparation
 from pnc.data.preprocess import FittedPreprocessing, Preprocessing, preprocess
 from pnc.data.problem import Problem
 from pnc.data.sources import DATA_NAMES, resolve_data
 from pnc.data.splits import Splits, load_splits, load_text_splits, split_options
 from pnc.data.subset import first_of_each_class
 from pnc.data.synthetic import draw, draw_gram
-from pnc.data.text import FittedTfIdf, TextData, TfIdf, load_text
+from pnc.data.text import FittedTfIdf, TextData, TfIdf
+from pnc.data.text_files import load_text
 
 __all__ = [
     "DATA_NAMES",
@@ -27,6 +29,7 @@ __all__ = [
     "GramProblem",
     "ImageData",
     "Inputs",
+    "Preparation",
     "Preprocessing",
     "Problem",
     "Splits",

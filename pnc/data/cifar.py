@@ -209,6 +209,8 @@ def _batch(content: Any, layout: _Layout, source: str) -> tuple[np.ndarray, np.n
             expected=f"bytes of shape (N, {_PIXELS})",
             next_step="download the archive again",
         )
+    if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu":
+        labels = labels.tolist()
     whole = isinstance(labels, list) and all(type(label) is int for label in labels)
     if not whole or len(labels) != len(pixels):
         raise InvalidInputError(

@@ -386,6 +386,8 @@ def _safetensors(path: Path) -> dict[str, _Stored]:
         sums = json.loads(header.pop("__metadata__", {}).get(_CHECKSUMS, "{}"))
         if not isinstance(sums, dict):
             raise ValueError("checksums that are no table")
+        if sums and set(sums) != set(header):
+            raise ValueError("arrays of other names than were saved")
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
     arrays = {}

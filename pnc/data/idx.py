@@ -13,11 +13,14 @@ import numpy as np
 from jaxtyping import Shaped
 
 from pnc.errors import InvalidInputError
+from pnc.memory import require_memory
 
 __all__ = ["read_idx"]
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _AGAIN = "download or copy the file again"
+_DEFLATE = 1032
+_MOST_DIMENSIONS = 8  # the published files have up to 3; NumPy stops at 64
 
 
 def read_idx(path: str | Path) -> Shaped[np.ndarray, ...]:
@@ -69,6 +72,12 @@ def _read(stream: io.BufferedIOBase, path: Path) -> np.ndarray:
             expected="an IDX file: 00 00, a dtype among 08 09 0b 0c 0d 0e, the number of dimensions",
             next_step="check that the file is what its name says",
         )
+    if magic[3] > _MOST_DIMENSIONS:
+        raise InvalidInputError(
+            got=f"{path}, whose header says {magic[3]} dimensions",
+            expected=f"at most {_MOST_DIMENSIONS}",
+            next_step=_AGAIN,
+        )
     header = stream.read(4 * magic[3])
     if len(header) < 4 * magic[3]:
         raise InvalidInputError(
@@ -79,6 +88,9 @@ def _read(stream: io.BufferedIOBase, path: Path) -> np.ndarray:
     shape = struct.unpack(f">{magic[3]}I", header)
     dtype = np.dtype(_DTYPES[magic[2]])
     size = math.prod(shape) * dtype.itemsize
+    # deflate packs 1032 bytes into one at most; as it is read, and as an array
+    there = path.stat().st_size * (_DEFLATE if isinstance(stream, gzip.GzipFile) else 1)
+    require_memory(2 * min(size, there), what=f"{path} of shape {shape}", next_step=_AGAIN)
     body = _read_up_to(stream, size + 1)
     if len(body) != size:
         raise InvalidInputError(

@@ -1,12 +1,14 @@
-"""Image folders: one sub-folder a class, PNG or JPEG files in it; read by Pillow."""
+"""Image folders: one sub-folder a class, PNG or JPEG files in it."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
+from pnc.data.image_files import read_image_files
 from pnc.data.images import ImageData
 from pnc.errors import InvalidInputError
 
@@ -16,20 +18,24 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 """Endings of the files that count as images, in small or capital letters."""
 
 _SPLITS = ("train", "test", "val", "validation")
+_LARGEST_SIDE = 1 << 15
+_OTHERS, _NESTED, _DANGLING = "files that are not PNG or JPEG", "folders within a class folder", "dangling links"
 
 
 def load_image_folder(
     folder: str | Path,
     *,
     split: str | None = None,
-    size: tuple[int, int] | None = None,
+    size: Sequence[int] | None = None,
     grey: bool = False,
 ) -> ImageData:
     """Images (N, channels, height, width) of a folder with one sub-folder a class.
 
     Classes are numbered in the alphabetical order of their folders' names, images ordered by class and then
-    by file name. Colours are RGB; where every file is grey there is one channel. Hidden files and folders are
-    left out, other kinds of files are counted in a note.
+    by file name. Colours are RGB; where every file is grey there is one channel. Grey values of 16 bits are scaled to
+    0…255, transparent pixels are laid over white, and an image is turned the way up that its EXIF tag says. Hidden
+    files and folders are left out; files of other kinds, folders within a class and dangling links are counted in
+    notes. The size of every image is read before any is unpacked.
 
     Args:
         folder: of the class folders; or of `train`, `test`, `val` or `validation` folders that hold them.
@@ -41,6 +47,12 @@ def load_image_folder(
         InvalidInputError: no such folder, no class folders, a class without images, an image that cannot be
             read, images of different sizes.
     """
+    if size is not None and (len(size) != 2 or min(size) < 1 or max(size) > _LARGEST_SIDE):
+        raise InvalidInputError(
+            got=f"size = {tuple(size)}",
+            expected=f"a height and a width of 1…{_LARGEST_SIDE} pixels",
+            next_step="pass for instance `size=(32, 32)`",
+        )
     folder = _split_folder(Path(folder), split)
     classes = [entry for entry in _visible(folder) if entry.is_dir()]
     if len(classes) < 2:
@@ -51,11 +63,13 @@ def load_image_folder(
         )
     files: list[Path] = []
     labels: list[int] = []
-    others = 0
+    left_out = Counter({_DANGLING: sum(not entry.exists() for entry in _visible(folder))})
     for label, entry in enumerate(classes):
-        inside = [file for file in _visible(entry) if file.is_file()]
-        images = [file for file in inside if file.suffix.lower() in IMAGE_SUFFIXES]
-        others += len(inside) - len(images)
+        inside = _visible(entry)
+        images = [file for file in inside if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES]
+        left_out[_OTHERS] += sum(file.is_file() for file in inside) - len(images)
+        left_out[_NESTED] += sum(file.is_dir() for file in inside)
+        left_out[_DANGLING] += sum(not file.exists() for file in inside)
         if not images:
             raise InvalidInputError(
                 got=f"no {', '.join(IMAGE_SUFFIXES)} file in {entry}",
@@ -64,13 +78,14 @@ def load_image_folder(
             )
         files += images
         labels += [label] * len(images)
+    pixels, changed = read_image_files(files, None if size is None else (size[0], size[1]), grey=grey)
     return ImageData(
-        images=_read_all(files, size, grey),
+        images=pixels,
         y=np.array(labels),
         class_names=tuple(entry.name for entry in classes),
         name=folder.name if folder.name not in _SPLITS else folder.parent.name,
         provenance={"source": "image folder", "folder": str(folder), "size": None if size is None else list(size)},
-        notes=(f"{others} files that are not PNG or JPEG were left out",) if others else (),
+        notes=(*(f"{count} {what} were left out" for what, count in left_out.items() if count), *changed),
     )
 
 
@@ -95,62 +110,3 @@ def _split_folder(folder: Path, split: str | None) -> Path:
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
-def _read_all(
-    files: list[Path], size: tuple[int, int] | None, grey: bool
-) -> UInt8[np.ndarray, "N channels height width"]:
-    mode = "L" if grey or all(_is_grey(file) for file in files) else "RGB"
-    first = _read(files[0], mode, size)
-    images = np.empty((len(files), *first.shape), np.uint8)  # once: a list and its copy would need it twice
-    for i, file in enumerate(files):
-        image = _read(file, mode, size)
-        if image.shape != first.shape:
-            raise InvalidInputError(
-                got=f"{file} of {image.shape[1]} × {image.shape[2]} pixels, {files[0]} of "
-                f"{first.shape[1]} × {first.shape[2]}",
-                expected="images of one size",
-                next_step="resize them first, or call load_image_folder with a size",
-            )
-        images[i] = image
-    return images
-
-
-def _is_grey(file: Path) -> bool:
-    with _opened(file) as image:
-        return image.mode in ("1", "L", "I;16", "I", "F")
-
-
-def _read(file: Path, mode: str, size: tuple[int, int] | None) -> UInt8[np.ndarray, "channels height width"]:
-    with _opened(file) as image:
-        try:
-            converted = image.convert(mode)
-            if size is not None:
-                converted = converted.resize((size[1], size[0]), 2)  # 2: bilinear
-            pixels = np.asarray(converted, np.uint8)
-        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for damaged files
-            raise _unreadable(file, error) from error
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def _opened(file: Path):
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise InvalidInputError(
-            got=f"{file}, without Pillow to read it",
-            expected="Pillow, for image folders",
-            next_step="pip install pillow",
-        ) from error
-    try:
-        return Image.open(file, formats=("PNG", "JPEG"))
-    except (OSError, Image.DecompressionBombError) as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path, error: Exception) -> InvalidInputError:
-    return InvalidInputError(
-        got=f"{file}, which is not a whole PNG or JPEG image ({error})",
-        expected="images that can be read",
-        next_step="remove or replace the file",
-    )

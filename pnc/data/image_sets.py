@@ -35,6 +35,7 @@ def load_images(
     split: str | None = None,
     samples_per_class: int | Sequence[int] | None = None,
     download: bool = False,
+    size: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> ImageData:
     """Labelled images (N, channels, height, width), as bytes.
@@ -46,6 +47,7 @@ def load_images(
         split: `train` (`None`) or `test`; of a folder of images, the sub-folder that holds the classes.
         samples_per_class: only the first n images of every class, or n_k, one size a class.
         download: fetch a named data set where it is not found.
+        size: (height, width) that the images of a folder are resized to; `None`: all have to be of one size.
         progress: of the download, see `pnc.data.download.download`.
 
     Raises:
@@ -61,7 +63,7 @@ def load_images(
     elif name in IMAGE_SETS:
         data = load_cifar(name, data_dir, split=split or "train", download=download, progress=progress)
     elif Path(name).is_dir():
-        data = load_image_folder(name, split=split)
+        data = load_image_folder(name, split=split, size=size)
     else:
         near = difflib.get_close_matches(str(name).lower(), IMAGE_SETS, n=1)
         raise InvalidInputError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from pnc.data.labels import check_labels
+from pnc.data.labels import named_labels
 from pnc.data.preprocess import Preprocessing
 from pnc.data.problem import Problem
 from pnc.data.subset import first_of_each_class
@@ -25,7 +25,7 @@ class ImageData:
     Args:
         images: (N, channels, height, width) pixels 0…255.
         y: (N,) labels 0…K-1.
-        class_names: K names, where the data set has them.
+        class_names: K names, in the order of the labels; `()`: the labels as numbers.
         name: what to call it in tables.
         provenance: where it was read from.
         notes: what a user should know of how it was read.
@@ -53,7 +53,8 @@ class ImageData:
                 expected="unsigned bytes of shape (N, channels, height, width)",
                 next_step="give grey images a channel axis of length 1",
             )
-        y, notes = check_labels(self.y, samples=len(images))
+        y, names, notes = named_labels(self.y, self.class_names, samples=len(images))
+        object.__setattr__(self, "class_names", names)
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "y", y)
         object.__setattr__(self, "notes", (*self.notes, *notes))
@@ -137,6 +138,7 @@ class ImageData:
             X=fitted.apply(pixels),
             y=self.y,
             classes=classes,
+            class_names=self.class_names,
             name=self.name,
             provenance={**self.provenance, "preprocessing": fitted.to_dict()},
             notes=(*self.notes, *fitted.notes),

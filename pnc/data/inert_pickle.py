@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,10 @@ __all__ = ["load_inert_pickle"]
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): "reconstruct",
     ("numpy._core.multiarray", "_reconstruct"): "reconstruct",
+    ("numpy.core.numeric", "_frombuffer"): "frombuffer",
+    ("numpy._core.numeric", "_frombuffer"): "frombuffer",  # protocol 5
+    ("numpy.core.multiarray", "scalar"): "scalar",
+    ("numpy._core.multiarray", "scalar"): "scalar",
     ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): "dtype",
     ("_codecs", "encode"): "encode",  # how Python 3 writes bytes for Python 2
@@ -54,10 +59,13 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, content = state
+        self.fill(content, dtype, shape, "F" if fortran else "C")
+
+    def fill(self, content: Any, dtype: Any, shape: Any, order: Any) -> None:
         resolved = dtype.resolved()
-        if not isinstance(content, bytes) or len(content) != math.prod(shape) * resolved.itemsize:
+        if not isinstance(content, bytes | bytearray) or len(content) != math.prod(shape) * resolved.itemsize:
             raise pickle.UnpicklingError(f"an array of shape {shape} with other than its bytes")
-        self.array = np.frombuffer(content, resolved).reshape(shape, order="F" if fortran else "C")
+        self.array = np.frombuffer(content, resolved).reshape(shape, order="F" if _text(order) == "F" else "C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,14 @@ class _Named:
                 return _Dtype(arguments[0])
             case "encode":
                 return arguments[0].encode("latin1")
+            case "frombuffer":  # content, dtype, shape, order
+                found = _Array()
+                found.fill(*arguments)
+                return found
+            case "scalar":  # dtype, content
+                found = _Array()
+                found.fill(arguments[1], arguments[0], (), "C")
+                return found
         raise pickle.UnpicklingError(f"a call of {self.role}")
 
     def __setstate__(self, state: Any) -> None:
@@ -113,7 +129,8 @@ def load_inert_pickle(content: bytes, *, source: str) -> Any:
     {'labels': [3, 1]}
     """
     try:
-        return _plain(_Unpickler(content, source).load())
+        _check_memo(content)
+        return _plain(_Unpickler(content, source).load(), {})
     except InvalidInputError:
         raise
     except Exception as error:  # a damaged pickle can fail in any way that a program can
@@ -125,21 +142,37 @@ def load_inert_pickle(content: bytes, *, source: str) -> Any:
         ) from error
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
+def _check_memo(content: bytes) -> None:
+    """Refuse numbers and lengths that a few bytes name and that cost gigabytes, before anything is built.
+
+    Python's own reader makes a table as long as the largest number under which an object is kept.
+    """
+    for operation, argument, _ in pickletools.genops(content):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument) > len(content):
+            raise pickle.UnpicklingError(f"an object kept under the number {argument}")
+
+
+def _plain(value: Any, seen: dict[int, Any], depth: int = 0) -> Any:
+    """Arrays and plain containers; what is there many times is walked through once."""
     if depth > _DEPTH:
         raise pickle.UnpicklingError(f"more than {_DEPTH} containers within each other")
+    if id(value) in seen:
+        return seen[id(value)]
     match value:
         case _Array():
             if value.array is None:
                 raise pickle.UnpicklingError("an array without content")
-            return value.array
+            found = value.array if value.array.ndim else value.array.item()
         case _Named() | _Dtype():
             raise pickle.UnpicklingError("a type where a value should be")
         case dict():
-            return {_text(key): _plain(item, depth + 1) for key, item in value.items()}
+            found = {_text(key): _plain(item, seen, depth + 1) for key, item in value.items()}
         case list() | tuple():
-            return type(value)(_plain(item, depth + 1) for item in value)
-    return value
+            found = type(value)(_plain(item, seen, depth + 1) for item in value)
+        case _:
+            return value
+    seen[id(value)] = found
+    return found
 
 
 def _text(value: Any) -> str:

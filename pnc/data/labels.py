@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Int
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["check_labels"]
+__all__ = ["check_labels", "named_labels"]
 
 
 def check_labels(
@@ -92,3 +93,36 @@ def check_labels(
         return y, ()
     shown = ", ".join(map(str, present[:6].tolist())) + (", …" if present.size > 6 else "")
     return renumbered.astype(np.int64), (f"labels [{shown}] were renumbered 0…{present.size - 1}",)
+
+
+def named_labels(
+    y: Any, names: Sequence[str] = (), *, samples: int | None = None, classes: int | None = None
+) -> tuple[Int[np.ndarray, " N"], tuple[str, ...], tuple[str, ...]]:
+    """Labels as `check_labels` gives them, the names of their classes, and notes.
+
+    Args:
+        y, samples, classes: as those of `check_labels`.
+        names: of the labels 0, 1, … as they are given; `()`: the numbers themselves. Where gaps are closed, those of
+            the classes that are there remain.
+
+    Raises:
+        InvalidInputError: as `check_labels`, fewer names than classes.
+
+    >>> named_labels([1, 2, 2], ["cat", "dog", "fish"])[:2]
+    (array([0, 1, 1]), ('dog', 'fish'))
+    >>> named_labels([3, 5, 5])[1]
+    ('3', '5')
+    """
+    checked, notes = check_labels(y, samples=samples, classes=classes)
+    present = np.unique(np.asarray(y).astype(np.int64)).tolist() if notes else list(range(int(checked.max()) + 1))
+    if not names:
+        return checked, tuple(map(str, present)), notes
+    if len(names) == len(present):  # of the classes that are there, as when labels were checked before
+        return checked, tuple(names), notes
+    if len(names) <= present[-1]:
+        raise InvalidInputError(
+            got=f"{len(names)} names for the labels up to {present[-1]}",
+            expected="a name for every class",
+            next_step="pass as many `class_names` as there are classes",
+        )
+    return checked, tuple(names[k] for k in present), notes

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pnc.data.labels import check_labels
+from pnc.data.labels import named_labels
 from pnc.errors import InvalidInputError
 
 __all__ = ["Problem"]
@@ -24,6 +24,7 @@ class Problem:
         X: (N, d) inputs, one row a sample; kept as float64.
         y: (N,) labels 0…K-1; gaps are closed with a note, integer-like floats are taken.
         classes: K where it is stated; every class must then have a sample.
+        class_names: K names, in the order of the labels; `()`: the labels as numbers.
         name: what to call it in tables.
         provenance: how it was drawn or read (kind, seed, file, preprocessing).
         notes: what was done to the input on the way that a user should know.
@@ -40,6 +41,7 @@ class Problem:
     X: Float[np.ndarray, "N d"]
     y: Int[np.ndarray, " N"]
     classes: int | None = None
+    class_names: tuple[str, ...] = ()
     name: str = "problem"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -76,7 +78,8 @@ class Problem:
                 expected="finite numbers",
                 next_step="remove or impute these samples",
             )
-        y, notes = check_labels(self.y, samples=X.shape[0], classes=self.classes)
+        y, names, notes = named_labels(self.y, self.class_names, samples=X.shape[0], classes=self.classes)
+        object.__setattr__(self, "class_names", names)
         object.__setattr__(self, "X", X)
         object.__setattr__(self, "y", y)
         object.__setattr__(self, "classes", int(y.max()) + 1)

@@ -14,7 +14,8 @@ from pnc.data.inputs import Inputs
 from pnc.data.preprocess import Preprocessing, Scale, preprocess
 from pnc.data.problem import Problem
 from pnc.data.synthetic import GRAM_KINDS, draw, draw_gram
-from pnc.data.text import TEXT_SUFFIXES, load_text
+from pnc.data.text import TEXT_SUFFIXES
+from pnc.data.text_files import load_text
 from pnc.errors import InvalidInputError
 from pnc.spec import DataKind, ProblemSpec
 
@@ -48,6 +49,7 @@ def resolve_data(
     whiten: bool = False,
     scale: Scale | None = None,
     download: bool = False,
+    size: Sequence[int] | None = None,
     whole: bool = True,
 ) -> Inputs:
     """The problem that `data` names: a synthetic kind, an image data set, or a file.
@@ -68,6 +70,7 @@ def resolve_data(
         seed: of a draw; without effect on real data.
         data_dir: folder of images, see `load_images`.
         split: of images, likewise.
+        size: (height, width) that the images of a folder are resized to.
         components: see `Preprocessing`.
         whiten: see `Preprocessing`.
         scale: see `Preprocessing`.
@@ -88,7 +91,7 @@ def resolve_data(
     name = None if data is None else str(data)
     changed = components is not None or whiten or scale is not None
     if name is None or name in get_args(DataKind):
-        _refuse(name, data_dir=data_dir, split=split)
+        _refuse(name, data_dir=data_dir, split=split, size=size)
         given = {
             "classes": classes,
             "samples_per_class": samples_per_class,
@@ -106,10 +109,13 @@ def resolve_data(
         if name in IMAGE_SETS or (name and Path(name).is_dir()):
             if name not in IMAGE_SETS:
                 _refuse(name, data_dir=data_dir)
+            else:
+                _refuse(name, size=size)
             spec = Preprocessing(components=components, whiten=whiten, scale=scale or "orthonormal")
-            images = load_images(name, data_dir, split=split, samples_per_class=samples_per_class, download=download)
+            options = {"samples_per_class": samples_per_class, "download": download, "size": size}
+            images = load_images(name, data_dir, split=split, **options)
             return images.to_problem(spec, classes=classes)
-        _refuse(name, data_dir=data_dir, split=split)
+        _refuse(name, data_dir=data_dir, split=split, size=size)
         path = _path(name)
         if path.suffix.lower() in TEXT_SUFFIXES:
             texts = load_text(path)
@@ -127,6 +133,7 @@ def resolve_data(
 _BELONGS = {
     "data_dir": "an image data set",
     "split": "images",
+    "size": "a folder of images",
     "samples_per_class": "synthetic data, images and texts",
 }
 

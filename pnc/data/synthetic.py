@@ -86,6 +86,8 @@ def draw_gram(spec: ProblemSpec) -> GramProblem:
         )
     gram = None
     if spec.kind == "nearly-orthonormal":
+        what = f"the Gram matrix of {spec.samples} samples"
+        require_memory(8 * spec.samples**2, what=what, next_step="lower `samples_per_class` or `classes`")
         rng = np.random.default_rng(spec.seed)
         # `draw` draws the rows first: the same numbers are drawn, and dropped, so that the seed means the same
         row, left = np.empty(1 << 16), spec.dimension * spec.samples
@@ -125,7 +127,6 @@ def _nearly_orthonormal(spec: ProblemSpec, rng: np.random.Generator) -> Float[np
 def _nearly_identity(spec: ProblemSpec, rng: np.random.Generator) -> Float[np.ndarray, "N N"]:
     """G = I + (θ/N) S, made in place of its random numbers: their upper triangle decides, block by block."""
     N = spec.samples
-    require_memory(8 * N**2, what=f"the Gram matrix of {N} samples", next_step="lower `samples_per_class` or `classes`")
     S = np.empty((N, N))
     rng.random(out=S)
     S *= 2

@@ -215,7 +215,7 @@ def _run(request: AttackRequest) -> _Loaded:
     # standardised as the network was trained, whatever it is shown
     train = run.split("train")
     if request.data.data is not None:
-        splits = load_splits(**vars(request.data))
+        splits = run.load_other(**vars(request.data))
         shown = splits.train if splits.test is None else splits.test
         test = as_samples(shown, like=train, name=f"the data {request.data.data}")
         return _loaded(run.model, run.name, splits.describe(), train, test)

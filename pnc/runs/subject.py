@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from pnc.data import load_splits, load_text_splits
-from pnc.data.text import TEXT_SUFFIXES
 from pnc.errors import InvalidInputError
 from pnc.measure.model.saved_features import GivenBatches, GivenLayers
 from pnc.nets import build, encode_texts
@@ -86,13 +85,7 @@ def run_subject(request: MeasureRequest, device: torch.device) -> Subject:
         found = _chosen({name: run.load_split(name) for name in ("train", "test")}, split, str(folder))
         source = run.data.to_dict()
     else:
-        if Path(data).suffix.lower() in TEXT_SUFFIXES:
-            raise InvalidInputError(
-                got=f"`data={data}` with a run folder",
-                expected="images or a problem file: tf-idf features belong to the texts that they were fitted to",
-                next_step="train with these texts as `test_data`",
-            )
-        splits = load_splits(**vars(request.data))
+        splits = run.load_other(**vars(request.data))
         found = _chosen({"train": splits.train, "test": splits.test}, split, data)
         found = {name: run.take(some, name=f"the {name} split of {data}") for name, some in found.items()}
         source = splits.describe()

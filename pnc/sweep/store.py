@@ -99,7 +99,7 @@ class SweepFolder:
                 digest, text = file.read_text(encoding="utf-8").split("\n", 1)
                 intact = digest == _digest(text)
                 content = json.loads(text) if intact else None
-            except (OSError, ValueError):
+            except (OSError, ValueError, RecursionError):
                 intact = False
             if not intact:
                 raise InvalidInputError(
@@ -181,7 +181,7 @@ def _check(path: Path) -> None:
         return
     try:
         version = json.loads(file.read_text(encoding="utf-8"))["format"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InvalidInputError(
             got=f"{file}, which is damaged or half-written",
             expected="the plan of a sweep",

@@ -93,7 +93,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             state = json.loads(file.metadata()[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return Checkpoint(step=int(state.pop("step")), tensors=tensors, state=state)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             got=f"checkpoint {path}, which cannot be read ({type(error).__name__}: {error})",
             expected="a checkpoint that `pnc train` wrote",

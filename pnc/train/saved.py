@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pnc.data import Splits, load_splits
+from pnc.data import Preparation, Splits, load_splits
 from pnc.errors import InvalidInputError
 from pnc.nets import build, runs_code
 from pnc.records import DataRecord, NetworkRecord, Pixels, RunRecord, read_run, read_verified
@@ -95,6 +95,27 @@ class SavedRun:
                 next_step="train again with `test_data`",
             )
         return found
+
+    @property
+    def preparation(self) -> Preparation:
+        """The classes of the training split by name, and the words of its texts: what other data are matched by.
+
+        Raises:
+            InvalidInputError: a run of an older version, which does not say.
+        """
+        return Preparation.from_dict(self.data.origin.get("preparation"), source=str(self.folder / "run.json"))
+
+    def load_other(self, data: str | Path, **options: Any) -> Splits:
+        """Other data as this run's network takes them: classes matched by name, texts in the run's own words.
+
+        Args:
+            data, options: as those of `load_splits`.
+
+        Raises:
+            InvalidInputError: as `load_splits`, classes that are not those of the run, texts for a network of other
+                inputs.
+        """
+        return load_splits(data, **options, like=self.preparation)
 
     def take(self, data: Any, *, name: str = "the data") -> Samples:
         """Other labelled data as this network takes them: its classes, and pixels on the scale of its training split.

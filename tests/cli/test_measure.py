@@ -220,7 +220,14 @@ def test_texts_are_trained_on_and_measured(capsys, tmp_path):
     assert result["provenance"]["dimensions"][0] == 5
     # the same texts in another order, weighted by the training split
     np.testing.assert_allclose(result["splits"]["test"]["compression"], result["compression"], rtol=1e-5)
-    assert "--test-data" in says_what_to_do(refused(capsys, "measure", out, "--data", test))
+    # other texts are given in the words of the run: these in those of their own would be of another dimension
+    more = write_rows(tmp_path / "c.tsv", [*TEXTS, *[(f"new words {word}", word) for _, word in TEXTS]], names)
+    other = run(capsys, "measure", out, "--data", more, *columns, "--json", "--device", "cpu").json()
+    assert other["provenance"]["dimensions"][0] == 5
+    again = run(capsys, "measure", out, "--data", test, *columns, "--json", "--device", "cpu").json()
+    np.testing.assert_allclose(again["compression"], result["splits"]["test"]["compression"], rtol=1e-5)
+    wrong = write_rows(tmp_path / "d.tsv", [(text, word.upper()) for text, word in TEXTS], names)
+    assert "the classes 'SHIP'" in says_what_to_do(refused(capsys, "measure", out, "--data", wrong, *columns))
 
 
 class Tokens(dict):
@@ -327,7 +334,7 @@ def test_a_run_does_not_take_other_kinds_of_data(capsys, tmp_path, trained):
     assert "shape (5,)" in says_what_to_do(refused(capsys, "measure", trained, "--data", tmp_path / "narrow.npz"))
     np.savez(tmp_path / "few.npz", X=clusters(30)[0], y=y % 2)
     line = refused(capsys, "measure", trained, "--data", tmp_path / "few.npz")
-    assert "no sample in class 2" in says_what_to_do(line)
+    assert "no sample of the class '2'" in says_what_to_do(line)
 
 
 @pytest.mark.parametrize("command", ["train", "measure"])

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnc.data.sources import resolve_data
-from pnc.data.text import TextData, TfIdf, load_text
+from pnc.data.text import TextData, TfIdf
+from pnc.data.text_files import load_text
 from pnc.errors import InvalidInputError
 
 quick = settings(deadline=None, max_examples=60)
@@ -156,3 +157,46 @@ def test_subsets():
     data = TextData(texts=("a", "b", "c", "d"), y=[0, 1, 1, 0])
     assert data.subset(1).texts == ("a", "b")
     assert data.subset((2, 1)).texts == ("a", "b", "d")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-sig", "utf-16-be-sig"])
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_encodings(tmp_path, encoding, ending):
+    path = write_rows(tmp_path / f"a{ending}")
+    plain = path.read_text(encoding="utf-8")
+    marks = {"utf-16-le-sig": b"\xff\xfe", "utf-16-be-sig": b"\xfe\xff"}
+    path.write_bytes(
+        marks.get(encoding, b"") + plain.encode(encoding.removesuffix("-sig") if encoding in marks else encoding)
+    )
+    assert load_text(path).texts == tuple(text for text, _ in ROWS)
+
+
+def test_lone_quotes_in_a_table_of_tabs(tmp_path):
+    """As quotes they would join rows 1 and 3 to one, with two rows gone."""
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"twas the night\tx\nplain\ty\n5" disk\tx\n"end\ty\n')
+    data = load_text(tmp_path / "a.tsv")
+    assert data.texts == ('"twas the night', "plain", '5" disk', '"end')
+    assert data.y.tolist() == [0, 1, 0, 1]
+    assert data.notes == ("quotation marks were read as plain characters: as quotes they would join lines",)
+    assert load_text(write_rows(tmp_path / "b.tsv")).notes == ()  # a text of two lines, in quotes
+
+
+def test_numbers_of_json_are_whole_numbers(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "a b", "label": 1.0}\n{"text": "c", "label": 0}\n{"text": "d", "label": 1}'
+    )
+    assert load_text(tmp_path / "a.jsonl").y.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("a.csv", "text,label\na,x\nb, \nc,y\n", "an empty label at line 3"),
+        ("a.jsonl", '{"text": "a", "label": ""}', "an empty label at line 1"),
+        ("a.csv", "text,label,label\na,x,1\nb,y,2\n", "the heading 'label' more than once"),
+        ("a.jsonl", '{"text": "a", "label": 1, "label": 2}', "the key 'label' is there more than once"),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(tmp_path, name, content, match):
+    (tmp_path / name).write_text(content)
+    refused(match, tmp_path / name)
