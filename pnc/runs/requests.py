@@ -44,6 +44,7 @@ class DataSource:
     text_column: str | None = None
     label_column: str | None = None
     vocabulary: int | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class ProblemSource:
     whiten: bool = False
     scale: Literal["orthonormal", "unit-norm", "unit-variance"] | None = None
     download: bool = False
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

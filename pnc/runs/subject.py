@@ -175,7 +175,7 @@ def text_subject(request: MeasureRequest, device: torch.device) -> Subject:
         InvalidInputError: what is wrong with the encoder or the texts.
     """
     name, longest, batch_size = request.model, request.longest, request.measurement.batch_size
-    unused = ("vocabulary", "data_dir", "download")
+    unused = ("vocabulary", "data_dir", "download", "size")
     train, test = load_text_splits(**{key: value for key, value in vars(request.data).items() if key not in unused})
     found = _chosen({"train": train, "test": test}, request.split, str(request.data.data))
     together = [text for texts in found.values() for text in texts.texts]
