@@ -24,7 +24,7 @@ from .networks import Case, Data, draw, image_data, summary, train_from_seeds
 
 __all__ = ["PUBLISHED", "layer_figure", "reproduce"]
 
-QUANTITIES = ("numerical_rank", "linear_probe_accuracy", "compression", "discrimination")
+QUANTITIES = ("numerical_rank", "held_out_linear_probe_accuracy", "compression", "discrimination")
 COLOURS = {"mlp": "#1f4e79", "hybrid": "#c0392b", "mlp-plain": "#2e86ab", "hybrid-plain": "#b9770e"}
 PUBLISHED = {"optimiser": "momentum", "learning_rate": 1e-4, "weight_decay": 1e-4, "epochs": 400}
 """Of its script: momentum 0.9, cosine (there epoch by epoch, here at every step), batches of 128."""

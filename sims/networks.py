@@ -48,7 +48,7 @@ CONFIDENCE = 0.95
 CONVERGED = 0.95  # of the training samples, from which on the layers are held against the laws
 LABELS = {
     "numerical_rank": "numerical rank",
-    "linear_probe_accuracy": "accuracy of a linear probe",
+    "held_out_linear_probe_accuracy": "accuracy of a linear probe, held out",
     "compression": "$C_l$",
     "discrimination": "$D_l$",
     "separation_fuzziness": r"fuzziness $\mathrm{tr}(\Sigma_W \Sigma_B^+)$",

@@ -100,8 +100,8 @@ def _numbers(values: Sequence[float | None], digits: int) -> list[str] | None:
 
 
 def _accuracies(values: Sequence[tuple[float | None, float | None]]) -> list[str] | None:
-    """Of a probe, on the samples that it was fitted to or on those of another split."""
-    known = [held_out if own is None else own for own, held_out in values]
+    """Of a probe, on samples that it was not fitted to; where there are none, on those that it was."""
+    known = [own if held_out is None else held_out for own, held_out in values]
     return None if all(v is None for v in known) else ["" if v is None else f"{v:.2%}" for v in known]
 
 

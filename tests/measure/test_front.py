@@ -10,6 +10,7 @@ import pnc
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
 from pnc.measure import capture, count_classes, measure_features, measure_model, measure_splits
+from pnc.measure.readout.logistic import fit_logistic_probe
 from tests.measure.nets import mlp
 from tests.measure.processes import run_processes
 from tests.measure.test_model import assert_close, data, in_batches
@@ -137,10 +138,10 @@ def test_probes_are_fitted_to_the_first_split_and_tried_on_all():
             means = torch.stack([a[train[1] == k].mean(0) for k in range(3)])
             nearest = (torch.cdist(b, means).argmin(1) == labels).double().mean()
             assert found[f"{held_out}nearest_centre_accuracy"][i] == pytest.approx(float(nearest))
-            design, tried = (np.column_stack([z.numpy(), np.ones(len(z))]) for z in (a, b))
-            linear = tried @ np.linalg.lstsq(design, np.eye(3)[train[1].numpy()], rcond=None)[0]
-            right = (linear.argmax(1) == labels.numpy()).mean()
-            assert found[f"{held_out}linear_probe_accuracy"][i] == pytest.approx(right)
+            probe = fit_logistic_probe(a, train[1], classes=3).probe
+            # rows reach the fit in another order: a sample on the border may change sides
+            right = probe.accuracy(b, labels)
+            assert found[f"{held_out}linear_probe_accuracy"][i] == pytest.approx(right, abs=1.5 / len(labels))
 
 
 def _share(rank, world, queue):

@@ -15,6 +15,7 @@ from pnc.errors import InvalidInputError
 from pnc.measure import ClassMoments, measure_features, measure_model
 from pnc.measure.accumulate.running import BatchLabels, RunningMoments
 from pnc.measure.model.layers import capture
+from pnc.measure.readout.logistic import fit_logistic_probe
 from tests.measure import slow
 from tests.measure.cases import UNIT, between_tolerance, cases, within_tolerance
 from tests.measure.nets import Chain, Residual, Returning, mlp
@@ -254,6 +255,12 @@ def test_other_failures_of_the_model_are_told_in_one_line():
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
+def means_without(z, y, left_out):
+    """Class means of all samples but one."""
+    rest = np.delete(np.arange(len(y)), left_out)
+    return np.stack([z[rest][y[rest] == k].mean(0) for k in range(3)])
+
+
 def test_spectra_ranks_and_probes_and_the_universal_inequalities():
     x, y = data(90)
     model = mlp(width=8)
@@ -276,9 +283,11 @@ def test_spectra_ranks_and_probes_and_the_universal_inequalities():
         assert error <= 4 * curve.within_scatter[i] / gaps.min() ** 2 + 1e-12  # U3
         nearest = ((z[:, None] - means[None]) ** 2).sum(2).argmin(1)
         assert provenance["nearest_centre_accuracy"][i] == pytest.approx((nearest == y.numpy()).mean())
-        design = np.column_stack([z, np.ones(90)])
-        fit = design @ np.linalg.lstsq(design, np.eye(3)[y.numpy()], rcond=None)[0]
-        assert provenance["linear_probe_accuracy"][i] == pytest.approx((fit.argmax(1) == y.numpy()).mean())
+        alone = [((z[:, None] - means_without(z, y.numpy(), i)) ** 2).sum(2)[i].argmin() for i in range(90)]
+        assert provenance["held_out_nearest_centre_accuracy"][i] == pytest.approx((alone == y.numpy()).mean())
+        fitted = fit_logistic_probe(torch.from_numpy(z), y, classes=3)
+        assert provenance["linear_probe_accuracy"][i] == pytest.approx(fitted.accuracy)
+        assert provenance["held_out_linear_probe_accuracy"][i] == pytest.approx(fitted.held_out_accuracy, abs=0.02)
 
 
 def test_loaders_mappings_tuples_arrays_and_narrower_inputs():

@@ -1,6 +1,7 @@
 """Probes and CDNV against slow definitions."""
 
 import sys
+import warnings
 from itertools import permutations
 
 import numpy as np
@@ -13,6 +14,7 @@ from pnc.errors import InvalidInputError
 from pnc.measure import ClassMoments
 from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.quantities.class_pairs import class_distance_normalised_variance
+from pnc.measure.readout.logistic import KeptSamples, fit_logistic_probe
 from pnc.measure.readout.probe import fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe
 
 
@@ -134,3 +136,86 @@ def test_cdnv_undefined():
     x = np.array([[1.0], [3.0], [1.0], [3.0]])
     assert np.isnan(class_distance_normalised_variance(moments_of(x, np.array([0, 0, 1, 1]))))
     assert np.isnan(class_distance_normalised_variance(ClassMoments(classes=3, dimension=1).update(x, [0, 0, 1, 1])))
+
+
+def pixels():
+    datasets = pytest.importorskip("sklearn.datasets")
+    x, y = datasets.load_digits(return_X_y=True)
+    return x.astype(np.float32) / 16, y
+
+
+def words():
+    """Texts of two hundred words in three topics that share most of them, as tf-idf: many directions, few samples."""
+    text = pytest.importorskip("sklearn.feature_extraction.text")
+    rng = np.random.default_rng(0)
+    y = np.arange(900) % 3
+    common = rng.dirichlet(np.full(1500, 0.2))
+    topics = [0.85 * common + 0.15 * rng.dirichlet(np.full(1500, 0.1)) for _ in range(3)]
+    documents = [" ".join(f"w{w}" for w in rng.choice(1500, 40, p=topics[k])) for k in y]
+    return text.TfidfVectorizer().fit_transform(documents).toarray().astype(np.float32), y
+
+
+def hidden():
+    """A layer of a random network on pixels, wider than it has samples."""
+    x, y = pixels()
+    weights = np.random.default_rng(1).standard_normal((64, 500)).astype(np.float32) / 8
+    return np.maximum(x @ weights, 0), y
+
+
+@pytest.mark.parametrize(("source", "train"), [(pixels, 300), (pixels, 1000), (words, 500), (hidden, 500)])
+def test_the_logistic_probe_is_within_two_points_of_scikit_learns(source, train):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    x, y = source()
+    order = np.random.default_rng(2).permutation(len(y))
+    a, b = order[:train], order[train:]
+    found = fit_logistic_probe(torch.from_numpy(x[a]), torch.from_numpy(y[a]), classes=y.max() + 1)
+    accuracy = found.probe.accuracy(x[b], y[b])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reference = linear_model.LogisticRegressionCV(Cs=np.logspace(-3, 5, 9), cv=4, max_iter=300).fit(x[a], y[a])
+    assert accuracy >= reference.score(x[b], y[b]) - 0.02
+    # of samples that were left out: what to expect of others, within noise, and with a quarter less to learn from
+    noise = np.sqrt(accuracy * (1 - accuracy) * (1 / len(a) + 1 / len(b)))
+    assert -0.03 - 3 * noise <= found.held_out_accuracy - accuracy <= 3 * noise
+    spectrum = StreamingSpectrum(dimension=x.shape[1], width=2000).update(x[a])
+    least_squares = fit_linear_probe(spectrum, moments_of(x[a], y[a]))
+    assert accuracy >= least_squares.accuracy(x[b], y[b]) - 0.02
+
+
+def test_noise_is_not_called_separable():
+    rng = np.random.default_rng(0)
+    x, y = torch.from_numpy(rng.standard_normal((200, 300))), torch.arange(200) % 2
+    found = fit_logistic_probe(x, y, classes=2)
+    assert abs(found.held_out_accuracy - 0.5) < 3.5 * np.sqrt(0.25 / 200)
+
+
+def test_the_fit_is_where_its_gradient_is_zero():
+    x, y = problem(3, samples=200, dimension=6, classes=3)
+    found = fit_logistic_probe(torch.from_numpy(x), torch.from_numpy(y), classes=3)
+    z = x - x.mean(0)
+    size = np.sqrt((z**2).sum(1).mean())
+    weights = found.probe.weights.numpy() * size
+    outputs = z / size @ weights + found.probe.intercept.numpy()
+    share = np.exp(outputs - outputs.max(1, keepdims=True))
+    wrong = (share / share.sum(1, keepdims=True) - np.eye(3)[y]) / len(y)
+    gradient = (z / size).T @ wrong + found.penalty * weights
+    assert np.abs(gradient).max() < 1e-4
+    assert np.abs(wrong.sum(0)).max() < 1e-4
+
+
+def test_few_are_kept_of_many_in_the_shares_of_the_classes(monkeypatch):
+    monkeypatch.setattr("pnc.measure.readout.logistic._MOST_ENTRIES", 400)
+    y = torch.cat([torch.zeros(300, dtype=torch.int64), torch.ones(100, dtype=torch.int64)])
+    kept = KeptSamples(torch.bincount(y), dimension=4)
+    for rows in torch.arange(400).split(37):
+        kept.update(torch.randn(len(rows), 4), y[rows])
+    assert torch.bincount(kept.labels).tolist() == [75, 25]
+    assert kept.features.shape == (100, 4)
+    directions = torch.linalg.qr(torch.randn(5000, 3, dtype=torch.float64)).Q.mT
+    wide = KeptSamples(torch.bincount(y), dimension=5000, directions=directions)
+    x = torch.randn(400, 5000)
+    wide.update(x, y)
+    first, second = torch.bincount(wide.labels).tolist()
+    assert abs(first - 100) <= 1 and abs(second - 34) <= 1
+    rows = torch.cat([torch.arange(first), 300 + torch.arange(second)])
+    torch.testing.assert_close(wide.features, (x.double() @ directions.mT)[rows].float())

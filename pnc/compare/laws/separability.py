@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,7 +32,7 @@ class Separability:
 
 
 def separability_onset(curve: LayerCurve, *, share: float = 0.95) -> Separability:
-    """The first layers whose nearest-centre and linear-probe accuracy reach a share of the last layer's.
+    """The first layers whose nearest-centre and linear-probe accuracy, held out, reach a share of the last layer's.
 
     Args:
         curve: measured with `probes` (and `spectra`, for the linear probe).
@@ -54,12 +53,15 @@ def separability_onset(curve: LayerCurve, *, share: float = 0.95) -> Separabilit
             got=f"share = {share}", expected="a share in (0, 1]", next_step="pass for instance 0.95"
         )
 
-    def first(accuracies: Sequence[float | None]) -> int | None:
+    def first(name: str) -> int | None:
+        # what was fitted to the samples that it is counted on tells nothing of others: it may separate noise
+        found = [[getattr(note, f"{held_out}{name}") for note in curve.notes] for held_out in ("held_out_", "")]
+        accuracies = next((values for values in found if None not in values), found[1])
         values = np.array(accuracies, dtype=np.float64)  # what was not measured becomes NaN
         return None if np.isnan(values).any() else int(curve.layers[int(np.argmax(values >= share * values[-1]))])
 
     return Separability(
-        nearest_centre=first([note.nearest_centre_accuracy for note in curve.notes]),
-        linear_probe=first([note.linear_probe_accuracy for note in curve.notes]),
+        nearest_centre=first("nearest_centre_accuracy"),
+        linear_probe=first("linear_probe_accuracy"),
         share=share,
     )

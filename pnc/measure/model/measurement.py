@@ -31,9 +31,10 @@ from pnc.measure.model.batches import BatchSource, SomeOfEachClass, run_pass
 from pnc.measure.model.hooks import same_randomness, unwrapped
 from pnc.measure.model.layers import Layer, LayerList, layer_output, list_layers
 from pnc.measure.model.pooling import Pool, Pooling
+from pnc.measure.model.probing import LayerProbes
 from pnc.measure.quantities.class_pairs import class_pairs
 from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
-from pnc.measure.readout.probe import LinearProbe, fit_linear_probe, nearest_centre_probe, projected_centre_probe
+from pnc.measure.readout.probe import LinearProbe
 
 __all__ = ["measure_model", "measure_splits"]
 
@@ -81,8 +82,9 @@ def measure_model(
         layers: patterns of module names (`layer*`, `relu#2`); by default blocks and, outside them, the
             activation of each linear or convolutional module (see `list_layers`).
         fuzziness: a second pass for tr(Σ_W Σ_B⁺).
-        probes: a second pass for the accuracy of the nearest class centre and, with `spectra`, of a linear
-            probe, on the samples that they were fitted to.
+        probes: a second pass for the accuracy of the nearest class centre and, with `spectra`, of a logistic probe with
+            a cross-validated penalty: on the samples that they were fitted to and, as `held_out_…`, each sample left
+            out of its class mean, or of the fit (see `LayerProbes`).
         spectra: singular values and ranks, exact for d_l ≤ `width`; O(d_l²) memory there and O(sketch · d_l)
             above.
         uncertainty: standard errors of C_l and D_l, and the bias of C_l, from sampling (see `SamplingErrorPass`):
@@ -161,8 +163,9 @@ def measure_splits(
 ) -> dict[str | None, LayerCurve]:
     """`measure_model` of every split, each by itself; probes are fitted to the first and tried on all.
 
-    The accuracies of the first split are of the samples that the probes saw (U3 and U4 of the theory note are about
-    these); those of the others are called `held_out_nearest_centre_accuracy` and `held_out_linear_probe_accuracy`.
+    Accuracies of the samples that the probes saw (U3 and U4 of the theory note are about these) are given of the first
+    split alone; `held_out_nearest_centre_accuracy` and `held_out_linear_probe_accuracy` are of samples that they did
+    not see: of the first split by cross-validation.
 
     Args:
         model: torch module.
@@ -198,7 +201,7 @@ def measure_splits(
                 measurement.second_pass(fuzziness=fuzziness, probes=probes, uncertainty=uncertainty, fitted=fitted)
             elif uncertainty:
                 measurement.second_look()
-            fitted = fitted or measurement.probes
+            fitted = fitted or {name: found.probes for name, found in measurement.probes.items()}
             curves[split] = measurement.curve(split)
     return curves
 
@@ -253,8 +256,7 @@ class _Measurement:
         self.modules = sorted({layer.module for layer in listed.layers})
         self.dtypes: dict[str, str] = {}
         self.fuzzy: dict[str, FuzzinessPass] = {}
-        self.probes: dict[str, dict[str, LinearProbe]] = {}
-        self.hits: dict[str, dict[str, float]] = {}
+        self.probes: dict[str, LayerProbes] = {}
         self.errors: dict[str, SamplingErrorPass] = {}
         self.same: dict[str, SameSamples] = {}
         self.own_counts = torch.zeros(classes, dtype=torch.int64)
@@ -405,19 +407,14 @@ class _Measurement:
                 self.fuzzy[name] = FuzzinessPass(moments, rounding=rounding_unit(self.dtypes[name]))
             if uncertainty:
                 self.errors[name] = SamplingErrorPass(moments)
-            if probes and fitted:
-                self.probes[name] = self._fitting(name, fitted)
-            elif probes:
-                self.probes[name] = {"nearest_centre_accuracy": nearest_centre_probe(moments)}
-                if name in self.spectrum:
-                    spectrum, found = self.spectrum[name], self.spectrum[name].directions()
-                    self.probes[name]["linear_probe_accuracy"] = fit_linear_probe(spectrum, moments, directions=found)
-                    if spectrum.missing == 0:
-                        self.probes[name]["projected_centre_accuracy"] = projected_centre_probe(
-                            spectrum, moments, directions=found
-                        )
             if probes:
-                self.hits[name] = dict.fromkeys(self.probes[name], 0.0)
+                self.probes[name] = LayerProbes(
+                    moments,
+                    counts=self.own_counts,
+                    spectrum=self.spectrum.get(name),
+                    fitted=fitted.get(name, {}) if fitted else None,
+                    name=name,
+                )
 
         def update_fuzziness(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
             rows = self._rows(name, output, labels.shape[0]) if name in self.fuzzy else None
@@ -433,10 +430,7 @@ class _Measurement:
             rows = self._rows(name, output, labels.shape[0]) if name in self.probes else None
             if rows is None:
                 return
-            y = labels.to(self.device)
-            right = {kind: int((probe.predict(rows) == y).sum()) for kind, probe in self.probes[name].items()}
-            for kind, number in right.items():
-                self.hits[name][kind] += number
+            self.probes[name].update(rows, labels)
 
         samples, notes = together(
             lambda: run_pass(
@@ -460,17 +454,8 @@ class _Measurement:
             totals = sum_over_processes(own.flatten().tolist(), device=self.device)
             if same.differs(own.new_tensor(totals).reshape(own.shape)):
                 raise other_samples(name)
-
-    def _fitting(self, name: str, fitted: Mapping[str, dict[str, LinearProbe]]) -> dict[str, LinearProbe]:
-        """The probes of the layer that were fitted to another split, under names that say so."""
-        found = fitted.get(name)
-        if found is None or any(probe.origin.numel() != self.moments[name].dimension for probe in found.values()):
-            raise InvalidInputError(
-                got=f"layer {name}, which the split that the probes were fitted to has not, or of another size",
-                expected="the same layers in every split",
-                next_step="leave the probes out, or choose other layers",
-            )
-        return {f"held_out_{kind}": probe for kind, probe in found.items()}
+        for name in self.probes:
+            self.probes[name].finish()
 
     def _update_errors(self, name: str, output: Any, labels: torch.Tensor, first: int) -> None:
         rows = self._rows(name, output, labels.shape[0]) if name in self.errors else None
@@ -594,13 +579,13 @@ class _Measurement:
     def _accuracies(self, names: list[str]) -> dict[str, dict[str, float]]:
         """Layer → probe → share of the samples of all processes that it classifies correctly."""
         found: dict[str, dict[str, float]] = {name: {} for name in names}
-        if not self.hits:
-            return found
-        for kind in dict.fromkeys(kind for name in names for kind in self.hits[name]):
-            local = [self.hits[name].get(kind, 0.0) for name in names]
+        for kind in dict.fromkeys(kind for probes in self.probes.values() for kind in probes.hits):
+            local = [self.probes[name].hits.get(kind, 0.0) for name in names]
             for name, hit in zip(names, sum_over_processes(local, device=self.device), strict=True):
-                if kind in self.hits[name]:
+                if kind in self.probes[name].hits:
                     found[name][kind] = hit / self.total
+        for name, probes in self.probes.items():
+            found[name] |= probes.accuracies
         return found
 
     def _fuzziness(self, names: list[str]) -> list[float]:

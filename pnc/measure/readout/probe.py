@@ -47,6 +47,15 @@ class LinearProbe:
         Raises:
             InvalidInputError: another dimension.
         """
+        return self.scores(features).argmax(1)
+
+    @torch.no_grad()
+    def scores(self, features: Any) -> Float[torch.Tensor, "N K"]:
+        """(z - origin)·w_k + b_k of each of (N, …) samples, in float64.
+
+        Raises:
+            InvalidInputError: another dimension.
+        """
         x = as_matrix(features, device=self.weights.device)
         if x.shape[1] != self.origin.numel():
             raise InvalidInputError(
@@ -56,10 +65,19 @@ class LinearProbe:
             )
         rows = max(1, _ENTRIES // x.shape[1])
         return torch.cat(
-            [
-                ((part.to(torch.float64) - self.origin) @ self.weights + self.intercept).argmax(1)
-                for part in x.split(rows)
-            ]
+            [(part.to(torch.float64) - self.origin) @ self.weights + self.intercept for part in x.split(rows)]
+        )
+
+    def to(self, device: torch.device | str) -> LinearProbe:
+        """The same probe on a device."""
+        return LinearProbe(
+            weights=self.weights.to(device), intercept=self.intercept.to(device), origin=self.origin.to(device)
+        )
+
+    def lifted(self, directions: Float[torch.Tensor, "r d"]) -> LinearProbe:
+        """The probe of features whose coordinates along orthonormal directions this probe was fitted to."""
+        return LinearProbe(
+            weights=directions.mT @ self.weights, intercept=self.intercept, origin=directions.mT @ self.origin
         )
 
     def accuracy(self, features: Any, labels: Any) -> float:
