@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def simulate_variant(
             title=f"{title}, {result.comparison.predicted.origin.statement} — {result.comparison.verdict.name}",
             force=force,
         )
-    return VariantResult(**{**vars(result), "folder": folder})
+    return replace(result, folder=folder)
 
 
 def _record(result: VariantResult) -> RunRecord:
@@ -253,7 +253,7 @@ def _law(
             further={"directions_lost": law.lost, "network": network.to_dict()},
         )  # fmt: skip
         return predicted, off <= _ARRIVED * float(np.linalg.norm(fit))
-    if simplex_expected(classes=problem.classes, depth=L) and variant.weight_decay == 0:
+    if simplex_expected(classes=problem.counts.size, depth=L) and variant.weight_decay == 0:
         try:
             return predict_cross_entropy(problem, network, loss=float(run.loss[-1])), True
         except NotApplicableError:

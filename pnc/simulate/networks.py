@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -32,7 +33,7 @@ class Networks:
     samples: Float[Tensor, " B"]
     shapes: tuple[tuple[int, int], ...]
 
-    def take(self, index: Int[Tensor, " b"] | slice) -> Networks:
+    def take(self, index: Int[Tensor, " b"] | slice) -> Self:
         """The networks of some runs of the batch, in the order of `index`."""
         return replace(self, factor=self.factor[index], target=self.target[index], samples=self.samples[index])
 

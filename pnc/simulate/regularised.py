@@ -23,6 +23,7 @@ from pnc.measure import ClassSummary, measure_linear
 from pnc.simulate.economical import economical
 from pnc.simulate.initial import full_orthogonal_weights, reduced_orthogonal_weights
 from pnc.spec import Coordinates, NetworkSpec
+from pnc.theory.numerics import StopAtZero
 from pnc.theory.weight_decay import check_decay
 
 __all__ = ["Loss", "RegularisedSimulation", "simulate_regularised"]
@@ -61,7 +62,9 @@ class RegularisedSimulation:
 class _Objective:
     """The loss of one network on samples in the coordinates of W_1, and its gradient at K vectors a layer (Y3)."""
 
-    def __init__(self, inputs: np.ndarray, targets: np.ndarray, samples: int, loss: Loss, shapes: list[tuple]) -> None:
+    def __init__(
+        self, inputs: np.ndarray, targets: np.ndarray, samples: int, loss: Loss, shapes: list[tuple[int, ...]]
+    ) -> None:
         self.inputs, self.targets, self.samples, self.kind, self.shapes = inputs, targets, samples, loss, shapes
         self._ends = np.cumsum([rows * columns for rows, columns in shapes])[:-1]
 
@@ -158,7 +161,7 @@ def simulate_regularised(
         )
     asked = _checked_times(times, until_loss, learning_rate)
     network = (
-        replace(network, width=max(512, problem.dimension, 32 * problem.classes)) if not network.width else network
+        replace(network, width=max(512, problem.dimension, 32 * problem.counts.size)) if not network.width else network
     )
     start, inputs, targets, span = _prepared(problem, network, loss, weights, coordinates, seed)
     objective = _Objective(inputs, targets, problem.samples, loss, [w.shape for w in start])
@@ -169,18 +172,16 @@ def simulate_regularised(
         asked, states = _descent(objective, y, asked, learning_rate, weight_decay)
     else:
 
-        def reached(_: float, y: np.ndarray) -> float:
-            assert until_loss is not None
-            return math.log(objective.error(objective.rows(objective.split(y))[0])[0]) - math.log(until_loss)
+        def above(y: np.ndarray) -> float:
+            return math.log(objective.error(objective.rows(objective.split(y))[0])[0]) - math.log(until_loss or 1.0)
 
-        reached.terminal = True  # type: ignore[attr-defined]
         found = scipy.integrate.solve_ivp(
             lambda _, y: objective.slope(y, weight_decay),
             (0.0, 1e12 if asked is None else max(float(asked[-1]), 1e-300)),
             y,
             method="DOP853",
             t_eval=asked,
-            events=None if asked is not None else reached,
+            events=None if asked is not None else StopAtZero(above),
             rtol=relative_tolerance,
             atol=relative_tolerance * 1e-3 * float(np.abs(y).max()),
             dense_output=False,
@@ -241,7 +242,7 @@ def _prepared(
     """Initial weights, inputs (r, columns) and targets (K, columns) in their coordinates, and a basis of span X."""
     data = economical(problem, network)
     rank, ε, L = data.scale.size, network.residual_scale, network.depth
-    labels = np.eye(problem.classes)[problem.y].T
+    labels = np.eye(problem.counts.size)[problem.y].T
     if weights == "orthogonal":
         make = reduced_orthogonal_weights if coordinates == "reduced" else full_orthogonal_weights
         start = make(data, network, seed=seed)

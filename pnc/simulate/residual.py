@@ -298,7 +298,7 @@ def _initial(
             next_step="set `classifier_scale` to 0",
         )
     weights = [] if network.embedding_scale is None else [network.embedding_scale * np.eye(size)]
-    ε = network.initial_scale
+    ε = network.initial_scale or 0.0  # of two-matrix blocks alone
     for _ in range(network.blocks):
         if network.block == "one-matrix":
             weights.append(np.zeros((size, size)))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
+from pnc.theory.numerics import root_between
 from pnc.theory.weight_decay import check_decay
 
 __all__ = ["final_margin", "loss_of_margin", "margin_growth", "margin_of_loss"]
@@ -114,8 +115,6 @@ def final_margin(*, classes: int, samples_per_class: int, depth: int, weight_dec
     >>> bool(np.isclose(np.exp(z) + 2, 1 / (0.01 * 2)))
     True
     """
-    import scipy.optimize  # keeps `import pnc` light
-
     _check(classes, samples_per_class, depth)
     check_decay(weight_decay)
     if weight_decay == 0:
@@ -129,7 +128,7 @@ def final_margin(*, classes: int, samples_per_class: int, depth: int, weight_dec
 
     def excess(z: float) -> float:
         """log of growth over decay; concave in log z, so it has two zeros at most."""
-        return (1 - 2 / depth) * math.log(root * z) - pull - np.logaddexp(z, math.log(classes - 1))
+        return (1 - 2 / depth) * math.log(root * z) - pull - float(np.logaddexp(z, math.log(classes - 1)))
 
     def top_slope(z: float) -> float:
         return (1 - 2 / depth) - z / (1 + (classes - 1) * math.exp(-z))
@@ -137,13 +136,13 @@ def final_margin(*, classes: int, samples_per_class: int, depth: int, weight_dec
     if depth == 2:
         rest = 1 / (weight_decay * root) - (classes - 1)
         return max(0.0, math.log(rest)) if rest > 0 else 0.0
-    top = scipy.optimize.brentq(top_slope, 1e-12, classes + 2.0)
+    top = root_between(top_slope, 1e-12, classes + 2.0)
     if excess(top) <= 0:
         return 0.0
     high = 2 * top
     while excess(high) > 0:
         high *= 2
-    return float(scipy.optimize.brentq(excess, top, high, xtol=1e-14, rtol=1e-14))
+    return root_between(excess, top, high)
 
 
 def _check(classes: int, samples_per_class: int, depth: int) -> None:

@@ -56,7 +56,7 @@ def predict_cross_entropy(
     """
     check_decay(weight_decay)
     n = _balanced(problem, network)
-    K, L, ε = problem.classes, network.depth, network.residual_scale
+    K, L, ε = int(problem.counts.size), network.depth, network.residual_scale
     assert ε is not None
     if (loss is not None and time is not None) or (loss is None and time is None and weight_decay == 0):
         raise InvalidInputError(

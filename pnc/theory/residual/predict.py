@@ -41,20 +41,18 @@ def residual_statistics(problem: Problem, network: ResidualSpec) -> LayerStatist
         raise NotApplicableError(
             statement="R1", assumption="a classifier from zero", instead="use predict_residual (R8)"
         )
-    common = {"blocks": network.blocks, "block_scale": network.block_scale}
-    scale = 1.0
-    if network.block == "one-matrix" and network.embedding_scale is None:
-        statement, growth = "R1", np.sqrt(block_growth(modes.values, **common))
-    elif network.block == "one-matrix":
-        e, x = embedded_growth(modes.values, embedding_scale=network.embedding_scale, **common)
+    m, β, γ, scale, first = network.blocks, network.block_scale, network.embedding_scale, 1.0, None
+    if network.block == "one-matrix" and γ is None:
+        statement, growth = "R1", np.sqrt(block_growth(modes.values, blocks=m, block_scale=β))
+    elif network.block == "one-matrix" and γ is not None:
+        first, x = embedded_growth(modes.values, blocks=m, block_scale=β, embedding_scale=γ)
         statement, growth = "R6", np.sqrt(x)
-    elif network.embedding_scale is None:
+    elif γ is None:
         _require_white(data, "R7")
-        symmetric = network.block == "two-matrix-symmetric"
-        growth = two_matrix_growth(modes.values, initial_scale=network.initial_scale, symmetric=symmetric, **common)
-        scale = two_matrix_residual(
-            block_scale=network.block_scale, initial_scale=network.initial_scale, symmetric=symmetric
-        )
+        symmetric, ε = network.block == "two-matrix-symmetric", network.initial_scale
+        assert ε is not None
+        growth = two_matrix_growth(modes.values, blocks=m, block_scale=β, initial_scale=ε, symmetric=symmetric)
+        scale = two_matrix_residual(block_scale=β, initial_scale=ε, symmetric=symmetric)
         statement = "R7"
     else:
         raise NotApplicableError(
@@ -70,7 +68,7 @@ def residual_statistics(problem: Problem, network: ResidualSpec) -> LayerStatist
         fitted=True,
         label_scale=network.label_scale,
     )
-    return statistics if statement != "R6" else _embedded(statistics, np.sqrt(e), network.embedding_scale)
+    return statistics if first is None or γ is None else _embedded(statistics, np.sqrt(first), γ)
 
 
 def _embedded(statistics: LayerStatistics, signal: Float[np.ndarray, " r"], rest: float) -> LayerStatistics:

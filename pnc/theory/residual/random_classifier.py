@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
+from pnc.theory.numerics import StopAtZero
 
 __all__ = ["random_classifier_images"]
 
@@ -57,13 +58,14 @@ def random_classifier_images(
     def slope(_: float, y: np.ndarray) -> np.ndarray:
         return _slope(y, blocks, block_scale, value)
 
-    def arrived(_: float, y: np.ndarray) -> float:
+    def left(y: np.ndarray) -> float:
         return math.log(float(np.sum(_forward(y, blocks, block_scale, value)[2] ** 2)) / first + 1e-300) - math.log(
             _LOSS
         )
 
-    arrived.terminal = True
-    found = scipy.integrate.solve_ivp(slope, (0.0, 1e9), start, method="LSODA", events=arrived, rtol=1e-10, atol=1e-12)
+    found = scipy.integrate.solve_ivp(
+        slope, (0.0, 1e9), start, method="LSODA", events=StopAtZero(left), rtol=1e-10, atol=1e-12
+    )
     if found.status != 1:
         raise InvalidInputError(
             got=f"a flow that does not arrive at s = {value:g} from a classifier of scale {classifier_scale:g}",

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
+from pnc.theory.numerics import root_between
 
 __all__ = ["two_matrix_growth", "two_matrix_residual"]
 
@@ -55,8 +56,6 @@ def two_matrix_growth(
 
 
 def _grown(value: float, m: int, β: float, ε: float, symmetric: bool) -> float:
-    import scipy.optimize  # keeps `import pnc` light
-
     def share(w: float) -> tuple[float, float]:
         """a and c² at u = e^w ε, in the symmetric case at u² = ε² + (e^w ε)²."""
         rise = math.exp(w)
@@ -73,7 +72,7 @@ def _grown(value: float, m: int, β: float, ε: float, symmetric: bool) -> float
         low *= 2
     while excess(high) < 0:
         high *= 2
-    return share(scipy.optimize.brentq(excess, low, high, xtol=1e-15, rtol=1e-14))[0]
+    return share(root_between(excess, low, high))[0]
 
 
 def two_matrix_residual(*, block_scale: float, initial_scale: float, symmetric: bool) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pnc.data.problem import Problem
 from pnc.errors import InvalidInputError, NotApplicableError
+from pnc.theory.numerics import StopAtZero, root_between
 from pnc.theory.weight_decay.regularised_map import regularised_map
 
 __all__ = ["death_decay", "escape_decay", "first_death", "surviving_value", "value_at_death"]
@@ -64,8 +65,6 @@ def surviving_value(value: float, *, depth: int, samples: int, weight_decay: flo
     >>> surviving_value(2.0, depth=4, samples=8, weight_decay=10.0)
     0.0
     """
-    import scipy.optimize  # keeps `import pnc` light
-
     _check(value, depth, samples, input_scale)
     if weight_decay >= death_decay(value, depth=depth, samples=samples, input_scale=input_scale):
         return 0.0
@@ -74,15 +73,7 @@ def surviving_value(value: float, *, depth: int, samples: int, weight_decay: flo
     pull = weight_decay * samples / (2 * input_scale)
     if depth == 2:
         return value - pull
-    return float(
-        scipy.optimize.brentq(
-            lambda s: (value - s) * s ** (1 - 2 / depth) - pull,
-            value_at_death(value, depth=depth),
-            value,
-            xtol=1e-300,
-            rtol=1e-14,
-        )
-    )
+    return root_between(lambda s: (value - s) * s ** (1 - 2 / depth) - pull, value_at_death(value, depth=depth), value)
 
 
 def first_death(problem: Problem, *, depth: int, label_scale: float = 1.0, tolerance: float = 1e-4) -> float:
@@ -186,13 +177,9 @@ def _escapes(value: float, depth: int, start: float, decay: float) -> bool:
 
     goal = value_at_death(value, depth=depth)
 
-    def learned(_: float, y: np.ndarray) -> float:
-        return product(y) - goal
-
-    def faded(_: float, y: np.ndarray) -> float:
-        return float(np.linalg.norm(y)) - 0.05 * float(np.linalg.norm(plane_start(depth, start)))
-
-    learned.terminal = faded.terminal = True
+    learned = StopAtZero(lambda y: product(y) - goal)
+    least = 0.05 * float(np.linalg.norm(plane_start(depth, start)))
+    faded = StopAtZero(lambda y: float(np.linalg.norm(y)) - least)
     found = scipy.integrate.solve_ivp(
         slope,
         (0.0, 1e3 / decay),
