@@ -5,7 +5,6 @@ Exit status: 0 fine, 2 bad usage or input, 3 theory and measurement disagree, 4 
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from pnc.cli.predict import predict
 from pnc.cli.reproduce import reproduce
 from pnc.cli.robustness import robustness
 from pnc.cli.simulate import simulate
+from pnc.cli.streams import discard_output, prepare_streams
 from pnc.cli.sweep import sweep
 from pnc.cli.train import train
 from pnc.cli.verify import verify
@@ -66,6 +66,7 @@ def _root(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input and bad usage become one line on stderr and exit status 2, a training that
     diverged likewise and 4."""
+    prepare_streams()
     try:
         status: Any = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
@@ -79,8 +80,15 @@ def main(arguments: list[str] | None = None) -> None:
             "use an --epsilon and a --label-scale nearer to 1"
         )
     except (BrokenPipeError, SystemExit):  # the reader of our output has gone; Typer makes the latter of the former
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         status = 0
+    except OSError as error:
+        discard_output()
+        place = "" if error.filename is None else f"{error.filename}: "
+        _fail(
+            f"got {place}{error.strerror or error}; expected files that can be read and an output that can be written; "
+            "check the place, or make room"
+        )
     except KeyboardInterrupt:
         status = 130
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from pnc.records.folder import check_folder, claimed, found_folder, held, new_folder, read_verified, software_versions
 from pnc.records.jsons import parse_json
+from pnc.records.lock import LockedError, locked
 from pnc.records.run import (
     FORMAT,
     DataRecord,
@@ -19,6 +20,7 @@ from pnc.records.run import (
 __all__ = [
     "FORMAT",
     "DataRecord",
+    "LockedError",
     "NetworkRecord",
     "Pixels",
     "RunRecord",
@@ -28,6 +30,7 @@ __all__ = [
     "current_record",
     "found_folder",
     "held",
+    "locked",
     "new_folder",
     "parse_json",
     "parse_record",

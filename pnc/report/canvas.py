@@ -4,18 +4,51 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pnc.errors import PncError
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-__all__ = ["PLAIN_SVG", "new_figure", "save_figure", "svg_settings"]
+__all__ = ["PLAIN_SVG", "DrawingError", "drawing", "new_figure", "save_figure", "svg_settings"]
 
 PLAIN_SVG = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 """Metadata of figures: none, neither addresses nor the hour."""
+
+
+class DrawingError(PncError):
+    """Results are written, but not their figures."""
+
+
+@contextmanager
+def drawing(path: Path) -> Iterator[ExitStack]:
+    """Around `new_folder(path)`, what it gives is to be entered where figures are drawn.
+
+    Results do not go down with their figures: an error while drawing is raised once the folder is complete.
+
+    Raises:
+        DrawingError: something could not be drawn.
+    """
+    failed: list[Exception] = []
+
+    def keep(kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        del kind, trace
+        if not isinstance(error, Exception) or isinstance(error, OSError | MemoryError):
+            return False
+        failed.append(error)
+        return True
+
+    stack = ExitStack()
+    stack.push(keep)
+    yield stack
+    if failed:
+        reason = " ".join(f"{type(failed[0]).__name__}: {failed[0]}".split())
+        raise DrawingError(f"{path} is written, but its figures could not be drawn ({reason})") from failed[0]
 
 
 def _import_matplotlib() -> None:

@@ -79,5 +79,5 @@ def comparison_figure(comparison: Comparison, *, title: str = "") -> Figure:
     figure.set_figheight(3.8 + 0.15 * len(lines))
     figure.supxlabel("\n".join(lines), fontsize=7, x=0.01, ha="left")
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=10, parse_math=False)
     return figure

@@ -13,7 +13,7 @@ import numpy as np
 
 from pnc.compare import BoundCheck, Following, FollowingSeeds, LawEvidence, Verdict, alternative_fit
 from pnc.records import new_folder, software_versions
-from pnc.report.canvas import new_figure, save_figure
+from pnc.report.canvas import drawing, new_figure, save_figure
 from pnc.report.page import PAGE_STYLE, inline_svg
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def following_figure(found: Following | FollowingSeeds, *, title: str = "") -> F
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.25, lw=0.6)
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
@@ -258,12 +258,13 @@ def write_following(
         InvalidInputError: the folder exists and `force` is not given, or cannot be written.
     """
     record = {"command": "compare", "names": list(names), "software": software_versions()}
-    with new_folder(path, force=force) as folder:
+    with drawing(Path(path)) as figures, new_folder(path, force=force) as folder:
         text = json.dumps({**found.to_dict(), **record}, sort_keys=True, indent=1, allow_nan=False) + "\n"
         (folder / "following.json").write_text(text, encoding="utf-8")
         (getattr(found, "mean_curve", None) or found.curve).to_csv(folder / "curves.csv")
-        figure = following_figure(found, title=title)
-        save_figure(figure, folder, "following")
-        page = following_page(found, figure, title=title, record=record)
-        (folder / "report.html").write_text(page, encoding="utf-8")
+        with figures:
+            figure = following_figure(found, title=title)
+            save_figure(figure, folder, "following")
+            page = following_page(found, figure, title=title, record=record)
+            (folder / "report.html").write_text(page, encoding="utf-8")
     return Path(path)

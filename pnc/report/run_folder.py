@@ -10,7 +10,7 @@ import numpy as np
 
 from pnc.compare import Comparison
 from pnc.records import RunRecord, new_folder, write_record
-from pnc.report.canvas import save_figure
+from pnc.report.canvas import drawing, save_figure
 from pnc.report.dynamics import dynamics_animation, dynamics_figure
 from pnc.report.figures import comparison_figure
 from pnc.report.page import report_page
@@ -52,19 +52,20 @@ def write_run(
     Raises:
         InvalidInputError: as `new_folder`.
     """
-    with new_folder(path, force=force) as folder:
+    with drawing(Path(path)) as figures, new_folder(path, force=force) as folder:
         write_record(folder, record)
         comparison.measured.to_csv(folder / "curves.csv")
         comparison.predicted.to_csv(folder / "predicted.csv")
         if weights:
             save_weights(folder / "weights.safetensors", weights)
-        figure = comparison_figure(comparison, title=title)
-        save_figure(figure, folder, "curves")
-        page = report_page(comparison, figure, title=title, record=_shown(record))
-        (folder / "report.html").write_text(page, encoding="utf-8")
-        if history is not None:
-            save_figure(dynamics_figure(history, dynamics), folder, "training")
-            dynamics_animation(folder / "training.gif", history, dynamics)
+        with figures:
+            figure = comparison_figure(comparison, title=title)
+            save_figure(figure, folder, "curves")
+            page = report_page(comparison, figure, title=title, record=_shown(record))
+            (folder / "report.html").write_text(page, encoding="utf-8")
+            if history is not None:
+                save_figure(dynamics_figure(history, dynamics), folder, "training")
+                dynamics_animation(folder / "training.gif", history, dynamics)
     return Path(path)
 
 

@@ -71,7 +71,7 @@ def variance_figure(
     for panel, name, note in zip(panels, names[0], curve.notes):
         panel.set_xscale("log")
         panel.set_ylim(0, 1.02)
-        panel.set_title(f"{name} (d = {note.dimension})", fontsize=8)
+        panel.set_title(f"{name} (d = {note.dimension})", fontsize=8, parse_math=False)
         panel.set_xlabel("directions $m$", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25, lw=0.6)
@@ -81,7 +81,7 @@ def variance_figure(
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8)
     if title:
-        figure.suptitle(title, fontsize=9)
+        figure.suptitle(title, fontsize=9, parse_math=False)
     return figure
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from pnc.compare import fit_laws
 from pnc.curves import FIELDS, LayerCurve
 from pnc.records import RunRecord, new_folder, write_record
-from pnc.report.canvas import new_figure, save_figure
+from pnc.report.canvas import drawing, new_figure, save_figure
 from pnc.report.run_folder import save_weights
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def training_figure(
     if records:
         right.set_title(f"training accuracy {records[-1].accuracy:.2%}", fontsize=10)
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
@@ -135,12 +135,13 @@ def write_training(
     """
     history, measurements = list(history), list(measurements)
     curves = {name: split.curve for name, split in record.splits.items()}
-    with new_folder(path, force=force) as folder:
+    with drawing(Path(path)) as figures, new_folder(path, force=force) as folder:
         write_record(folder, record)
         save_weights(folder / "weights.safetensors", weights)
         for split, curve in curves.items():
             curve.to_csv(folder / ("curves.csv" if split == "train" else f"curves_{split}.csv"))
         _write_history(folder / "history.csv", history)
         _write_trajectory(folder / "trajectory.csv", measurements)
-        save_figure(training_figure(curves, history, measurements, title=title), folder, "curves")
+        with figures:
+            save_figure(training_figure(curves, history, measurements, title=title), folder, "curves")
     return Path(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import importlib.util
 import io
 import math
@@ -167,7 +168,10 @@ def write_results(folder: Path, dataset: xarray.Dataset, table: str, *, name: st
     else:
         engine = "netcdf4" if importlib.util.find_spec("netCDF4") else "scipy"
         with write_atomically(folder / name) as temporary:
-            dataset.to_netcdf(temporary, engine=engine)
+            try:
+                dataset.to_netcdf(temporary, engine=engine)
+            except RuntimeError as error:  # of the netCDF library, which does not say what the disk said
+                raise OSError(errno.EIO, f"{name} could not be written ({error}): is there room?") from error
     with write_atomically(folder / "results.csv") as temporary:
         temporary.write_text(table, encoding="utf-8")
     _remove(folder / ("results.nc" if name == "results.zarr" else "results.zarr"))  # of a smaller or larger sweep

@@ -179,7 +179,8 @@ def _processes(workers: int, tasks: dict[int, tuple]) -> Iterator[Results]:
                     yield futures[future], future.result()
             except BrokenProcessPool:
                 raise PncError(
-                    "a worker process died, perhaps for lack of memory: run the same command again with fewer "
+                    "a worker process died: for lack of memory, or because a script calls this outside of "
+                    "`if __name__ == '__main__':`, which every worker imports again. Run it again with fewer "
                     "`workers`; finished batches are kept"
                 ) from None
 

@@ -6,18 +6,18 @@ on a folder; the lock ends with the process, however it ends.
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pnc.errors import InvalidInputError
+from pnc.records import LockedError, locked
 from pnc.sweep.plan import FORMAT, Plan
 
 __all__ = ["SweepFolder", "open_folder", "write_atomically", "write_folder_atomically"]
@@ -26,14 +26,11 @@ __all__ = ["SweepFolder", "open_folder", "write_atomically", "write_folder_atomi
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -42,11 +39,11 @@ def write_atomically(path: Path) -> Iterator[Path]:
 @contextmanager
 def write_folder_atomically(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its place, and that of what was there, when the block ends."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     replaced = Path(f"{temporary}.replaced")
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o755)
         if path.exists():
             path.rename(replaced)
         temporary.rename(path)
@@ -142,29 +139,25 @@ def open_folder(path: str | Path) -> Iterator[SweepFolder]:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        # the lock comes before any look at what is there
-        lock = open(path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
-    except OSError as error:
+        with locked(path / ".lock"):  # it comes before any look at what is there
+            _check(path)
+            for left in path.glob(".sweep.json.*"):  # by a process that was killed here
+                left.unlink()
+            yield SweepFolder(path)
+    except LockedError as error:
         raise InvalidInputError(
-            got=f"output folder {path}: {error.strerror}",
-            expected="a place to write to",
-            next_step="choose another `out`",
+            got=f"folder {path}, on which process {error.holder} works",
+            expected="a folder on which nobody else works",
+            next_step="wait for it to end, or choose another `out`",
         ) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise InvalidInputError(
-                got=f"folder {path}, on which process {lock.read().strip() or '?'} works",
-                expected="a folder on which nobody else works",
-                next_step="wait for it to end, or choose another `out`",
-            ) from None
-        _check(path)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield SweepFolder(path)
+    except OSError as error:
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise  # not of the files
+        raise InvalidInputError(
+            got=f"output folder {path}: {error.strerror or error}",
+            expected="a place to write to, with room",
+            next_step="choose another `out`, or make room and run the same command again: finished batches are kept",
+        ) from error
 
 
 def _check(path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from pnc.errors import InvalidInputError
 __all__ = ["Checkpoint", "latest_checkpoint", "read_checkpoint", "write_checkpoint"]
 
 _NAME = re.compile(r"step-(\d{9})\.safetensors")
-_KEY = "pnc-checkpoint"
+_KEY = "pnc-checkpoint-2"
+_DIGEST = "pnc-digest"
+_BEFORE = "pnc-checkpoint"  # of the version before, which wrote no digest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +61,7 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint, *, keep: int = 
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".partial")
         with open(temporary, "wb") as file:
-            file.write(save(tensors, metadata={_KEY: text}))
+            file.write(save(tensors, metadata={_KEY: text, _DIGEST: _digest(tensors, text)}))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -77,6 +81,16 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint, *, keep: int = 
     return path
 
 
+def _digest(tensors: Mapping[str, torch.Tensor], text: str) -> str:
+    """Of every tensor with its name, type and shape, and of the rest."""
+    found = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
 def _found(folder: Path) -> list[Path]:
     """Checkpoints of a folder, the newest first."""
     return sorted((path for path in folder.glob("step-*.safetensors") if _NAME.fullmatch(path.name)), reverse=True)
@@ -86,12 +100,16 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        InvalidInputError: no such file, not a checkpoint, cut short.
+        InvalidInputError: no such file, not a checkpoint, cut short or otherwise damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            state = json.loads(file.metadata()[_KEY])
+            metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text = metadata[_BEFORE] if _BEFORE in metadata else metadata[_KEY]
+        if _BEFORE not in metadata and metadata[_DIGEST] != _digest(tensors, text):
+            raise ValueError("it is not what was written: its digest is another")
+        state = json.loads(text)
         return Checkpoint(step=int(state.pop("step")), tensors=tensors, state=state)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
@@ -108,6 +126,8 @@ def latest_checkpoint(folder: str | Path) -> tuple[Checkpoint | None, tuple[str,
     (None, ())
     """
     notes = []
+    for left in Path(folder).glob("step-*.partial"):  # by a process that was killed while it wrote
+        left.unlink(missing_ok=True)
     for path in _found(Path(folder)):
         try:
             return read_checkpoint(path), tuple(notes)

@@ -22,6 +22,7 @@ from pnc.errors import InvalidInputError
 from pnc.measure import measure_features
 from pnc.records import RunRecord, check_folder, new_folder, software_versions
 from pnc.report import comparison_figure, report_page, write_run
+from pnc.report.canvas import DrawingError
 from pnc.simulate import simulate
 from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import bounds, predict
@@ -159,14 +160,35 @@ def test_a_full_disk_is_said_in_one_line(tmp_path):
     assert left_over(tmp_path) == []
 
 
-def test_a_run_that_cannot_be_drawn_leaves_nothing(tmp_path, comparison, monkeypatch):
+def test_results_do_not_go_down_with_their_figures(tmp_path, comparison, monkeypatch):
     def fail(*_, **__):
-        raise RuntimeError
+        raise RuntimeError("no ink")
 
     monkeypatch.setattr("pnc.report.run_folder.comparison_figure", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(
+        DrawingError, match=r"run is written, but its figures could not be drawn \(RuntimeError: no ink"
+    ):
+        write_run(tmp_path / "run", comparison, record=RECORD, weights={"W_1": np.eye(2)})
+    assert left_over(tmp_path) == ["run"]
+    assert left_over(tmp_path / "run") == [
+        "SHA256SUMS", "curves.csv", "predicted.csv", "run.json", "weights.safetensors",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")])
+def test_an_interruption_while_drawing_leaves_nothing(tmp_path, comparison, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("pnc.report.run_folder.comparison_figure", fail)
+    with pytest.raises((KeyboardInterrupt, InvalidInputError)):
         write_run(tmp_path / "run", comparison, record=RECORD)
     assert left_over(tmp_path) == []
+
+
+def test_a_name_may_hold_what_looks_like_a_formula(tmp_path, comparison):
+    write_run(tmp_path / "run", comparison, record=RECORD, title=r"$\frac{$ _x^")
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 10_000
 
 
 def test_an_existing_folder_is_refused_or_replaced_whole(tmp_path, comparison):

@@ -194,7 +194,7 @@ def test_large_results_are_a_zarr_store(done, tmp_path, monkeypatch):
         assert len([f for f in files if f.parent.name == "compression"]) > 10
         contents.append({f.name + f.parent.name: f.read_bytes() for f in files})
     assert contents[0] == contents[1]
-    assert sorted(p.name for p in folder.iterdir()) == [".lock", "batches", "results.csv", "results.zarr", "sweep.json"]
+    assert sorted(p.name for p in folder.iterdir()) == ["batches", "results.csv", "results.zarr", "sweep.json"]
     assert (folder / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
     monkeypatch.setattr(writing, "_ZARR_BEYOND", 1 << 28)
     run_sweep(plan(), folder, workers=1)
@@ -334,7 +334,7 @@ def test_folders_of_something_else_or_of_another_version_are_refused(tmp_path):
     (other / "thesis.tex").write_text("")
     with pytest.raises(InvalidInputError, match=r"holds thesis\.tex and no sweep"):
         run_sweep(small, other, workers=1)
-    assert sorted(p.name for p in other.iterdir()) == [".lock", "thesis.tex"]
+    assert sorted(p.name for p in other.iterdir()) == ["thesis.tex"]
     newer = tmp_path / "newer"
     newer.mkdir()
     (newer / "sweep.json").write_text('{"format": 99}')
