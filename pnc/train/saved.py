@@ -100,9 +100,13 @@ class SavedRun:
     def preparation(self) -> Preparation:
         """The classes of the training split by name, and the words of its texts: what other data are matched by.
 
+        Runs of format 1 do not say; their own data do, as long as they are there.
+
         Raises:
-            InvalidInputError: a run of an older version, which does not say.
+            InvalidInputError: a run that does not say, and whose data have gone or changed.
         """
+        if self.record.format == 1 and "preparation" not in self.data.origin:
+            return self._loaded[0].preparation
         return Preparation.from_dict(self.data.origin.get("preparation"), source=str(self.folder / "run.json"))
 
     def load_other(self, data: str | Path, **options: Any) -> Splits:
@@ -156,15 +160,20 @@ class SavedRun:
             return _pixels(self._samples[0])
         return self.data.pixels
 
-    @cached_property
+    @property
     def _samples(self) -> tuple[Samples, Samples | None]:
+        return self._loaded[1]
+
+    @cached_property
+    def _loaded(self) -> tuple[Splits, tuple[Samples, Samples | None]]:
         if not self.data.options:
             raise InvalidInputError(
                 got=f"a run on {self.data.name}, whose data were not loaded from files",
                 expected="data that can be loaded again",
                 next_step="pass `data` of your own",
             )
-        found = as_split_samples(load_splits(**self.data.options))
+        splits = load_splits(**self.data.options)
+        found = as_split_samples(splits)
         for split, samples in zip(("train", "test"), found, strict=True):
             recorded = self.data.digests.get(split)
             if recorded != (None if samples is None else samples.digest()):
@@ -173,7 +182,7 @@ class SavedRun:
                     expected=f"the samples of the run, digest {recorded}",
                     next_step="put the data back as they were, or pass data of your own",
                 )
-        return found
+        return splits, found
 
 
 def as_split_samples(splits: Splits) -> tuple[Samples, Samples | None]:
