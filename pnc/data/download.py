@@ -1,4 +1,9 @@
-"""Files from the network: resumed where they broke off, checked, and never half there under their own name."""
+"""Files from the network.
+
+A download that breaks off is continued by the next call, is checked against the published checksum, and has its final
+name only when it is whole. The package `pooch` would do all of this but the first: its version 1.9 starts every
+interrupted download again from the beginning, which for CIFAR means 170 MB. That is why this module exists.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ from pnc.errors import InvalidInputError
 __all__ = ["Progress", "PublishedFile", "data_folder", "download"]
 
 Progress = Callable[[int, int | None], None]
-"""Told the bytes that are there and, where it is known, how many there will be."""
+"""Called with the number of bytes that have arrived, and the size of the whole file, or `None` where it is unknown."""
 
 _CHUNK = 1 << 18
 _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
@@ -27,12 +32,12 @@ _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutErro
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """A file that somebody publishes.
+    """A file that can be downloaded.
 
     Args:
-        name: under which it is kept.
-        urls: where it can be had; tried in this order.
-        checksum: `algorithm:hexadecimal digest`, of an algorithm that `hashlib` has.
+        name: the file's name on this machine.
+        urls: the addresses that offer it; they are tried in this order.
+        checksum: `algorithm:hexadecimal digest`; the algorithm is one that `hashlib` knows.
     """
 
     name: str
@@ -41,7 +46,7 @@ class PublishedFile:
 
 
 def data_folder() -> Path:
-    """Where downloads go when no folder is given: `$PNC_DATA_DIR`, or `pnc` in the user's cache folder.
+    """The folder for downloads when none is given: `$PNC_DATA_DIR`, or else `pnc` in the user's cache folder.
 
     >>> data_folder().name != ""
     True
@@ -60,22 +65,23 @@ def download(
     timeout: float = 30.0,
     attempts: int = 3,
 ) -> Path:
-    """The path of the published file in `folder`, fetched if it is not there.
+    """The path of a published file in `folder`. The file is downloaded if it is not there yet.
 
-    What has arrived stays in `NAME.part` when a transfer breaks off, and the next call goes on from there
-    (HTTP Range). Only a file whose checksum is right gets its name, in one step; one that is wrong is
-    fetched once more from the start, then refused. Two processes do not fetch the same file: the second waits.
+    When a transfer breaks off, the bytes that have arrived stay in `NAME.part`, and the next call asks the server
+    for the rest (HTTP Range). When all bytes are there, their checksum is computed. If it is right, `NAME.part` is
+    renamed to `NAME`. If it is wrong and the file was put together from two transfers, it is downloaded once more
+    from the beginning; if it is wrong again, the address is given up. Two processes do not download the same file at
+    the same time: the second one waits for the first.
 
     Args:
-        file: what to fetch.
-        folder: where to; made if it is not there.
-        progress: called as bytes arrive; `None`: a bar on stderr, where that is a terminal.
-        timeout: seconds of silence after which a transfer counts as broken.
-        attempts: how often each address is tried.
+        file: what to download.
+        folder: the folder to put it into; it is created if necessary.
+        progress: called whenever bytes have arrived; `None` shows a bar on stderr if stderr is a terminal.
+        timeout: a transfer counts as broken after this many seconds without a byte.
+        attempts: how many times each address is tried.
 
     Raises:
-        InvalidInputError: no answer from any address, a file whose checksum is wrong, a folder that cannot
-            be written to.
+        InvalidInputError: no address answers, the checksum is wrong, or the folder cannot be written to.
     """
     folder = Path(folder)
     target, part = folder / file.name, folder / f"{file.name}.part"
@@ -106,7 +112,11 @@ def download(
 def _fetch(
     file: PublishedFile, folder: Path, stream: BinaryIO, report: Progress, timeout: float, attempts: int
 ) -> None:
-    """Fill `stream` with the file, or raise what keeps it from being had."""
+    """Download the file into `stream`, trying one address after the other.
+
+    Raises:
+        InvalidInputError: no address has given the file that the checksum describes.
+    """
     algorithm, _, expected = file.checksum.partition(":")
     troubles = []
     for url in file.urls:
@@ -135,7 +145,7 @@ def _fetch(
 
 
 def _transfer(url: str, stream: BinaryIO, report: Progress, timeout: float) -> bool:
-    """Append what is missing of the file at `url`; whether something was there before."""
+    """Append the bytes that are still missing, and return whether this continued an earlier transfer."""
     have = stream.seek(0, os.SEEK_END)
     request = urllib.request.Request(url, headers={"User-Agent": "pnc", "Accept-Encoding": "identity"})
     if have:
@@ -164,7 +174,7 @@ def _transfer(url: str, stream: BinaryIO, report: Progress, timeout: float) -> b
 
 
 def _extent(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """At which byte the answer starts, and how long the whole file is, where the server says it."""
+    """The position of the answer's first byte in the file, and the file's size (`None` if the server does not say)."""
     if response.status == http.client.PARTIAL_CONTENT:
         # Content-Range: bytes 100-999/1000
         extent, _, total = response.headers.get("Content-Range", "").removeprefix("bytes").strip().partition("/")
@@ -187,7 +197,7 @@ def _reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _locked(part: Path) -> Iterator[BinaryIO]:
-    """The unfinished file, open for reading and writing, for this process alone where the system has locks."""
+    """Open the unfinished file, and lock it so that no other process works on it (on systems that have file locks)."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(part, flags, 0o666), "rb+") as stream:
         try:

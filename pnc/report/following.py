@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Sequence
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pnc.compare import BoundCheck, Following, FollowingSeeds, LawEvidence, Verdict, alternative_fit
+from pnc.compare import BoundCheck, Following, FollowingSeeds, LawEvidence, Phase, Verdict, alternative_fit
 from pnc.records import new_folder, software_versions
 from pnc.report.canvas import drawing, new_figure, save_figure
-from pnc.report.page import PAGE_STYLE, inline_svg
+from pnc.report.page import rendered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,56 +133,44 @@ def _bounds_panel(axis: Axes, found: Following | FollowingSeeds) -> None:
         axis.text(0.5, 0.5, "not computed", ha="center", va="center", transform=axis.transAxes)
 
 
-def _cell(value: Any, digits: int = 4) -> str:
-    if isinstance(value, str):
-        return html.escape(value)
-    return f"{value:.{digits}g}" if value is not None and math.isfinite(value) else "–"
+_Row = tuple[str | float | None, ...]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n"
-
-
-def _law_section(evidence: LawEvidence | None, title: str) -> str:
-    if evidence is None:
-        return f"<h2>{title}</h2>\n<p>D is 1 at every layer: not asked for.</p>\n"
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in evidence.reasons)
-    text = f"<h2>{title}: {evidence.verdict.name}</h2>\n<ul>{reasons}</ul>\n"
-    phase = evidence.phase
-    if phase is None:
-        return text
-    onsets = [[str(layer), weight] for layer, weight in phase.onset_weights.items()]
+def _criteria(evidence: LawEvidence) -> list[_Row]:
+    """The law and its alternatives with their criteria."""
     better = {Verdict.FOLLOWS: "the law", Verdict.DEPARTS: "this", Verdict.UNDECIDED: "open"}
-    criteria = [["law", evidence.criterion, 0.0, ""]]
-    criteria += [[a.name, a.criterion, a.difference, better[a.verdict]] for a in evidence.alternatives]
-    return (
-        text
-        + _table(["description", "AICc", "less the law's", "better is"], criteria)
-        + "<p>Probability that the phase begins at a layer:</p>\n"
-        + _table(["layer", "probability"], onsets)
-    )
+    others = [(a.name, a.criterion, a.difference, better[a.verdict]) for a in evidence.alternatives]
+    return [("law", evidence.criterion, 0.0, ""), *others]
 
 
-def _universal_section(found: Following | FollowingSeeds) -> str:
-    """Of each statement: how often it was checked, and how near it came to failing."""
+def _onsets(phase: Phase) -> list[_Row]:
+    return [(str(layer), weight) for layer, weight in phase.onset_weights.items()]
+
+
+def _universal(found: Following | FollowingSeeds) -> tuple[list[_Row], list[str]]:
+    """Of each statement how often it was checked and how near it came to failing; and what was not checked."""
     checks: dict[str, list[BoundCheck]] = {}
     why: dict[str, str] = {}
     for run in getattr(found, "runs", None) or (found,):
         why |= run.universal.not_computed
         for name, some in run.universal.checks.items():
             checks.setdefault(name, []).extend(some)
-    rows = []
+    rows: list[_Row] = []
     for name, some in sorted(checks.items()):
         least = min(some, key=lambda check: check.slack)
-        rows.append([name, str(len(some)), least.slack, str(least.layer), least.value, least.bound])
-    missing = "".join(f"<li>{name}: {html.escape(text)}</li>" for name, text in why.items() if name not in checks)
-    return (
-        "<h2>U1–U4: true of every network</h2>\n"
-        + (_table(["statement", "checks", "least slack", "at layer", "measured", "bound"], rows) if rows else "")
-        + f"<ul>{missing}</ul>\n"
-    )
+        rows.append((name, str(len(some)), least.slack, str(least.layer), least.value, least.bound))
+    return rows, [f"{name}: {text}" for name, text in why.items() if name not in checks]
+
+
+def _over_seeds(found: Following | FollowingSeeds) -> list[_Row]:
+    """A heading and a row for every quantity; nothing for one run."""
+    if not isinstance(found, FollowingSeeds):
+        return []
+    heading: _Row = ("quantity", *(str(i + 1) for i in range(len(found.runs))), "mean", "lower", "upper")
+    return [
+        heading,
+        *((name.replace("_", " "), *row.values, row.mean, row.lower, row.upper) for name, row in found.table.items()),
+    ]
 
 
 def following_page(found: Following | FollowingSeeds, figure: Figure, *, title: str, record: dict[str, Any]) -> str:
@@ -195,46 +182,15 @@ def following_page(found: Following | FollowingSeeds, figure: Figure, *, title: 
         title: of the page.
         record: what was compared, shown as JSON.
     """
-    svg = inline_svg(figure)
     curve = getattr(found, "mean_curve", None) or found.curve
-    layers = _table(
-        ["layer", "C", "D", "tr Σ_W", "tr Σ_B", "fuzziness"],
-        [
-            [str(l), *(float(getattr(curve, name)[i]) for name in (
-                "compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness"
-            ))]
-            for i, l in enumerate(curve.layers.tolist())
-        ],
+    names = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
+    layers = [(str(l), *(getattr(curve, name)[i] for name in names)) for i, l in enumerate(curve.layers.tolist())]
+    checks, unchecked = _universal(found)
+    return rendered(
+        "following.html.j2", figure=figure, record=record, found=found, title=title, layers=layers, checks=checks,
+        unchecked=unchecked, over_seeds=_over_seeds(found), criteria=_criteria, onsets=_onsets,
+        record_title="What was compared",
     )  # fmt: skip
-    over_seeds = ""
-    if isinstance(found, FollowingSeeds):
-        over_seeds = "<h2>Over seeds</h2>\n" + _table(
-            ["quantity", *(str(i + 1) for i in range(len(found.runs))), "mean", "lower", "upper"],
-            [
-                [name.replace("_", " "), *row.values, row.mean, row.lower, row.upper]
-                for name, row in found.table.items()
-            ],
-        )
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in found.reasons)
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in found.notes)
-    return f"""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{PAGE_STYLE}</style></head>
-<body>
-<h1>{html.escape(title)}</h1>
-<p class="verdict">{found.verdict.name}</p>
-<p>{html.escape(found.verdict.value)}</p>
-<ul>{reasons}</ul>
-{svg}
-{over_seeds}{_law_section(found.geometric, "Geometric law of C")}{_law_section(found.linear, "Linear law of D")}
-{_universal_section(found)}<h2>Layers</h2>
-{layers}<h2>Notes</h2>
-<ul>{notes}</ul>
-<h2>What was compared</h2>
-<pre>{html.escape(json.dumps(record, sort_keys=True, indent=1, allow_nan=False))}</pre>
-</body>
-</html>
-"""
 
 
 def write_following(

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pnc.compare import Comparison
 from pnc.report.canvas import PLAIN_SVG, svg_settings
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from matplotlib.figure import Figure
 
-__all__ = ["PAGE_STYLE", "inline_svg", "report_page"]
-
-PAGE_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-.verdict { font-size: 1.3rem; font-weight: 600; }
-pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: 13px; }
-svg { max-width: 100%; height: auto; }
-"""
+__all__ = ["inline_svg", "rendered", "report_page"]
 
 
 def inline_svg(figure: Figure) -> str:
@@ -36,8 +29,40 @@ def inline_svg(figure: Figure) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _cell(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "–"
+def _cell(value: str | float | None) -> str:
+    """Text as it is, numbers with four digits, a dash for what is not known."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}" if value is not None and math.isfinite(value) else "–"
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["cell"] = _cell
+    return environment
+
+
+def rendered(template: str, *, figure: Figure, record: Mapping[str, Any], **values: Any) -> str:
+    """A page of one of the templates beside this file; text in `values` is escaped.
+
+    Args:
+        template: its name.
+        figure: stands inside the page, as SVG.
+        record: what was run, shown as JSON.
+        values: what the template names.
+    """
+    shown = json.dumps(record, sort_keys=True, indent=1, allow_nan=False)
+    return _templates().get_template(template).render(svg=inline_svg(figure), record=shown, **values)
 
 
 def report_page(comparison: Comparison, figure: Figure, *, title: str, record: Mapping[str, Any]) -> str:
@@ -49,41 +74,20 @@ def report_page(comparison: Comparison, figure: Figure, *, title: str, record: M
         title: of the page.
         record: what was run, shown as JSON.
     """
-    svg = inline_svg(figure)
     measured, predicted = comparison.measured, comparison.predicted
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
-        for cells in (
-            (
-                str(l),
-                _cell(predicted.compression[i]),
-                _cell(measured.compression[i]),
-                f"{comparison.relative_error[i]:+.2%}" if math.isfinite(comparison.relative_error[i]) else "–",
-                _cell(predicted.discrimination[i]),
-                _cell(measured.discrimination[i]),
-                _cell(comparison.discrimination_error[i]),
-            )
-            for i, l in enumerate(measured.layers.tolist())
+    rows = [
+        (
+            str(l),
+            predicted.compression[i],
+            measured.compression[i],
+            f"{comparison.relative_error[i]:+.2%}" if math.isfinite(comparison.relative_error[i]) else "–",
+            predicted.discrimination[i],
+            measured.discrimination[i],
+            comparison.discrimination_error[i],
         )
-    )
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in comparison.reasons)
-    return f"""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{PAGE_STYLE}</style></head>
-<body>
-<h1>{html.escape(title)}</h1>
-<p class="verdict">{comparison.verdict.name}</p>
-<p>{html.escape(comparison.verdict.value)}</p>
-<ul>{reasons}</ul>
-{svg}
-<table>
-<thead><tr><th>layer</th><th>C predicted</th><th>C measured</th><th>error</th>
-<th>D predicted</th><th>D measured</th><th>error of 1 − D</th></tr></thead>
-<tbody>
-{rows}</tbody>
-</table>
-<h2>What was run</h2>
-<pre>{html.escape(json.dumps(record, sort_keys=True, indent=1, allow_nan=False))}</pre>
-</body>
-</html>
-"""
+        for i, l in enumerate(measured.layers.tolist())
+    ]
+    return rendered(
+        "comparison.html.j2", figure=figure, record=record, found=comparison, rows=rows, title=title,
+        record_title="What was run",
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`Samples`: labelled samples as tensors, images kept as bytes until a batch of them is needed."""
+"""`Samples`: a labelled data set as tensors. Images stay unsigned bytes until a batch of them is needed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ __all__ = ["Batches", "Samples", "as_samples"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Samples:
-    """Labelled samples, on one device.
+    """A labelled data set whose tensors all lie on one device.
 
     Args:
-        x: (N, …) inputs; unsigned bytes (pixels) are divided by 255 and standardised a batch at a time.
+        x: (N, …) inputs. Unsigned bytes are pixels: each batch is divided by 255 and standardised when it is made.
         y: (N,) labels 0…K-1.
-        classes: K.
-        mean: (C,) of the pixels / 255 a channel, over the training split; `None` where x is used as it is.
-        scale: (C,) standard deviation, likewise.
+        classes: K, the number of classes.
+        mean: (C,) mean of the pixels divided by 255, one number a channel, computed on the training split; `None` if x
+            is used unchanged.
+        scale: (C,) standard deviation of the same numbers; `None` if x is used unchanged.
     """
 
     x: Shaped[torch.Tensor, "N ..."]
@@ -40,18 +41,18 @@ class Samples:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one sample."""
+        """The shape of one sample."""
         return tuple(self.x.shape[1:])
 
     def to(self, device: torch.device) -> Samples:
-        """The same samples on a device."""
+        """A copy of the data set on another device."""
         moved = {name: getattr(self, name) for name in ("x", "y", "mean", "scale")}
         return replace(self, **{name: None if t is None else t.to(device) for name, t in moved.items()})
 
     def prepare(
         self, x: Shaped[torch.Tensor, "n ..."], *, dtype: torch.dtype, channels_last: bool = False
     ) -> Float[torch.Tensor, "n ..."]:
-        """Some of the samples as the network sees them: standardised where they are pixels."""
+        """Convert inputs to what the network is given: numbers of `dtype`, standardised if they are pixels."""
         x = x.to(dtype, copy=x._is_view())  # a network that works in place must not write to the samples
         if self.mean is not None:
             each = (1, -1, *(1,) * (x.ndim - 2))
@@ -68,12 +69,12 @@ class Samples:
         channels_last: bool = False,
         rows: slice = slice(None),
     ) -> Batches:
-        """(x, y) of all samples, or of some rows, in order, as often as it is asked for."""
+        """Batches (x, y) of all samples, or of some rows, in order; they can be iterated over any number of times."""
         some = replace(self, x=self.x[rows], y=self.y[rows])
         return Batches(samples=some, size=size, dtype=dtype, channels_last=channels_last)
 
     def digest(self) -> str:
-        """What tells these samples from others."""
+        """A hash of the inputs, the labels and the standardisation: equal data sets have equal digests."""
         found = hashlib.blake2b(digest_size=16)
         for tensor in (self.x, self.y, self.mean, self.scale):
             if tensor is not None:
@@ -84,7 +85,7 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batches:
-    """Batches (x, y) of samples in order; iterated over as often as one likes."""
+    """The batches (x, y) of a data set, in order; they can be iterated over any number of times."""
 
     samples: Samples
     size: int
@@ -104,14 +105,14 @@ class Batches:
 def as_samples(
     data: Any, *, classes: int | None = None, like: Samples | None = None, name: str = "the training split"
 ) -> Samples:
-    """`Samples` of a pair (x, y), of `ImageData`, of a `Problem` or of samples.
+    """Make `Samples` out of a pair (x, y), `ImageData` or a `Problem`; `Samples` are returned unchanged.
 
     Args:
         data: `(x, y)` arrays or tensors, something with `images` or `X`, and `y`, or samples. Grey images of
             unsigned bytes (N, H, W) are given their channel.
-        classes: K where it is stated; otherwise the largest label + 1.
-        like: the training split, which decides K and the mean and scale of pixels.
-        name: of the split, in errors.
+        classes: K, if it is known; otherwise it is the largest label + 1.
+        like: the training split; its K, mean and scale are then used.
+        name: what to call the data in error messages.
 
     Raises:
         InvalidInputError: no samples, samples of another shape than the training split, labels that are out of
@@ -129,7 +130,7 @@ def as_samples(
         x, y = data
     if isinstance(x, np.ndarray):
         x = np.ascontiguousarray(x)
-        x = x if x.flags.writeable else x.copy()  # torch knows no array that may not be written to
+        x = x if x.flags.writeable else x.copy()  # torch warns about arrays that are read-only
     x = torch.as_tensor(x).detach()
     pixels = x.dtype == torch.uint8
     if pixels and x.ndim == 3:
