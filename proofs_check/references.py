@@ -297,6 +297,8 @@ CITED_BY: dict[str, tuple[str, ...]] = {
     "Y1": ("arora2018optimization", "saxe2014exact", "coddington1955theory", "demoura2008z3", "johansson2017arb"),
     "Y2": ("yaras2023law",),
     "Y3": (),
+    "Y4": ("yaras2023law",),
+    "Y5": ("arora2018optimization",),
     "R1": ("arora2018optimization", "demoura2008z3"),
     "R3": ("marshall1990matrix", "demoura2008z3", "johansson2017arb"),
     "R6": ("arora2018optimization",),
@@ -308,8 +310,8 @@ CITED_BY: dict[str, tuple[str, ...]] = {
 
 USED_BY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "predict": (("T1", "T2", "T3", "T4", "T5", "T6"), ()),
-    "simulate": ((*(f"T{i}" for i in range(1, 10)), "Y1", "Y2", "Y3"), ()),
-    "sweep": ((*(f"T{i}" for i in range(1, 10)), "Y1", "Y2", "Y3"), ()),
+    "simulate": ((*(f"T{i}" for i in range(1, 10)), "Y1", "Y2", "Y3", "Y4", "Y5"), ()),
+    "sweep": ((*(f"T{i}" for i in range(1, 10)), "Y1", "Y2", "Y3", "Y4", "Y5"), ()),
     "train": ((), ("simonyan2015very", "he2016deep", "sanyal2018robustness")),
     "measure": (("T4",), ("chan1979updating", "papyan2020prevalence")),
     "compare": (("T2", "T6", "T7", "U1", "U2", "U3", "U4"), ("he2023law",)),

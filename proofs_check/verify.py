@@ -38,6 +38,8 @@ MODULES = {
     "Y1": "y1_mode_dynamics",
     "Y2": "y2_exact_reduction",
     "Y3": "y3_economical_step",
+    "Y4": "y4_krylov_coordinates",
+    "Y5": "y5_depth_exponent",
     "R1": "r1_residual_gram_law",
     "R3": "r3_residual_bounds",
     "R6": "r6_embedding_and_two_matrices",

@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 
 from pnc.simulate.networks import largest_eigenvalue
 
-__all__ = ["BalancedNetworks", "Spectrum"]
+__all__ = ["Arrays", "BalancedNetworks", "Spectrum", "motion", "spectrum_of"]
 
 Tensor = torch.Tensor
 
@@ -91,8 +91,9 @@ class BalancedNetworks:
         return replace(parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
     @cached_property
-    def _numpy(self) -> _Arrays:
-        return _Arrays(
+    def arrays(self) -> Arrays:
+        """The same as NumPy arrays."""
+        return Arrays(
             factor=self.factor.numpy()[:, None],
             share=(self.factor * (2 / self.samples)[:, None]).numpy()[:, None],
             target=self.target.numpy(),
@@ -102,52 +103,28 @@ class BalancedNetworks:
 
     def spectrum(self, y: Float[Tensor, "B P"]) -> Spectrum:
         """Eigenvalues and eigenvectors of A where they are not ε²."""
-        pair = y.numpy().reshape(len(y), -1, self.size)
-        K, square = pair.shape[1] // 2, (self._numpy.scale**2)[:, None, None]
-        basis, triangle = np.linalg.qr(pair.mT)
-        rows = triangle.mT
-        last, first = rows[:, :K], rows[:, K:]
-        values, vectors = np.linalg.eigh(last.mT @ last - square * (first.mT @ first - np.eye(basis.shape[2])))
-        return Spectrum(basis @ vectors, np.sqrt(np.maximum(values, _SMALLEST)), rows @ vectors)
+        return spectrum_of(y.numpy().reshape(len(y), -1, self.size), self.arrays.scale)
 
     def hidden(self, y: Float[Tensor, "B P"]) -> Float[np.ndarray, "B r r"]:
         """The root of A, which every hidden layer is in coordinates that turn with them."""
-        at, ε = self.spectrum(y), self._numpy.scale[:, None, None]
+        at, ε = self.spectrum(y), self.arrays.scale[:, None, None]
         return (at.frame * (at.gain[:, None] - ε)) @ at.frame.mT + ε * np.eye(self.size)
 
     def error(self, y: Float[Tensor, "B P"]) -> Float[Tensor, "B K m"]:
         """W_{L:1} F - T."""
         at = self.spectrum(y)
-        return torch.from_numpy(self._error(at, at.gain ** self._numpy.power[:, None]))
+        return torch.from_numpy(self._error(at, at.gain ** self.arrays.power[:, None]))
 
     def _error(self, at: Spectrum, power: Float[np.ndarray, "B s"]) -> Float[np.ndarray, "B K m"]:
-        arrays = self._numpy
+        arrays = self.arrays
         K, m = arrays.target.shape[1:]
         return ((at.rows[:, :K] * power[:, None]) @ at.frame[:, :m].mT) * arrays.factor - arrays.target
 
     def gradient(self, y: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B K m"]]:
         """Minus the right-hand side of the flow, and the error."""
-        arrays, at = self._numpy, self.spectrum(y)
-        K, m = arrays.target.shape[1:]
-        power, ratio = _quotients(np.concatenate([at.gain, arrays.scale[:, None]], axis=1), arrays.power)
-        rest, power, beside, ratio = (
-            power[:, -1, None, None],
-            power[:, None, :-1],
-            ratio[:, -1:, :-1],
-            ratio[:, :-1, :-1],
-        )
-        error = self._error(at, power[:, 0])
-        force = error * arrays.share  # D, which has no part in the last coordinates
-        inside = force @ at.frame[:, :m]
-        crossed = inside.mT @ at.rows[:, :K]  # Dᵀw
-        # Ω in the frame, less the part that leads out of it as D in the frame would have it
-        turn = ratio * (crossed - crossed.mT) + beside.mT * crossed.mT
-        small = -(at.rows @ turn)
-        small[:, :K] += inside * (power - rest)
-        large = (at.rows * beside) @ at.rows[:, :K].mT
-        large[:, :K] += rest * np.eye(K)
-        gradient = small @ at.frame.mT
-        gradient[:, :, :m] += large @ force
+        arrays, at = self.arrays, self.spectrum(y)
+        error = self._error(at, at.gain ** arrays.power[:, None])
+        gradient = motion(at, arrays.scale, arrays.power, error * arrays.share)
         return torch.from_numpy(gradient.reshape(len(gradient), -1)), torch.from_numpy(error)
 
     def curvature(
@@ -157,7 +134,44 @@ class BalancedNetworks:
         return largest_eigenvalue(lambda at: self.gradient(at)[0], y, probe, iterations=iterations)
 
 
-class _Arrays(NamedTuple):
+def spectrum_of(pair: Float[np.ndarray, "B 2K r"], scale: Float[np.ndarray, " B"]) -> Spectrum:
+    """A's eigenvalues and eigenvectors where they are not ε², of w above γ."""
+    K, square = pair.shape[1] // 2, (scale**2)[:, None, None]
+    basis, triangle = np.linalg.qr(pair.mT)
+    rows = triangle.mT
+    last, first = rows[:, :K], rows[:, K:]
+    values, vectors = np.linalg.eigh(last.mT @ last - square * (first.mT @ first - np.eye(basis.shape[2])))
+    return Spectrum(basis @ vectors, np.sqrt(np.maximum(values, _SMALLEST)), rows @ vectors)
+
+
+def motion(
+    at: Spectrum, scale: Float[np.ndarray, " B"], power: Float[np.ndarray, " B"], force: Float[np.ndarray, "B K m"]
+) -> Float[np.ndarray, "B 2K r"]:
+    """Minus the derivatives of w and γ under the force D, which has no part in coordinates beyond the m-th.
+
+    Args:
+        at: where.
+        scale: ε.
+        power: L - 1.
+        force: D.
+    """
+    K, m = force.shape[1:]
+    f, ratio = _quotients(np.concatenate([at.gain, scale[:, None]], axis=1), power)
+    rest, f, beside, ratio = f[:, -1, None, None], f[:, None, :-1], ratio[:, -1:, :-1], ratio[:, :-1, :-1]
+    inside = force @ at.frame[:, :m]
+    crossed = inside.mT @ at.rows[:, :K]  # Dᵀw
+    # Ω in the frame, less the part that leads out of it as D in the frame would have it
+    turn = ratio * (crossed - crossed.mT) + beside.mT * crossed.mT
+    small = -(at.rows @ turn)
+    small[:, :K] += inside * (f - rest)
+    large = (at.rows * beside) @ at.rows[:, :K].mT
+    large[:, :K] += rest * np.eye(K)
+    slopes = small @ at.frame.mT
+    slopes[:, :, :m] += large @ force
+    return slopes
+
+
+class Arrays(NamedTuple):
     """What `BalancedNetworks` holds, ready for use.
 
     Args:

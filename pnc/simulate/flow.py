@@ -23,7 +23,7 @@ from pnc.simulate.balanced import BalancedNetworks
 from pnc.simulate.graph import StepGraph
 from pnc.simulate.networks import Networks
 
-__all__ = ["FlowState", "flow_stage", "flow_start", "flow_step"]
+__all__ = ["FlowState", "flow_goes_on", "flow_stage", "flow_start", "flow_step"]
 
 Tensor = torch.Tensor
 
@@ -103,6 +103,41 @@ def flow_start(networks: Networks | BalancedNetworks, y: Float[Tensor, "B P"]) -
         age=torch.full_like(step, _CURVATURE_EVERY),
         evaluations=torch.ones_like(step, dtype=torch.long),
     )
+
+
+def flow_goes_on(
+    networks: Networks | BalancedNetworks,
+    state: FlowState,
+    place: int,
+    y: Float[Tensor, "1 P"],
+    *,
+    time: float,
+    step: float,
+    evaluations: int,
+) -> FlowState:
+    """The state with one run of the batch somewhere else.
+
+    Args:
+        networks: of that run.
+        state: of all.
+        place: of the run.
+        y: its weights from now on.
+        time: its time.
+        step: the step size to try next.
+        evaluations: gradients that it took to get there.
+    """
+    gradient, error = networks.gradient(y)
+    there = {
+        "y": y,
+        "slope": -gradient,
+        "error": error,
+        "time": torch.tensor([time], dtype=y.dtype),
+        "step": torch.tensor([step], dtype=y.dtype),
+        "age": torch.tensor([float(_CURVATURE_EVERY)], dtype=y.dtype),
+        "evaluations": state.evaluations[place : place + 1] + evaluations + 1,
+    }
+    index = torch.tensor([place])
+    return replace(state, **{name: getattr(state, name).index_copy(0, index, value) for name, value in there.items()})
 
 
 def _with_curvature(networks: Networks | BalancedNetworks, state: FlowState) -> FlowState:

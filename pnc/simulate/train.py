@@ -21,11 +21,12 @@ import torch
 from jaxtyping import Float, Int
 
 from pnc.simulate.balanced import BalancedNetworks
-from pnc.simulate.flow import FlowState, flow_stage, flow_start, flow_step
+from pnc.simulate.flow import FlowState, flow_goes_on, flow_stage, flow_start, flow_step
 from pnc.simulate.graph import StepGraph, recorder_of
 from pnc.simulate.history import Recorder
 from pnc.simulate.networks import Networks
 from pnc.simulate.outcome import Outcome
+from pnc.simulate.plateau import plateau
 
 __all__ = ["Course", "Progress", "Trained", "train_together"]
 
@@ -34,6 +35,9 @@ Tensor = torch.Tensor
 _CHECK_EVERY = 10  # descent steps between looks at the loss
 _FLOW_TOLERANCE = 1e-4  # of a step; C_l of the end changes by less than 1e-4 when it is ten times smaller
 _FINISH_BELOW = 1e-6  # share of the initial loss below which descent takes over from the flow
+_PLATEAU_EVERY = 5  # accepted steps between looks for a plateau
+_PLATEAU_REACH = 3e-3  # share of the map to be learned at which outputs begin to count: beyond 1e-2 C_l feels it
+_FIRST_SHARE = 0.02  # of the time in which weights grow by their own size: the first step after a plateau
 _BLOWN_UP = 1e6  # share of the initial loss above which descent has diverged
 _PATIENCE = 300  # looks at the loss without progress before rounding is blamed
 
@@ -236,6 +240,7 @@ class _Stack:
         losses, taken = self.measure(members, state.error), 0
         for i, recorder in enumerate(self.recorders):
             recorder.offer(starts[i : i + 1], 0.0, losses[i])
+        state = self._over_plateaus(networks, state, members, losses, every=1)
         near: list[tuple[Tensor, _Descending]] = []
         try:
             while True:
@@ -259,6 +264,7 @@ class _Stack:
                     if went:
                         losses[place] = found[place]
                         self.recorders[i].offer(state.y[place : place + 1], times[place], found[place])
+                state = self._over_plateaus(networks, state, members, losses)
                 self.report("flow", taken, max(losses))
         except KeyboardInterrupt:
             for place, i in enumerate(members.tolist()):
@@ -269,6 +275,38 @@ class _Stack:
                 self._end(run.index, run.end(y, Outcome.INTERRUPTED))
             near = []
         return torch.cat([starts[:0], *(y for y, _ in near)]), [run for _, run in near]
+
+    def _over_plateaus(
+        self,
+        networks: Networks | BalancedNetworks,
+        state: FlowState,
+        members: Int[Tensor, " b"],
+        losses: list[float],
+        *,
+        every: int = _PLATEAU_EVERY,
+    ) -> FlowState:
+        """The state with every run that has come to a plateau at its other end; looked at every few steps of a run."""
+        if not isinstance(networks, BalancedNetworks):
+            return state
+        due = ((state.age > 0) & (state.age % every == 0)).nonzero()[:, 0].tolist()
+        for place in due:
+            here, index = slice(place, place + 1), int(members[place])
+            found = plateau(networks.take(here), state.y[here], reach=_PLATEAU_REACH)
+            if found is None:
+                continue
+            recorder, start = self.recorders[index], float(state.time[place])
+            for y, passed in zip(found.points, found.times.tolist(), strict=True):
+                recorder.offer(torch.from_numpy(y)[None], start + passed, losses[place])
+            state = flow_goes_on(
+                networks.take(here),
+                state,
+                place,
+                torch.from_numpy(found.points[-1])[None],
+                time=start + float(found.times[-1]),
+                step=_FIRST_SHARE * found.growth,
+                evaluations=found.evaluations,
+            )
+        return state
 
     def _flows_on(self, index: int, loss: float, taken: int) -> bool:
         course = self.courses[index]
