@@ -141,23 +141,24 @@ def flow_goes_on(
 
 
 def _with_curvature(networks: Networks | BalancedNetworks, state: FlowState) -> FlowState:
-    """The state with a fresh estimate of the largest curvature for the runs whose own is old."""
-    old = state.age >= _CURVATURE_EVERY
-    index = old.nonzero()[:, 0]
-    if not len(index):
-        return state
-    iterations = 20 if int(state.evaluations[index].min()) == 1 else 4
-    value, probe = networks.take(index).curvature(state.y[index], state.probe[index], iterations=iterations)
-    usable = torch.isfinite(value)
-    return replace(
-        state,
-        curvature=state.curvature.index_copy(
-            0, index, torch.where(usable, _CURVATURE_MARGIN * value, state.curvature[index])
-        ),
-        probe=state.probe.index_copy(0, index, torch.where(usable[:, None], probe, state.probe[index])),
-        age=torch.where(old, 0.0, state.age),
-        evaluations=state.evaluations + (iterations + 1) * old,
-    )
+    """The state with a fresh estimate of the largest curvature for the runs whose own is old or not there yet."""
+    old, new = state.age >= _CURVATURE_EVERY, state.curvature == 0
+    for due, iterations in ((old & ~new, 4), (old & new, 20)):
+        index = due.nonzero()[:, 0]
+        if not len(index):
+            continue
+        value, probe = networks.take(index).curvature(state.y[index], state.probe[index], iterations=iterations)
+        usable = torch.isfinite(value)
+        state = replace(
+            state,
+            curvature=state.curvature.index_copy(
+                0, index, torch.where(usable, _CURVATURE_MARGIN * value, state.curvature[index])
+            ),
+            probe=state.probe.index_copy(0, index, torch.where(usable[:, None], probe, state.probe[index])),
+            age=torch.where(due, 0.0, state.age),
+            evaluations=state.evaluations + (iterations + 1) * due,
+        )
+    return state
 
 
 def _stages(

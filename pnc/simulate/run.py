@@ -50,6 +50,9 @@ from pnc.theory import (
 
 __all__ = ["PreparedRun", "Simulation", "UsedCoordinates", "initial_weights", "prepare", "simulate", "train_stack"]
 
+_CONVERGED = 1e-16  # the usual tolerance of the loss
+_UNSEEN = 1e-3  # share of C in the last layer that what is left of the loss may make up
+_LEAST_LOSS = 1e-26  # below, rounding decides
 _CERTIFIED_WIDTH = 1500  # wider, the singular values that the certificate reads take longer than training
 
 
@@ -302,6 +305,18 @@ class PreparedRun:
         return data.samples / (2 * depth * largest)
 
     @property
+    def _sought(self) -> float:
+        """The loss at which a flow ends: what is unlearned must not be seen in the last layer, where C_l ~ ε^{2(L-1)}.
+
+        Whoever asks for a larger loss than usual gets it.
+        """
+        train, network = self.train, self.network
+        if not self.balanced or train.loss_tolerance > _CONVERGED:
+            return train.loss_tolerance
+        seen = _UNSEEN * network.residual_scale ** (2 * (network.depth - 1))
+        return min(train.loss_tolerance, max(seen, _LEAST_LOSS))
+
+    @property
     def course(self) -> Course:
         """How training goes and when it ends."""
         train = self.train
@@ -310,6 +325,7 @@ class PreparedRun:
             signal_left=self.data.signal_left,
             steps=train.steps,
             tolerance=train.loss_tolerance,
+            sought=self._sought,
             scale=self.network.residual_scale if train.weights == "orthogonal" else largest,
             learning_rate=(train.learning_rate or self.stable_learning_rate) if train.engine == "descent" else None,
         )

@@ -36,7 +36,7 @@ _CHECK_EVERY = 10  # descent steps between looks at the loss
 _FLOW_TOLERANCE = 1e-4  # of a step; C_l of the end changes by less than 1e-4 when it is ten times smaller
 _FINISH_BELOW = 1e-6  # share of the initial loss below which descent takes over from the flow
 _PLATEAU_EVERY = 5  # accepted steps between looks for a plateau
-_PLATEAU_REACH = 3e-3  # share of the map to be learned at which outputs begin to count: beyond 1e-2 C_l feels it
+_PLATEAU_REACH = 1e-2  # share of the map to be learned at which outputs begin to count
 _FIRST_SHARE = 0.02  # of the time in which weights grow by their own size: the first step after a plateau
 _BLOWN_UP = 1e6  # share of the initial loss above which descent has diverged
 _PATIENCE = 300  # looks at the loss without progress before rounding is blamed
@@ -94,6 +94,7 @@ class Course:
         tolerance: share of the initial loss to reach.
         scale: weights smaller than this count as this large in the integrator's error test.
         learning_rate: η of descent from the start; `None`: the flow, then descent.
+        sought: share, less than `tolerance`, at which training ends where it can be reached.
     """
 
     signal_left: Float[np.ndarray, "K r"]
@@ -101,6 +102,7 @@ class Course:
     tolerance: float
     scale: float
     learning_rate: float | None
+    sought: float | None = None
 
 
 def train_together(
@@ -417,7 +419,10 @@ class _Stack:
         course, outcome = self.courses[run.index], None
         run.loss = loss
         run.waited = 0 if loss < 0.999 * run.best else run.waited + 1
-        if loss <= course.tolerance:
+        ended = run.steps >= course.steps or run.waited > _PATIENCE
+        if loss <= (course.tolerance if course.sought is None else course.sought) or (
+            ended and loss <= course.tolerance
+        ):
             outcome = Outcome.CONVERGED
         elif run.steps >= course.steps:
             outcome = self.exhausted(run.index, error)

@@ -32,7 +32,8 @@ class SimulationSpec:
             program that descends ‖α f(x) - y‖² / N with step η' takes the same path for η = α² η'.)
         steps: most descent steps, or integrator and descent steps together for `flow`.
         loss_tolerance: training stops when the loss on the signal directions is below this share of its
-            start.
+            start. A flow from small weights goes on, where it can, until what is left would not be seen in the last
+            layer.
         cut_off: share of the update that small coordinates may leave out (Y4); 0: all reduced coordinates are used.
         record: number of points of the training at which every curve is recorded; 0 for the end alone.
         device: `auto`, `cpu` or a torch device name such as `cuda` or `cuda:1`.
