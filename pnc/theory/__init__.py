@@ -31,6 +31,19 @@ Numbers are those of the theory note (docs/theory.md).
 | section 6 | what rounding alone may do | `rounding` |
 """
 
+from pnc.theory.any_network import (
+    attributed_compression,
+    gate_share,
+    linear_within_factor,
+    never_revived_compression,
+    never_revived_scatter,
+    readout_error,
+    readout_error_bound,
+    rectified_cosine_bound,
+    rectified_within_ratio,
+    sum_scatter_bound,
+    weight_tail_bound,
+)
 from pnc.theory.assumptions import (
     Applicability,
     DataAssumptions,
@@ -53,6 +66,15 @@ from pnc.theory.compression_bounds import (
     compression_ratio_bounds,
     compression_ratio_bounds_of_gram,
 )
+from pnc.theory.cross_entropy import (
+    deviation_growth,
+    final_margin,
+    losing_depth,
+    margin_growth,
+    margin_of_loss,
+    predict_cross_entropy,
+    simplex_expected,
+)
 from pnc.theory.default_weights import DefaultWeightsRates, default_weights_rates
 from pnc.theory.discrimination import discrimination, discrimination_of_gram
 from pnc.theory.discrimination_bounds import (
@@ -69,6 +91,9 @@ from pnc.theory.dynamics import (
     unaligned_growth,
 )
 from pnc.theory.exact_weights import exact_weights, residual_projection_of
+from pnc.theory.given_map import (
+    predict_from_map,
+)
 from pnc.theory.gram_curve import curve_of_grams
 from pnc.theory.gram_law import layer_features, layer_gram
 from pnc.theory.layer_statistics import LayerStatistics, ResidualStatistics, layer_statistics
@@ -86,6 +111,15 @@ from pnc.theory.nearest_centre_error import (
 )
 from pnc.theory.predict import predict
 from pnc.theory.projected_nearest_centre_error import projected_nearest_centre_error_bound
+from pnc.theory.residual import (
+    DepthLimit,
+    ResidualSpec,
+    depth_limit,
+    effective_depth,
+    predict_residual,
+    residual_gram,
+    residual_ratio_bounds,
+)
 from pnc.theory.rounding import rounding_allowance
 from pnc.theory.separation_fuzziness import separation_fuzziness
 from pnc.theory.sharp_bounds import (
@@ -105,14 +139,32 @@ from pnc.theory.spectrum import (
 )
 from pnc.theory.stable_rank_bound import stable_rank_bound
 from pnc.theory.variance_rank import variance_rank_bound, variance_share_bound
+from pnc.theory.variant import (
+    predict_variant,
+)
+from pnc.theory.weight_decay import (
+    ClassFate,
+    RegularisedMap,
+    class_fates,
+    class_growth,
+    death_decay,
+    escape_decay,
+    first_death,
+    minority_curves,
+    predict_weight_decay,
+    regularised_map,
+    surviving_value,
+)
 
 __all__ = [
     "SIGNAL_MARGIN",
     "Applicability",
     "Certificate",
+    "ClassFate",
     "DataAssumptions",
     "DataModes",
     "DefaultWeightsRates",
+    "DepthLimit",
     "DiscriminationBounds",
     "Dynamics",
     "InputMoments",
@@ -120,6 +172,8 @@ __all__ = [
     "LayerStatistics",
     "MomentLaw",
     "RatioBounds",
+    "RegularisedMap",
+    "ResidualSpec",
     "ResidualStatistics",
     "SharpRatioBounds",
     "SignalModes",
@@ -127,41 +181,71 @@ __all__ = [
     "WeightAssumptions",
     "WeightSummary",
     "applicable_statements",
+    "attributed_compression",
     "between_scatter",
     "bounds",
     "certify",
+    "class_fates",
+    "class_growth",
     "class_mean_gram",
     "compression",
     "compression_ratio_bounds",
     "compression_ratio_bounds_of_gram",
     "curve_of_grams",
     "data_modes",
+    "death_decay",
     "default_weights_rates",
     "default_weights_ratios",
+    "depth_limit",
+    "deviation_growth",
     "discrimination",
     "discrimination_bounds",
     "discrimination_of_gram",
+    "effective_depth",
+    "escape_decay",
     "exact_weights",
     "explicit_discrimination_bound",
+    "final_margin",
+    "first_death",
+    "gate_share",
     "jensen_lower_bound",
     "layer_features",
     "layer_gram",
     "layer_spectrum",
     "layer_statistics",
+    "linear_within_factor",
+    "losing_depth",
+    "margin_growth",
+    "margin_of_loss",
     "measure_data",
     "measure_weights",
+    "minority_curves",
     "moment_law",
     "nearest_centre_error_bound",
     "nearest_centre_error_bound_from_curve",
+    "never_revived_compression",
+    "never_revived_scatter",
     "orthonormal_spectrum",
     "plateau_time",
     "predict",
+    "predict_cross_entropy",
     "predict_dynamics",
+    "predict_from_map",
+    "predict_residual",
+    "predict_variant",
+    "predict_weight_decay",
     "predicted_effective_rank",
     "predicted_numerical_rank",
     "predicted_stable_rank",
     "projected_nearest_centre_error_bound",
+    "readout_error",
+    "readout_error_bound",
+    "rectified_cosine_bound",
+    "rectified_within_ratio",
+    "regularised_map",
+    "residual_gram",
     "residual_projection_of",
+    "residual_ratio_bounds",
     "rounding_allowance",
     "separation_fuzziness",
     "sharp_cosine_bound",
@@ -169,13 +253,17 @@ __all__ = [
     "sharp_ratio_bounds",
     "signal_growth",
     "signal_modes",
+    "simplex_expected",
     "smallest_separation_bound",
     "spectral_measures",
     "stable_rank_bound",
+    "sum_scatter_bound",
     "summarise_weights",
+    "surviving_value",
     "time_to_reach",
     "unaligned_growth",
     "variance_rank_bound",
     "variance_share_bound",
+    "weight_tail_bound",
     "within_scatter",
 ]
