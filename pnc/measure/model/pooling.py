@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
@@ -79,6 +80,19 @@ class Pooling:
                 expected=f"an input called {' or '.join((*_KEPT, *_PADDED[:2]))} of shape (N, T)",
                 next_step='pass `pool` "mean", or give the mask with the batch',
             )
+
+    def size(self, shape: tuple[int, ...]) -> int | None:
+        """Entries of a layer of so large an output of one sample, the inputs being those last given to `begin`."""
+        if callable(self._pool):
+            return None
+        masked = self._mask is not None and len(shape) == 2 and self._mask.shape[1] == shape[0]
+        if masked and self._pool != "flatten":
+            return shape[1]
+        if self._pool == "mean" and len(shape) > 1:
+            return shape[1] if len(shape) == 2 else shape[0]
+        if self._pool in ("cls", "last") and len(shape) == 2:
+            return shape[1]
+        return math.prod(shape)
 
     def __call__(self, name: str, value: torch.Tensor) -> torch.Tensor:
         """The features of a layer: (N, …), fewer entries where tokens are pooled."""
