@@ -27,6 +27,7 @@ __all__ = ["reproduce"]
 
 SIZES = (24, 12, 6, 3)
 START = 0.5
+LARGER_START = 0.8  # from which the second class escapes at a decay that kills the third
 
 
 def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
@@ -54,8 +55,9 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
         panels[2 * row].set_xlabel("time")
         panels[2 * row].set_ylabel("scale of the class in a layer")
         panels[2 * row].legend(frameon=False, fontsize=8)
-        slow = class_fates(SIZES, depth=depth, weight_decay=0.0, start=START).escape
-        late = min(decay, 0.9 * float(slow[1]))
+        slow = class_fates(SIZES, depth=depth, weight_decay=0.0, start=LARGER_START)
+        late = float(np.sqrt(slow.death[2] * slow.escape[1]))
+        network = NetworkSpec(depth=depth, residual_scale=LARGER_START)
         end = simulate_regularised(rough, network, times=[40 / late], weight_decay=late).measured
         limit = predict_weight_decay(rough, network, weight_decay=late)
         panels[2 * row + 1].plot(limit.layers, limit.discrimination, label="law (ε → 0)")
