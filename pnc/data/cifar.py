@@ -1,6 +1,8 @@
-"""CIFAR-10 and CIFAR-100 from the published python archives, packed or unpacked.
+"""CIFAR-10 and CIFAR-100 from the published archives, packed or unpacked.
 
-The batches are pickles, and are read by `pnc.data.inert_pickle`, which runs nothing of what they name.
+The authors publish them twice. The binary archives hold bytes and names, and are what is downloaded. The python
+archives, which other programs download, hold pickles; these are read by `pnc.data.inert_pickle`, which runs nothing of
+what they name.
 """
 
 from __future__ import annotations
@@ -34,9 +36,21 @@ _Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Layout:
-    """How one of the two archives is laid out."""
+class _Binary:
+    """How a binary archive is laid out: records of label bytes, the last of them the fine label, and 3072 pixels."""
 
+    archive: PublishedFile
+    folder: str
+    batches: dict[str, tuple[str, ...]]
+    meta: str
+    label_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """How a python archive is laid out, and the binary one of the same images."""
+
+    binary: _Binary
     archive: PublishedFile
     folder: str
     batches: dict[str, tuple[str, ...]]
@@ -56,8 +70,20 @@ def _archive(name: str, checksum: str) -> PublishedFile:
     return PublishedFile(name=name, urls=tuple(place + name for place in places), checksum=f"sha256:{checksum}")
 
 
+def _binary_archive(name: str, checksum: str) -> PublishedFile:
+    places = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
+    return PublishedFile(name=name, urls=tuple(place + name for place in places), checksum=f"md5:{checksum}")
+
+
 _LAYOUTS: dict[str, _Layout] = {
     "cifar-10": _Layout(
+        binary=_Binary(
+            archive=_binary_archive("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
+            folder="cifar-10-batches-bin",
+            batches={"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)},
+            meta="batches.meta.txt",
+            label_bytes=1,
+        ),
         archive=_archive("cifar-10-python.tar.gz", "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"),
         folder="cifar-10-batches-py",
         batches={"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)},
@@ -67,6 +93,13 @@ _LAYOUTS: dict[str, _Layout] = {
         classes=10,
     ),
     "cifar-100": _Layout(
+        binary=_Binary(
+            archive=_binary_archive("cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),
+            folder="cifar-100-binary",
+            batches={"train": ("train.bin",), "test": ("test.bin",)},
+            meta="fine_label_names.txt",
+            label_bytes=2,
+        ),
         archive=_archive("cifar-100-python.tar.gz", "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"),
         folder="cifar-100-python",
         batches={"train": ("train",), "test": ("test",)},
@@ -88,14 +121,15 @@ def load_cifar(
 ) -> ImageData:
     """Images (N, 3, 32, 32), fine labels and their names; 50,000 for `train`, 10,000 for `test`.
 
-    Looked for in `data_dir`: the unpacked batches, their folder (`cifar-10-batches-py`, `cifar-100-python`),
-    or the archive (`cifar-10-python.tar.gz`, `cifar-100-python.tar.gz`), which is read without unpacking it.
+    Looked for in `data_dir`: the unpacked batches; their folder (`cifar-10-batches-bin`, `cifar-100-binary`, or
+    `cifar-10-batches-py`, `cifar-100-python`); the archive (`cifar-10-binary.tar.gz` and so on), which is read without
+    unpacking it. Binary files are taken before pickles.
 
     Args:
         name: `cifar-10` or `cifar-100`.
         data_dir: where the files are; `None`: where downloads go (see `data_folder`).
         split: `train` or `test`.
-        download: fetch the archive into `data_dir` where nothing is found.
+        download: fetch the binary archive into `data_dir` where nothing is found, or else the python one.
         progress: see `pnc.data.download.download`.
 
     Raises:
@@ -104,7 +138,7 @@ def load_cifar(
 
     >>> load_cifar("cifar-10", "/nowhere")
     Traceback (most recent call last):
-    pnc.errors.InvalidInputError: got no cifar-10 in /nowhere; expected cifar-10-batches-py or ...
+    pnc.errors.InvalidInputError: got no cifar-10 in /nowhere; expected cifar-10-batches-bin, ...
     """
     for what, value, choices in (("data set", name, _LAYOUTS), ("split", split, ("train", "test"))):
         if value not in choices:
@@ -115,21 +149,26 @@ def load_cifar(
             )
     layout = _LAYOUTS[name]
     folder = data_folder() if data_dir is None else Path(data_dir)
-    wanted = (*layout.batches[split], layout.meta)
-    if download and _place(layout, folder) is None:
-        fetch(layout.archive, folder, progress=progress)
-    place = _place(layout, folder)
-    if place is None:
-        raise InvalidInputError(
-            got=f"no {name} in {folder}",
-            expected=f"{layout.folder} or {layout.archive.name} in that folder",
-            next_step="pass the folder as `data_dir` (or in PNC_DATA_DIR), or allow the download with `download=True`",
-        )
-    contents = _unpacked(place, wanted) if place.is_dir() else _packed(place, layout.folder, wanted)
-    return _assemble(name, split, layout, place, contents)
+    if download and _place(layout.binary, folder) is None and _place(layout, folder) is None:
+        try:
+            fetch(layout.binary.archive, folder, progress=progress)
+        except InvalidInputError:
+            fetch(layout.archive, folder, progress=progress)  # which a third place has, too
+    for kind, read in ((layout.binary, _assemble_binary), (layout, _assemble)):
+        if (place := _place(kind, folder)) is not None:
+            wanted = (*kind.batches[split], kind.meta)
+            contents = _unpacked(place, wanted) if place.is_dir() else _packed(place, kind.folder, wanted)
+            return read(name, split, layout, place, contents)
+    kinds = (layout.binary, layout)
+    raise InvalidInputError(
+        got=f"no {name} in {folder}",
+        expected=f"{', '.join(kind.folder for kind in kinds)} or {' or '.join(kind.archive.name for kind in kinds)}"
+        " in that folder",
+        next_step="pass the folder as `data_dir` (or in PNC_DATA_DIR), or allow the download with `download=True`",
+    )
 
 
-def _place(layout: _Layout, folder: Path) -> Path | None:
+def _place(layout: _Layout | _Binary, folder: Path) -> Path | None:
     """The folder of batches or the archive; a folder counts by its table of names, which both splits need."""
     for place in (folder, folder / layout.folder):
         if (place / layout.meta).is_file() and (place / layout.batches["train"][0]).is_file():
@@ -181,6 +220,44 @@ def _packed(archive: Path, folder: str, names: Iterable[str]) -> dict[str, bytes
             next_step="delete it and download it again",
         )
     return contents
+
+
+def _assemble_binary(name: str, split: Split, layout: _Layout, place: Path, contents: dict[str, bytes]) -> ImageData:
+    binary = layout.binary
+    size = binary.label_bytes + _PIXELS
+    images, labels = [], []
+    for batch in binary.batches[split]:
+        content = contents[batch]
+        if not content or len(content) % size:
+            raise InvalidInputError(
+                got=f"{batch} of {place} with {len(content)} bytes",
+                expected=f"records of {size} bytes",
+                next_step="download the archive again",
+            )
+        records = np.frombuffer(content, np.uint8).reshape(-1, size)
+        images.append(records[:, binary.label_bytes :])
+        labels.append(records[:, binary.label_bytes - 1])
+    y = np.concatenate(labels)
+    if y.max() >= layout.classes:
+        raise InvalidInputError(
+            got=f"label {y.max()} in {place}",
+            expected=f"labels 0…{layout.classes - 1}",
+            next_step="download the archive again",
+        )
+    names = contents[binary.meta].decode("utf-8", "replace").split()
+    if len(names) != layout.classes:
+        raise InvalidInputError(
+            got=f"{binary.meta} of {place} with {len(names)} names",
+            expected=f"the names of {layout.classes} classes",
+            next_step="download the archive again",
+        )
+    return ImageData(
+        images=np.concatenate(images).reshape(-1, 3, _SIDE, _SIDE),
+        y=y.astype(np.int64),
+        class_names=tuple(names),
+        name=name,
+        provenance={"source": name, "split": split, "folder": str(place)},
+    )
 
 
 def _assemble(name: str, split: Split, layout: _Layout, place: Path, contents: dict[str, bytes]) -> ImageData:

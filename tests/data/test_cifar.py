@@ -164,14 +164,18 @@ def test_downloaded(tmp_path, monkeypatch):
             checksum="sha256:" + hashlib.sha256(content).hexdigest(),
         )
         changed = cifar._LAYOUTS["cifar-10"]
-        monkeypatch.setitem(cifar._LAYOUTS, "cifar-10", replace(changed, archive=file))
+        # the binary archive cannot be had there: the python one is fetched instead
+        gone = replace(changed.binary.archive, urls=(f"{site.address}/cifar-10-binary.tar.gz",))
+        layout = replace(changed, archive=file, binary=replace(changed.binary, archive=gone))
+        monkeypatch.setitem(cifar._LAYOUTS, "cifar-10", layout)
         refused("`download=True`", "cifar-10", tmp_path)
         assert site.asked == []  # nothing is fetched unless it was asked for
         site.break_after["/cifar-10-python.tar.gz"] = [1000]
         assert load_cifar("cifar-10", tmp_path, download=True).samples == 5 * PER_BATCH
-        assert [wanted for _, wanted in site.asked] == [None, "bytes=1000-"]
+        assert [wanted for path, wanted in site.asked if "python" in path] == [None, "bytes=1000-"]
+        before = len(site.asked)
         assert load_cifar("cifar-10", tmp_path, download=True).samples == 5 * PER_BATCH
-        assert len(site.asked) == 2
+        assert len(site.asked) == before
         # the command line's way
         problem = resolve_data("cifar-10", data_dir=tmp_path, samples_per_class=3, components=5, download=True)
         assert problem.X.shape == (30, 5)
@@ -362,3 +366,68 @@ def test_random_bytes_never_get_through_as_anything_else(content):
     with contextlib.suppress(InvalidInputError):
         plain = load_inert_pickle(content, source="test")
         assert isinstance(plain, dict | list | tuple | int | float | str | bytes | np.ndarray | None)
+
+
+def binary_files(name):
+    """The images and labels of the python archives, as records."""
+    if name == "cifar-10":
+        batches = [*(f"data_batch_{j}.bin" for j in range(1, 6)), "test_batch.bin"]
+        files = {"batches.meta.txt": "\n".join([*(f"kind_{i}" for i in range(10)), ""]).encode()}
+        for i, batch in enumerate(batches):
+            labels = np.array([[(i + j) % 10] for j in range(PER_BATCH)], np.uint8)
+            files[batch] = np.hstack([labels, pixels(i)]).tobytes()
+        return "cifar-10-batches-bin", files
+    files = {"fine_label_names.txt": "\n".join(f"fine_{i}" for i in range(100)).encode()}
+    for split, samples in (("train", 200), ("test", 100)):
+        labels = np.array([[j % 20, j % 100] for j in range(samples)], np.uint8)
+        files[f"{split}.bin"] = np.hstack([labels, pixels(7, samples)]).tobytes()
+    return "cifar-100-binary", files
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("name", ["cifar-10", "cifar-100"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_binary_archives_hold_what_the_python_archives_hold(tmp_path, name, split, packed):
+    (tmp_path / "python").mkdir()
+    python = cifar_10_files() if name == "cifar-10" else cifar_100_files()
+    folder = "cifar-10-batches-py" if name == "cifar-10" else "cifar-100-python"
+    (tmp_path / "python" / f"{name}-python.tar.gz").write_bytes(archive(folder, python))
+    (tmp_path / "binary").mkdir()
+    folder, files = binary_files(name)
+    if packed:
+        (tmp_path / "binary" / f"{name}-binary.tar.gz").write_bytes(archive(folder, files))
+    else:
+        unpack(tmp_path / "binary", folder, files)
+    expected, found = (load_cifar(name, tmp_path / kind, split=split) for kind in ("python", "binary"))
+    assert np.array_equal(found.images, expected.images)
+    assert np.array_equal(found.y, expected.y)
+    assert found.class_names == tuple(each.replace(" ", "_") for each in expected.class_names)
+
+
+def test_binary_archives_are_downloaded(tmp_path, monkeypatch):
+    folder, files = binary_files("cifar-100")
+    content = archive(folder, files)
+    with serve(Site(files={"/b.tar.gz": content}, break_after={})) as site:
+        changed = cifar._LAYOUTS["cifar-100"]
+        file = PublishedFile(
+            name=changed.binary.archive.name,
+            urls=(f"{site.address}/b.tar.gz",),
+            checksum="md5:" + hashlib.md5(content).hexdigest(),
+        )
+        monkeypatch.setitem(cifar._LAYOUTS, "cifar-100", replace(changed, binary=replace(changed.binary, archive=file)))
+        assert load_cifar("cifar-100", tmp_path, download=True).samples == 200
+        assert len(site.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("test_batch.bin", b"abc", "test_batch.bin of .* with 3 bytes; expected records of 3073 bytes"),
+        ("test_batch.bin", bytes([10]) + bytes(3072) + bytes(3073), "label 10 in"),
+        ("batches.meta.txt", b"cat\ndog\n", "with 2 names; expected the names of 10 classes"),
+    ],
+)
+def test_binary_files_that_are_not_the_published_ones(tmp_path, name, content, match):
+    folder, files = binary_files("cifar-10")
+    unpack(tmp_path, folder, files | {name: content})
+    refused(match, "cifar-10", tmp_path, split="test")
