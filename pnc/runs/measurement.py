@@ -18,6 +18,7 @@ from pnc.measure import measure_features, measure_neural_collapse, measure_split
 from pnc.runs.requests import MeasureRequest
 from pnc.runs.subject import TEXTS, Subject, network_subject, run_subject, text_subject
 from pnc.simulate.device import resolve_device
+from pnc.statistics import share_interval
 
 __all__ = ["FEATURES", "MeasureResult", "measure_subject"]
 
@@ -108,7 +109,7 @@ def measure_subject(
         )
     given = _given(request)
     model, data, shape = request.model, _named(request.data), _named(request.shape)
-    if Path(model).suffix in _FEATURE_FILES and not Path(model).is_dir():
+    if Path(model).suffix.lower() in _FEATURE_FILES and not Path(model).is_dir():
         _refuse(model, given - {"classes", "fuzziness", "uncertainty", "device", "trust_code", "spectra", "probes",
                                 "collapse"})  # fmt: skip
         return _features(request, device)
@@ -118,6 +119,7 @@ def measure_subject(
         _refuse(model, given & (shape | pixels | of_data | {"weights", "classes", "longest"}))
         subject = run_subject(request, device)
     else:
+        _refuse_file(model)
         if request.data.data is None:
             raise InvalidInputError(
                 got=f"network {model!r} without `data`, and no folder of that name",
@@ -132,6 +134,29 @@ def measure_subject(
             _refuse(model, given & {"longest"})
             subject = network_subject(request, device)
     return _measured(subject, request, progress)
+
+
+_OTHER_FILES = {
+    (".npy",): (
+        "a .npy file holds one array; features are layers and labels together",
+        "save them with `numpy.savez('features.npz', y=y, layer_1=…, layer_2=…)`",
+    ),
+    (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".h5", ".onnx"): (
+        "weights say nothing of the network that they belong to",
+        "name the network, and pass this file as `weights`",
+    ),
+    (".py",): ("a file may hold many functions", "name the one that makes the network: FILE.py:FUNCTION"),
+    (".csv", ".tsv", ".jsonl"): ("a file of texts is no network", "name a network, and pass the file as `data`"),
+    (".json", ".toml"): ("a network, a run folder or a features file", "pass the folder of a run, not its record"),
+}
+
+
+def _refuse_file(model: str) -> None:
+    """A file that people give for a network, answered with what to give instead, before any data are read."""
+    for endings, (expected, next_step) in _OTHER_FILES.items():
+        if Path(model).suffix.lower() in endings:
+            wanted = "a network's name, a run folder, or a .npz or .safetensors file of features: " + expected
+            raise InvalidInputError(got=f"model = {model}", expected=wanted, next_step=next_step)
 
 
 def _named(group: Any) -> set[str]:
@@ -157,6 +182,19 @@ def _refuse(model: str, options: set[str]) -> None:
             expected="options that have a meaning for it",
             next_step=f"leave out `{option}`",
         )
+
+
+def _near_chance(found: Mapping[str, Any], classes: int) -> list[str]:
+    """What to think of where a trained classifier is hardly better than chance on what it was trained on."""
+    samples, accuracy = found["samples"], found["accuracy"]
+    lowest, _ = share_interval(round(accuracy * samples), samples)
+    if lowest > 1.5 / classes:
+        return []
+    return [
+        f"the classifier has {accuracy:.1%} of the training samples right, where chance is {1 / classes:.1%}, and the "
+        f"nearest class mean {found['nearest_centre_accuracy']:.1%}: its weights may belong to pixels of another mean "
+        "and scale (pass `pixel_mean` and `pixel_scale`), to another numbering of the classes, or to no training at all"
+    ]
 
 
 def _features(request: MeasureRequest, device: torch.device) -> MeasureResult:
@@ -198,6 +236,8 @@ def _measured(
         except InvalidInputError as error:
             notes.append(f"no NC1–NC4: {error.got}")
             break
+    if "train" in collapsed and subject.trained:
+        notes += _near_chance(collapsed["train"], subject.classes)
     return MeasureResult(
         title=subject.title, curves={str(split): curve for split, curve in curves.items()}, collapsed=collapsed,
         record=subject.record, notes=tuple(notes),

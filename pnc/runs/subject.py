@@ -36,6 +36,7 @@ class Subject:
         classifies: whether it has a classifier at its end.
         record: what it is, for JSON.
         notes: what a reader of the numbers should know.
+        trained: whether its weights are said to be those of a training.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Subject:
     classifies: bool = True
     record: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    trained: bool = True
 
 
 def _chosen(found: Mapping[str, Any], split: str | None, data: str | Path) -> dict[str, Any]:
@@ -135,6 +137,19 @@ def _standardised(samples: Samples, given: Mapping[str, Sequence[float] | None])
     return replace(samples, **changed)
 
 
+def _pixels_in_effect(training: Samples, *, given: Mapping[str, str | None]) -> list[str]:
+    """By which mean and scale pixels are standardised, and where these are from."""
+    if training.mean is None or training.scale is None:
+        return []
+    mean, scale = (", ".join(f"{value:.4g}" for value in each.tolist()) for each in (training.mean, training.scale))
+    stated = [name for name, value in given.items() if value is not None]
+    if len(stated) == len(given):
+        origin = "as given"
+    else:
+        origin = f"{f'`{stated[0]}` as given, the other' if stated else 'those'} of this training split"
+    return [f"pixels / 255 less {mean}, divided by {scale}: {origin}"]
+
+
 def network_subject(request: MeasureRequest, device: torch.device) -> Subject:
     """A network by its name, with weights where they are given.
 
@@ -164,7 +179,8 @@ def network_subject(request: MeasureRequest, device: torch.device) -> Subject:
             "network": {"name": name, "weights": None if weights is None else str(weights), **shape},
             "data": data_record(splits.describe(), training, tested).to_dict(),
         },
-        notes=(*splits.train.notes, *notes),
+        notes=(*splits.train.notes, *notes, *_pixels_in_effect(training, given=pixels)),
+        trained=weights is not None,
     )
 
 

@@ -3,12 +3,14 @@
 import json
 import os
 import pickle
+import re
 import sys
 import types
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from pnc.curves import FIELDS
@@ -363,3 +365,48 @@ def test_weights_of_another_shape_are_listed(capsys, trained, folder):
 def test_a_layer_pattern_is_refused_before_the_training(capsys, folder, tmp_path):
     options = (*data_of(folder), *SHAPE, *TRAIN, "--layers", "body.9", "--out", tmp_path / "run")
     assert "'body.9'" in says_what_to_do(refused(capsys, "train", "mlp", *options, folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("f.npy", "numpy.savez"),
+        ("net.pt", "pass this file as --weights"),
+        ("net.ckpt", "pass this file as --weights"),
+        ("mymodel.py", "FILE.py:FUNCTION"),
+        ("t.csv", "pass the file as --data"),
+        ("run.json", "the folder of a run"),
+    ],
+)
+@pytest.mark.parametrize("data", [(), ("--data", "fashion-mnist")])
+def test_files_that_people_give_for_a_network(capsys, tmp_path, name, match, data):
+    (tmp_path / name).write_bytes(b"")
+    assert match in says_what_to_do(refused(capsys, "measure", tmp_path / name, *data))
+
+
+def test_endings_in_capital_letters(capsys, tmp_path):
+    np.savez(tmp_path / "f.npz", y=[0, 0, 1, 1], layer_0=[[0.0], [2.0], [4.0], [6.0]])
+    (tmp_path / "f.npz").rename(tmp_path / "F.NPZ")
+    assert run(capsys, "measure", tmp_path / "F.NPZ", "--json").json()["compression"] == [0.25]
+
+
+def test_pixels_in_effect_are_said_and_a_head_at_chance_is_explained(capsys, tmp_path):
+    """Classes that differ in brightness alone, and a head trained on pixels less 0.9 instead of their own mean."""
+    rng = np.random.default_rng(0)
+    for k, grey in enumerate((20, 60, 100)):
+        (tmp_path / "images" / f"c{k}").mkdir(parents=True)
+        for i in range(40):
+            pixels = rng.normal(grey, 4, (3, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / f"c{k}" / f"{i}.png")
+    out = tmp_path / "run"
+    options = ("--data", tmp_path / "images", "--depth", 2, "--width", 8, "--device", "cpu", "--quiet")
+    run(capsys, "train", "mlp", *options, "--epochs", 60, "--learning-rate", 0.02, "--out", out)
+    weights = ("mlp", *options[:6], "--weights", out / "weights.safetensors", "--device", "cpu")
+    right = run(capsys, "measure", *weights)
+    assert re.search(r"pixels / 255 less 0\.23\d*, divided by 0\.1\d+: those of this training split", right.out)
+    assert "where chance is" not in right.out
+    wrong = run(capsys, "measure", *weights, "--pixel-mean", 5, "--pixel-scale", 0.1)
+    assert "pixels / 255 less 5, divided by 0.1: as given" in wrong.out
+    assert re.search(r"the classifier has \d\d\.\d% of the training samples right, where chance is 33\.3%", wrong.out)
+    one = run(capsys, "measure", *weights, "--pixel-mean", 0.2)
+    assert "`pixel_mean` as given" in one.out or "--pixel-mean as given" in one.out
