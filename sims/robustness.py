@@ -32,7 +32,10 @@ from typing import Any
 
 import numpy as np
 
+from pnc.runs import LabelledData, MeasurementSpec, NetworkSource, TrainRequest, train_and_measure
+
 from .common import Scale, command, new_figure, save
+from .networks import image_data
 
 __all__ = ["NETWORKS", "reproduce"]
 
@@ -76,22 +79,19 @@ _RECIPES: dict[str, dict[str, Any]] = {
 
 def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
     """Train every network from every seed, one after another, attack all of them, and draw accuracy under attack."""
-    from pnc.data import load_splits
     from pnc.robust import PixelModel
     from pnc.simulate.device import resolve_device
-    from pnc.train import as_split_samples
 
     recipe = _RECIPES[scale]
-    splits = load_splits(recipe["data"], samples_per_class=recipe["train"], test_samples_per_class=recipe["test"])
-    samples, tested = as_split_samples(splits)
+    data = image_data(recipe["data"], train=recipe["train"], test=recipe["test"])
+    samples, tested = data.train, data.test
     device = resolve_device("auto")
     trained: dict[tuple[str, int], Any] = {}
     for name, kind in NETWORKS.items():
         for seed in range(_SEEDS):
             if not quiet:
                 print(f"training {name}, seed {seed}", file=sys.stderr)
-            folder = out / "checkpoints" / f"{name}-{seed}"
-            net = _train(recipe, kind["sites"], seed, samples, device, folder)
+            net = _train(recipe, kind["sites"], seed, data, out / "runs" / f"{name}-{seed}")
             trained[name, seed] = PixelModel(net, samples.mean, samples.scale).to(device)
     runs: dict[str, list[dict[str, Any]]] = {}
     for (name, seed), net in trained.items():
@@ -106,19 +106,24 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     return save(out, "robustness", _figure(runs), {name: _summary(found) for name, found in runs.items()})
 
 
-def _train(recipe: dict[str, Any], sites: int, seed: int, samples: Any, device: Any, folder: Path) -> Any:
-    """One network; what was interrupted goes on from its last checkpoint."""
+def _train(recipe: dict[str, Any], sites: int, seed: int, data: LabelledData, folder: Path) -> Any:
+    """One network; what is finished is read, and what was interrupted goes on from its last checkpoint."""
     from pnc.nets import build
-    from pnc.train import TrainSpec, train
+    from pnc.spec import LowRankSpec
+    from pnc.train import TrainSpec
 
-    model = build(**recipe["network"], input_shape=samples.input_shape, classes=samples.classes, seed=seed)
-    options: dict[str, Any] = {}
+    network = NetworkSource(**recipe["network"], seed=seed)
+    low_rank = None
     if sites:
-        from pnc.train import LowRankSpec
-
-        options["low_rank"] = LowRankSpec(sites=model.block_names[-1 - sites : -1], rank=_RANK)
-    spec = TrainSpec(**recipe["spec"], seed=seed, measure_every=None)
-    return train(model, samples, spec, device=device, checkpoints=folder, resume=True, **options).model
+        blocks = build(**vars(network), input_shape=data.train.input_shape, classes=data.train.classes).block_names
+        low_rank = LowRankSpec(sites=tuple(blocks[-1 - sites : -1]), rank=_RANK)
+    request = TrainRequest(
+        network=network,
+        training=TrainSpec(**recipe["spec"], seed=seed, measure_every=None),
+        low_rank=low_rank,
+        measurement=MeasurementSpec(fuzziness=False, spectra=False, probes=False, uncertainty=False),
+    )
+    return train_and_measure(request, data=data, out=folder, resume=True).trained.model
 
 
 def _attack(net: Any, source: Any, tested: Any, seed: int) -> dict[str, Any]:

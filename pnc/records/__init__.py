@@ -1,6 +1,15 @@
 """Run folders: what is in them, how they are written and read. One typed record a run."""
 
-from pnc.records.folder import check_folder, claimed, found_folder, held, new_folder, read_verified, software_versions
+from pnc.records.folder import (
+    check_folder,
+    claimed,
+    found_folder,
+    held,
+    listed_as_it_is,
+    new_folder,
+    read_verified,
+    software_versions,
+)
 from pnc.records.jsons import parse_json
 from pnc.records.lock import LockedError, locked
 from pnc.records.run import (
@@ -30,6 +39,7 @@ __all__ = [
     "current_record",
     "found_folder",
     "held",
+    "listed_as_it_is",
     "locked",
     "new_folder",
     "parse_json",

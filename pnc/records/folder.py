@@ -30,6 +30,7 @@ __all__ = [
     "claimed",
     "found_folder",
     "held",
+    "listed_as_it_is",
     "new_folder",
     "read_verified",
     "software_versions",
@@ -297,6 +298,16 @@ def read_verified(folder: str | Path, name: str, *, listed: bool | None = None) 
         expected="a run folder as it was written",
         next_step="copy the folder again from where it was whole, or make the run again",
     )
+
+
+def listed_as_it_is(path: str | Path) -> Path:
+    """The path of a file, if it is what `SHA256SUMS` beside it says; a file that no such list names is taken as it is.
+
+    Raises:
+        InvalidInputError: the file has changed.
+    """
+    path = Path(path)
+    return read_verified(path.parent, path.name) if path.name in _listed(path.parent) else path
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import nn
 from pnc.data import Preparation, Splits, load_splits
 from pnc.errors import InvalidInputError
 from pnc.nets import build, runs_code
-from pnc.records import DataRecord, NetworkRecord, Pixels, RunRecord, read_run, read_verified
+from pnc.records import DataRecord, NetworkRecord, Pixels, RunRecord, read_run
 from pnc.spec.training import TrainSpec
 from pnc.train.samples import Samples, as_samples
 from pnc.train.weights import load_weights
@@ -248,7 +248,7 @@ def load_run(folder: str | Path, *, trust_code: bool = False) -> SavedRun:
     # all of the weights are replaced: the law that they were drawn from costs time and says nothing here
     model = build(**network.options, initial="default")
     model = model.to(torch.float64) if spec.precision == "float64" else model
-    load_weights(model, read_verified(folder, "weights.safetensors"))
+    load_weights(model, folder / "weights.safetensors")
     return SavedRun(folder=folder, model=model.eval(), record=record, network=network, data=data, spec=spec)
 
 

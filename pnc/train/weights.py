@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pnc.errors import InvalidInputError
+from pnc.records import listed_as_it_is
 
 __all__ = ["fit_weights", "load_weights", "read_weights"]
 
@@ -33,7 +34,7 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     wanted = "a .safetensors file, or a state_dict saved by torch.save"
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return load_file(listed_as_it_is(path))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a pickle that is none of torch's, which is refused below
             found = torch.load(path, map_location="cpu", weights_only=True)

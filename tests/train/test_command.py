@@ -101,6 +101,29 @@ def test_it_is_deterministic_and_resumes_what_was_interrupted(files: list[str], 
         assert (tmp_path / "one" / name).read_text() == (tmp_path / "two" / name).read_text()
 
 
+@pytest.mark.parametrize("limit", [0, 1.1])
+def test_a_finished_training_is_complete(
+    limit: float, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cluster that queues a job again wants to hear so, with the run's own status; other options are refused."""
+    out = tmp_path / "run"
+    arguments = ["train", "mlp", *files, *SMALL, "--accuracy-limit", limit, "--out", out, "--resume"]
+    status = 0 if limit == 0 else 4
+    assert pnc(*arguments, "--json") == status
+    first, before = json.loads(capsys.readouterr().out), {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    (tmp_path / ".run.checkpoints").mkdir()  # by a process that was killed after the folder had been renamed
+    assert pnc(*arguments) == status
+    text = capsys.readouterr().out
+    assert text.startswith(f"complete: {out} holds this training")
+    assert "test: 60 samples" in text
+    assert pnc(*arguments, "--json") == status
+    assert json.loads(capsys.readouterr().out) == first
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    assert not (tmp_path / ".run.checkpoints").exists()
+    assert pnc(*arguments, "--learning-rate", 0.5) == 2
+    assert "learning_rate 0.001, now 0.5" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("depth", "expected"), [(4, 6), (None, None)])
 def test_a_projection_head_counts_in_the_depth(
     depth: int | None, expected: int | None, files: list[str], monkeypatch: pytest.MonkeyPatch

@@ -183,6 +183,12 @@ def pickled_weights(folder: Path) -> None:
     sign(folder)
 
 
+def damaged_weights(folder: Path) -> None:
+    content = bytearray((folder / "weights.safetensors").read_bytes())
+    content[-5] ^= 4
+    (folder / "weights.safetensors").write_bytes(content)
+
+
 def not_json(folder: Path) -> None:
     (folder / "run.json").write_text("{")
     sign(folder)
@@ -223,6 +229,7 @@ def unknown_network(folder: Path) -> None:
     ("spoil", "words"),
     [
         (shutil.rmtree, "run.json, which cannot be read (No such file"),
+        (damaged_weights, "weights.safetensors, which is not what was written"),
         (no_weights, "weights.safetensors, which cannot be read"),
         (other_weights, "missing body.1.0.weight; not in the network: more; head.weight is (3, 2) instead of (3, 16)"),
         (pickled_weights, "weights.safetensors, which cannot be read"),
