@@ -94,18 +94,17 @@ class SweepFolder:
                 continue
             try:
                 digest, text = file.read_text(encoding="utf-8").split("\n", 1)
-                intact = digest == _digest(text)
-                content = json.loads(text) if intact else None
+                content = json.loads(text) if digest == _digest(text) else None
             except (OSError, ValueError, RecursionError):
-                intact = False
-            if not intact:
+                content = None
+            if not isinstance(content, dict) or not isinstance(content.get("runs"), dict):
                 raise InvalidInputError(
                     got=f"{file}, which is damaged or half-written",
                     expected="a batch's file as it was written",
                     next_step="delete it and run the same command again: only its batch is repeated",
                 )
-            if content["format"] != FORMAT:
-                raise _other_version(file, content["format"])
+            if content.get("format") != FORMAT:
+                raise _other_version(file, content.get("format"))
             records |= content["runs"]
         return records
 
