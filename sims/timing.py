@@ -1,6 +1,7 @@
 """The timings that the README quotes: ratios within one run, on one machine.
 
     python -m sims.timing                  # command line, simulation, measurement, sweeps, Dask
+    python -m sims.timing --growth         # time and memory of each command against each size, kept in growth.json
     python -m sims.timing --device cuda    # simulation engines on a GPU beside two CPU cores
 
 Minutes each, and on their own: `python -m sims.timing_model` (measuring a ResNet-18) and
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
@@ -23,7 +25,7 @@ import numpy as np
 import torch
 import typer
 
-from . import timing_cluster, timing_engine, timing_measure, timing_sweep
+from . import timing_cluster, timing_engine, timing_growth, timing_measure, timing_sweep
 
 __all__ = ["main"]
 
@@ -70,8 +72,15 @@ def _markdown(rows: list[dict[str, Any]]) -> None:
 
 def main(
     device: Annotated[str, typer.Option(help="cpu, or cuda for the engines on a GPU beside the CPU.")] = "cpu",
+    grown: Annotated[bool, typer.Option("--growth", help="Only how time and memory grow.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the growth is kept; an earlier one there is compared.")] = Path(
+        "growth.json"
+    ),
 ) -> None:
     """Print the tables."""
+    if grown:
+        timing_growth.main(out, _markdown)
+        return
     name = torch.cuda.get_device_name() if device != "cpu" else f"{torch.get_num_threads()} CPU threads"
     print(f"torch {torch.__version__}, NumPy {np.__version__}, {name}\n")
     if device != "cpu":

@@ -13,6 +13,7 @@ from pnc.data.problem import Problem
 from pnc.errors import InvalidInputError
 from pnc.memory import require_memory
 from pnc.spec import ProblemSpec
+from pnc.threads import threads_by_size
 
 __all__ = ["CLUSTER_RADIUS", "GRAM_KINDS", "draw", "draw_gram"]
 
@@ -52,8 +53,10 @@ def draw(spec: ProblemSpec) -> Problem:
     0.5
     """
     rng = np.random.default_rng(spec.seed)
+    with threads_by_size(spec.samples, spec.dimension):
+        X = _DRAWS[spec.kind](spec, rng)
     return Problem(
-        X=_DRAWS[spec.kind](spec, rng),
+        X=X,
         y=np.repeat(np.arange(spec.classes), spec.counts),
         classes=spec.classes,
         name=spec.kind,

@@ -47,12 +47,15 @@ from pnc.theory import (
     rounding_allowance,
     signal_modes,
 )
+from pnc.threads import threads_by_size
 
 __all__ = ["PreparedRun", "Simulation", "UsedCoordinates", "initial_weights", "prepare", "simulate", "train_stack"]
 
 _CONVERGED = 1e-16  # the usual tolerance of the loss
 _UNSEEN = 1e-3  # share of C in the last layer that what is left of the loss may make up
 _LEAST_LOSS = 1e-26  # below, rounding decides
+_CERTIFIED_DEPTH = 300  # likewise, in depth
+_MEASURED_DEPTH = 256  # hidden layers that are one matrix are looked at so far; beyond they differ by less and less
 _CERTIFIED_WIDTH = 1500  # wider, the singular values that the certificate reads take longer than training
 
 
@@ -128,8 +131,8 @@ class Simulation:
 
     @cached_property
     def certificate(self) -> Certificate | None:
-        """Intervals that these weights must obey (theory note, T8); `None` where full matrices are too wide for it."""
-        if max(self.weights[0].shape) > _CERTIFIED_WIDTH:
+        """Intervals that these weights must obey (theory note, T8); `None` for too many or too wide matrices."""
+        if max(self.weights[0].shape) > _CERTIFIED_WIDTH or self.network.depth > _CERTIFIED_DEPTH:
             return None
         return certify(self.weights, self.inputs.X, self.inputs.y)
 
@@ -234,7 +237,17 @@ def simulate(
     >>> run.outcome.name, len(run.measured)
     ('CONVERGED', 3)
     """
-    run = prepare(problem, network, train or SimulationSpec())
+    with threads_by_size(*problem.X.shape):
+        return _simulate(problem, network, train or SimulationSpec(), progress)
+
+
+def _simulate(
+    problem: Problem,
+    network: NetworkSpec,
+    train: SimulationSpec,
+    progress: Callable[[Progress], None] | None,
+) -> Simulation:
+    run = prepare(problem, network, train)
     while True:
         recorder, began = run.recorder(), time.perf_counter()
         with threads_for(max(run.shapes[1]), run.device):
@@ -460,7 +473,7 @@ class PreparedRun:
         elif network.width < problem.dimension:
             projection = residual_projection_of(self.initial, inside, replace(network, width=size)) @ data.basis.T
         measured = self.measure(trained.y, fuzziness=True)
-        residuals = measure_weights(weights, inside, replace(network, width=size))
+        residuals = _measured(weights, inside, replace(network, width=size), balanced=self.balanced)
         if train.coordinates == "reduced" and network.width < problem.dimension:
             residuals = residuals.without_layer(1)  # its scale is ε on all of R^d, not on the span of the samples
         if self.krylov is not None:
@@ -573,6 +586,28 @@ def _in_krylov_coordinates(
     if run.balanced:
         return replace(run, initial=[ε * rows, rows])
     return replace(run, initial=orthogonal_weights_of(rows, data.scale.size, network))
+
+
+def _measured(weights: list[np.ndarray], inside: Problem, network: NetworkSpec, *, balanced: bool) -> WeightAssumptions:
+    """A1–A3; of a deep balanced network, whose hidden layers are one matrix, layers beyond the 255th repeat the 254th.
+
+    What of that matrix can be reached narrows with depth, so the interval of its residual singular values does, too.
+    """
+    L, kept = network.depth, _MEASURED_DEPTH
+    if not balanced or L <= kept:
+        return measure_weights(weights, inside, network)
+    values, vectors = np.linalg.eigh(weights[1])
+    skipped = (vectors * np.maximum(values, 0) ** (L - kept)) @ vectors.T
+    shorter = replace(network, depth=kept, residual_scale=network.residual_scale ** (L / kept))
+    found = measure_weights([*weights[: kept - 1], weights[-1] @ skipped], inside, shorter)
+    # the directions of the signal before the classifier, of whose balance A2 speaks there
+    signal = np.linalg.svd(weights[-1] @ vectors * np.maximum(values, 0) ** (L - 2), full_matrices=False)[2]
+    basis = vectors @ signal.T
+    gap = weights[-1].T @ (weights[-1] @ basis) - weights[1] @ (weights[1] @ basis)
+    repeat = [*range(kept - 2), *[kept - 3] * (L - kept), kept - 2]
+    arrays = {name: value[repeat] for name, value in vars(found).items() if isinstance(value, np.ndarray)}
+    arrays["imbalance"][-1] = np.linalg.norm(gap, 2)
+    return replace(found, **arrays)
 
 
 def _padded(last: np.ndarray, krylov: KrylovCoordinates | None) -> np.ndarray:

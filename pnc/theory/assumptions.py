@@ -17,6 +17,7 @@ from pnc.errors import InvalidInputError
 from pnc.spec import NetworkSpec
 from pnc.theory.gram_modes import GramModes
 from pnc.theory.signal import data_modes, input_modes, signal_modes, signal_spectrum
+from pnc.threads import threads_by_inputs
 
 _ROWS = 1024  # rows of G at a time
 
@@ -127,6 +128,7 @@ class Applicability:
 _MEASURED: WeakKeyDictionary[Inputs, DataAssumptions] = WeakKeyDictionary()
 
 
+@threads_by_inputs
 def measure_data(problem: Inputs) -> DataAssumptions:
     """Measure what the statements ask of the inputs, `‖G - I‖₂` and `N max|G - I|` among it, once a problem (theory
     note, section 1).

@@ -18,6 +18,7 @@ from pnc.theory.compression_bounds import compression_ratio_bounds_of_gram
 from pnc.theory.discrimination_bounds import discrimination_bounds, explicit_discrimination_bound
 from pnc.theory.layer_statistics import layer_statistics
 from pnc.theory.sharp_bounds import sharp_cosine_bound, sharp_ratio_bounds
+from pnc.threads import threads_by_inputs
 
 __all__ = ["LayerBounds", "bounds"]
 
@@ -54,6 +55,7 @@ class LayerBounds:
         )
 
 
+@threads_by_inputs
 def bounds(problem: Inputs, network: NetworkSpec) -> LayerBounds:
     """Bounds on C_l (T5: C_0 of the data times bounded ratios) and on D_l (T6) of every layer (theory note,
     section 3).

@@ -14,10 +14,12 @@ from pnc.theory.discrimination import discrimination
 from pnc.theory.layer_statistics import layer_statistics
 from pnc.theory.separation_fuzziness import separation_fuzziness
 from pnc.theory.signal import input_modes, signal_spectrum
+from pnc.threads import threads_by_inputs
 
 __all__ = ["predict"]
 
 
+@threads_by_inputs
 def predict(
     problem: Inputs,
     network: NetworkSpec,

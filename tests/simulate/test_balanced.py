@@ -12,6 +12,7 @@ import torch
 from pnc.data import Problem, draw
 from pnc.measure import measure_features, measure_linear
 from pnc.simulate import initial_weights, simulate
+from pnc.simulate import run as run_module
 from pnc.simulate import train as training
 from pnc.simulate.balanced import _quotients
 from pnc.simulate.networks import Networks
@@ -183,3 +184,15 @@ def test_the_initial_rows_of_the_classifier_stay_orthonormal():
     [end] = training.train_together(run.networks(), run.start(), [run.course], [run.recorder()])
     γ = end.y.numpy().reshape(2, 3, -1)[1]
     np.testing.assert_allclose(γ @ γ.T, np.eye(3), atol=1e-3)
+
+
+def test_assumptions_of_a_deep_network_from_a_part_of_its_layers(monkeypatch):
+    problem, network = draw(ProblemSpec()), NetworkSpec(depth=60)
+    whole = simulate(problem, network, CPU).residuals
+    monkeypatch.setattr(run_module, "_MEASURED_DEPTH", 20)
+    part = simulate(problem, network, CPU).residuals
+    assert part.map_error == pytest.approx(whole.map_error, abs=1e-12)
+    np.testing.assert_allclose(part.imbalance, whole.imbalance, atol=1e-3 * whole.imbalance.max())
+    np.testing.assert_allclose(part.residual_largest, whole.residual_largest, rtol=1e-9)
+    np.testing.assert_allclose(part.residual_smallest, whole.residual_smallest, rtol=1e-3)
+    assert np.all(part.residual_smallest <= whole.residual_smallest + 1e-12)  # the interval is no narrower
