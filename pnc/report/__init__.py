@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pnc.report.dynamics import dynamics_animation, dynamics_figure, shown_times
+    from pnc.report.figures import comparison_figure
+    from pnc.report.page import report_page
+    from pnc.report.run_folder import write_run
+
+__all__ = [
+    "comparison_figure",
+    "dynamics_animation",
+    "dynamics_figure",
+    "report_page",
+    "shown_times",
+    "write_run",
+]
 
 _HOME = {
-    "check_folder": "pnc.records",
-    "comparison_figure": "pnc.report.figures",
-    "dynamics_animation": "pnc.report.dynamics",
-    "dynamics_figure": "pnc.report.dynamics",
-    "new_folder": "pnc.records",
-    "report_page": "pnc.report.page",
-    "shown_times": "pnc.report.dynamics",
-    "software_versions": "pnc.records",
-    "write_run": "pnc.report.run_folder",
+    "comparison_figure": "figures",
+    "dynamics_animation": "dynamics",
+    "dynamics_figure": "dynamics",
+    "report_page": "page",
+    "shown_times": "dynamics",
+    "write_run": "run_folder",
 }
-
-__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
+        return getattr(importlib.import_module(f"pnc.report.{_HOME[name]}"), name)
     raise AttributeError(f"module 'pnc.report' has no attribute {name!r}")
 
 
