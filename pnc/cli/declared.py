@@ -56,7 +56,7 @@ class _Leaf:
         for kind in self.field.kinds:
             if get_origin(kind) is Literal:
                 return _choices(self.name, get_args(kind)) if self.option.choices else str
-        return next(kind for kind in (bool, int, float, str, Path) if kind in self.field.kinds)
+        return next(kind for kind in self.field.kinds if kind in (bool, int, float, str, Path))
 
     def parameter(self) -> inspect.Parameter:
         """The option as Typer reads it from a signature."""

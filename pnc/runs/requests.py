@@ -5,12 +5,25 @@ A group of fields keeps the names of the function that it is given to, so that `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pnc.fields import Group, Number, Option, Whole, check_fields
 from pnc.spec import LowRankSpec, NetworkSpec, SimulationSpec, VariantSpec
+from pnc.spec.shared import (
+    DATA,
+    FRACTIONS,
+    NETWORK,
+    NUMBERS,
+    OUTPUT,
+    PROBABILITIES,
+    SIZES,
+    TRAINING,
+    WHOLE_NUMBERS,
+    WORDS,
+    Seed,
+)
 from pnc.spec.training import TrainSpec
 
 __all__ = [
@@ -27,7 +40,21 @@ __all__ = [
     "request_record",
 ]
 
-Sizes = int | Sequence[int] | None
+ATTACK = "Attack"
+
+DATA_DIR = Option("Where a data set's files are.", panel=DATA)
+LABELLED = Option(
+    "fashion-mnist, mnist, cifar-10, cifar-100; a folder of images; a problem file (X, y); a .csv, .tsv or .jsonl of "
+    "texts.",
+    panel=DATA,
+    metavar="NAME|FOLDER|FILE",
+)
+SIZE = Option(
+    "Height and width that images of several sizes are brought to.", panel=DATA, metavar="H,W", text=WHOLE_NUMBERS
+)
+TRUST_CODE = Option("Run the code that a run folder names as its network.", panel=NETWORK)
+
+Sizes = int | tuple[int, ...] | None
 """One number for every class, or one for each; `None`: all, or the default."""
 
 
@@ -35,56 +62,101 @@ Sizes = int | Sequence[int] | None
 class DataSource:
     """Labelled data in two splits: the arguments of `pnc.data.load_splits`; without `data`, what a workflow takes."""
 
-    data: str | Path | None = None
-    test_data: str | Path | None = None
-    data_dir: str | Path | None = None
-    download: bool = False
-    samples_per_class: Sizes = None
-    test_samples_per_class: Sizes = None
-    text_column: str | None = None
-    label_column: str | None = None
-    vocabulary: int | None = None
-    size: tuple[int, int] | None = None
+    data: Annotated[str | Path | None, LABELLED] = None
+    data_dir: Annotated[Path | str | None, DATA_DIR] = None
+    download: Annotated[bool, Option("Fetch a named data set that is not there.", panel=DATA)] = False
+    samples_per_class: Annotated[
+        Sizes,
+        Option(
+            "The first n of every class, or one size a class; default all.", panel=DATA, metavar="N|N,N,…", text=SIZES
+        ),
+    ] = None
+    test_samples_per_class: Annotated[
+        Sizes, Option("Likewise, of the test split.", panel=DATA, metavar="N|N,N,…", text=SIZES)
+    ] = None
+    test_data: Annotated[
+        str | Path | None, Option("Test split of a problem file or of texts.", panel=DATA, metavar="FILE")
+    ] = None
+    text_column: Annotated[str | None, Option("Column or key of the texts; default text.", panel=DATA)] = None
+    label_column: Annotated[str | None, Option("Column or key of the labels; default label.", panel=DATA)] = None
+    vocabulary: Annotated[
+        int | None, Whole(1), Option("Words of the tf-idf features of texts; default 2000.", panel=DATA)
+    ] = None
+    size: Annotated[tuple[int, int] | None, Whole(1), SIZE] = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemSource:
     """Data of a deep linear network, drawn or read: the arguments of `pnc.data.resolve_data`."""
 
-    data: str | Path | None = None
-    classes: int | None = None
-    samples_per_class: Sizes = None
-    dimension: int | None = None
-    theta: float | None = None
-    seed: int = 0
-    data_dir: str | Path | None = None
-    components: int | None = None
-    whiten: bool = False
-    scale: Literal["orthonormal", "unit-norm", "unit-variance"] | None = None
+    classes: Annotated[int | None, Option("K; default 3, or what the file holds.", panel=DATA)] = None
+    samples_per_class: Annotated[
+        Sizes,
+        Option(
+            "n, or one size a class; default 10, fewer beyond 20 classes.", panel=DATA, metavar="N|N,N,…", text=SIZES
+        ),
+    ] = None
+    dimension: Annotated[int | None, Option("Input dimension d; default ⌈5N/3⌉.", panel=DATA)] = None
+    theta: Annotated[float | None, Option("θ of nearly orthonormal data, below 1; default 0.2.", panel=DATA)] = None
+    data: Annotated[
+        str | Path | None,
+        Option(
+            "A problem file (.npz or .safetensors with X, y); nearly-orthonormal (the default), orthonormal, "
+            "orthonormal-noise, gaussian-clusters; fashion-mnist, mnist, cifar-10, cifar-100; a folder of images; "
+            "a .csv, .tsv or .jsonl of texts.",
+            panel=DATA,
+            metavar="FILE|NAME",
+        ),
+    ] = None
+    data_dir: Annotated[Path | str | None, DATA_DIR] = None
+    components: Annotated[int | None, Option("Keep so many principal components.", panel=DATA)] = None
+    whiten: Annotated[bool, Option("Give all kept components the same variance.", panel=DATA)] = False
+    scale: Annotated[
+        Literal["orthonormal", "unit-norm", "unit-variance"] | None,
+        Option("Scale of real data; default orthonormal (X Xᵀ = I).", panel=DATA, choices=True),
+    ] = None
+    seed: Seed = 0
     download: bool = False
-    size: tuple[int, int] | None = None
+    size: Annotated[tuple[int, int] | None, Whole(1), SIZE] = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkShape:
     """Options of a network that is built by its name."""
 
-    width: int | None = None
-    depth: int | None = None
-    nonlinear: int | None = None
-    activation: str | None = None
-    batch_norm: bool | None = None
+    width: Annotated[int | None, Whole(1), Option("Hidden width.", panel=NETWORK)] = None
+    depth: Annotated[int | None, Whole(2), Option("L, weight matrices of an MLP.", panel=NETWORK)] = None
+    nonlinear: Annotated[int | None, Whole(1), Option("Nonlinear layers of a hybrid.", panel=NETWORK)] = None
+    activation: Annotated[str | None, Option("relu, gelu, tanh, …", panel=NETWORK)] = None
+    batch_norm: Annotated[bool | None, Option("Of an MLP.", panel=NETWORK, switch=True)] = None
     bias: bool | None = None
-    projection: int = 0
-    seed: int = 0
+    projection: Annotated[int, Whole(0), Option("Layers of a projection head.", panel=NETWORK)] = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSource(NetworkShape):
     """A network by its name: the arguments of `pnc.nets.build` that do not follow from the data."""
 
-    name: str
-    initial: str = "default"
+    name: Annotated[
+        str,
+        Option(
+            "mlp, hybrid, linear, vgg-19-bn, resnet-18, …, or module:function.",
+            name="network",
+            metavar="NET",
+            argument=True,
+        ),
+    ]
+    initial: Annotated[str, Option("default, he, orthogonal(0.1).", panel=NETWORK)] = "default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +173,18 @@ class MeasurementSpec:
         batch_size: samples at a time.
     """
 
-    layers: tuple[str, ...] | None = None
-    fuzziness: bool = True
-    spectra: bool = True
-    probes: bool = True
-    collapse: bool = True
-    uncertainty: bool = True
-    batch_size: int = 512
+    layers: Annotated[tuple[str, ...] | None, Option("Patterns of module names; default its blocks.", panel=OUTPUT)] = (
+        None
+    )
+    fuzziness: Annotated[bool, Option("A second pass for tr(Σ_W Σ_B⁺).", panel=OUTPUT, switch=True)] = True
+    spectra: Annotated[bool, Option("Singular values and ranks.", panel=OUTPUT, switch=True)] = True
+    probes: Annotated[bool, Option("Nearest centre, linear probe; second pass.", panel=OUTPUT, switch=True)] = True
+    collapse: Annotated[bool, Option("NC1–NC4 at the classifier; two passes.", panel=OUTPUT, switch=True)] = True
+    uncertainty: Annotated[bool, Option("Standard errors of C and D.", panel=OUTPUT, switch=True)] = True
+    batch_size: Annotated[int, Whole(1), Option("Samples at a time.", least=1)] = 512
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,24 +204,37 @@ class TrainRequest:
 
     network: NetworkSource
     training: TrainSpec
-    data: DataSource = field(default_factory=DataSource)
+    data: Annotated[DataSource, Group(defaults={"data": "fashion-mnist"})] = field(default_factory=DataSource)
     low_rank: LowRankSpec | None = None
-    measurement: MeasurementSpec = field(default_factory=MeasurementSpec)
-    start_from: str | Path | None = None
-    accuracy_limit: float = 0.95
-    device: str = "auto"
+    measurement: Annotated[
+        MeasurementSpec,
+        Group(
+            only=("layers", "spectra"),
+            options={"spectra": Option("Ranks and linear probes.", panel=OUTPUT, switch=True)},
+        ),
+    ] = field(default_factory=MeasurementSpec)
+    start_from: Annotated[Path | str | None, Option("Weights to begin with.", panel=NETWORK)] = None
+    accuracy_limit: Annotated[
+        float, Number(least=0, most=1), Option("Training accuracy that counts as converged.", panel=OUTPUT)
+    ] = 0.95
+    device: Annotated[str, Option("auto, cpu, cuda.", panel=TRAINING)] = "auto"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateRequest:
     """A deep linear network to train and to hold against the theory."""
 
-    network: NetworkSpec
     problem: ProblemSource = field(default_factory=ProblemSource)
+    network: Annotated[NetworkSpec, Group(defaults={"depth": 6})]
     simulation: SimulationSpec = field(default_factory=SimulationSpec)
     variant: VariantSpec = field(default_factory=VariantSpec)
-    compression_limit: float = 0.10
-    discrimination_limit: float = 0.10
+    compression_limit: Annotated[float, Option("Largest relative error of C_l that agrees.", panel=OUTPUT)] = 0.10
+    discrimination_limit: Annotated[float, Option("Largest relative error of 1 - D_l that agrees.", panel=OUTPUT)] = (
+        0.10
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,18 +255,48 @@ class MeasureRequest:
         trust_code: whether code that a run folder names may be run.
     """
 
-    model: str
-    weights: str | Path | None = None
+    model: Annotated[
+        str,
+        Option(
+            "A run folder of `pnc train`; a network: resnet-18, …, module:function, timm:NAME, torchvision:NAME; "
+            "transformers:FOLDER, for texts; or a .npz or .safetensors file with y (N,) and layer_0, layer_1, … "
+            "(N, …) each.",
+            metavar="MODEL",
+            argument=True,
+        ),
+    ]
+    weights: Annotated[
+        Path | str | None, Option("Weights of a network: .safetensors, or a state_dict.", panel=NETWORK)
+    ] = None
     shape: NetworkShape = field(default_factory=NetworkShape)
-    data: DataSource = field(default_factory=DataSource)
+    data: Annotated[
+        DataSource,
+        Group(
+            options={
+                "data": replace(LABELLED, help=f"{LABELLED.help} Default, of a run folder: what it was trained on.")
+            }
+        ),
+    ] = field(default_factory=DataSource)
+    pixel_mean: Annotated[
+        tuple[float, ...] | None,
+        Option("Of pixels in [0, 1]; default of the data.", panel=DATA, metavar="M,…", text=NUMBERS),
+    ] = None
+    pixel_scale: Annotated[
+        tuple[float, ...] | None,
+        Number(above=0),
+        Option("Likewise; one, or one a channel.", panel=DATA, metavar="S,…", text=NUMBERS),
+    ] = None
+    classes: Annotated[int | None, Option("K; default 3, or what the file holds.", panel=DATA)] = None
+    split: Annotated[
+        Literal["train", "test", "both"] | None, Option("train, test or both; default what there is.", panel=DATA)
+    ] = None
     measurement: MeasurementSpec = field(default_factory=MeasurementSpec)
-    classes: int | None = None
-    pixel_mean: tuple[float, ...] | None = None
-    pixel_scale: tuple[float, ...] | None = None
-    split: Literal["train", "test", "both"] | None = None
-    longest: int = 256
-    device: str = "auto"
-    trust_code: bool = False
+    longest: Annotated[int, Whole(1), Option("Tokens of a text for transformers.", panel=DATA, least=1)] = 256
+    device: Annotated[str, Option("auto, cpu, cuda or cuda:1.")] = "auto"
+    trust_code: Annotated[bool, TRUST_CODE] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,25 +323,68 @@ class AttackRequest:
         trust_code: whether code that a run folder names may be run.
     """
 
-    network: str
-    weights: str | Path | None = None
-    width: int | None = None
-    depth: int | None = None
-    source: str | Path | None = None
-    data: DataSource = field(default_factory=DataSource)
-    samples_per_class: Sizes = None
-    attacks: tuple[str, ...] = ("fgsm", "bim", "pgd", "deepfool")
-    radii: tuple[float, ...] = (8 / 255, 16 / 255)
-    steps: tuple[int, ...] = (7, 20)
-    norm: Literal["linf", "l2"] = "linf"
-    targeted: bool = False
-    restarts: int = 1
-    noise: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0)
-    checks: bool = True
-    batch_size: int = 256
-    device: str = "auto"
-    seed: int = 0
-    trust_code: bool = False
+    network: Annotated[
+        str,
+        Option(
+            "A run folder of pnc train --out; or a network's name or module:function, with --weights.",
+            metavar="RUN|NET",
+            argument=True,
+        ),
+    ]
+    weights: Annotated[Path | str | None, Option("Of a network that is no run folder.", panel=NETWORK)] = None
+    width: Annotated[int | None, Option("Of such a network.", panel=NETWORK)] = None
+    depth: Annotated[int | None, Option("Of such a network.", panel=NETWORK)] = None
+    source: Annotated[Path | str | None, Option("Run folder of the plain network, to attack from.", panel=NETWORK)] = (
+        None
+    )
+    data: Annotated[
+        DataSource,
+        Group(
+            only=("data", "test_data", "data_dir", "download"),
+            options={
+                "data": replace(
+                    LABELLED,
+                    help="Default: the run's own; fashion-mnist for a network. Pixels, or numbers in [0, 1].",
+                )
+            },
+        ),
+    ] = field(default_factory=DataSource)
+    samples_per_class: Annotated[
+        Sizes,
+        Option(
+            "Attack the first n of every class of the test split; default all.",
+            panel=DATA,
+            metavar="N|N,N,…",
+            text=SIZES,
+        ),
+    ] = None
+    attacks: Annotated[
+        tuple[str, ...], Option("fgsm, bim, pgd, deepfool, auto.", name="attack", panel=ATTACK, text=WORDS)
+    ] = ("fgsm", "bim", "pgd", "deepfool")
+    radii: Annotated[
+        tuple[float, ...],
+        Number(above=0, advice="pass for instance `radius=8/255`"),
+        Option("Of pixels in [0, 1]: 0.03,0.06 or 8/255.", name="radius", panel=ATTACK, text=FRACTIONS),
+    ] = (8 / 255, 16 / 255)
+    steps: Annotated[
+        tuple[int, ...],
+        Whole(1, expected="whole numbers, 1 or more", advice="pass for instance `steps=7,20`"),
+        Option("Of the iterated attacks; two or more for checks.", panel=ATTACK, text=WHOLE_NUMBERS),
+    ] = (7, 20)
+    norm: Annotated[Literal["linf", "l2"], Option("linf, l2.", panel=ATTACK)] = "linf"
+    targeted: Annotated[bool, Option("Towards a random other class.", panel=ATTACK)] = False
+    restarts: Annotated[int, Whole(1), Option("Of attacks that start at random.", panel=ATTACK)] = 1
+    noise: Annotated[
+        tuple[float, ...], Option("Probabilities of a random pixel, or none.", panel=ATTACK, text=PROBABILITIES)
+    ] = (0.4, 0.6, 0.8, 1.0)
+    checks: Annotated[bool, Option("Of gradient masking.", panel=ATTACK, switch=True)] = True
+    batch_size: Annotated[int, Whole(1), Option(panel=ATTACK, least=1)] = 256
+    device: Annotated[str, Option("auto, cpu, cuda.", panel=ATTACK)] = "auto"
+    seed: Seed = 0
+    trust_code: Annotated[bool, TRUST_CODE] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,15 +402,22 @@ class CompressRequest:
         trust_code: whether code that a run folder names may be run.
     """
 
-    run: str | Path
-    site: str
-    dimensions: tuple[int, ...] = (2, 5, 10, 20)
-    samples_per_class: int | None = None
-    test_samples_per_class: int | None = None
-    svm: bool = True
-    strength: float = 1.0
-    device: str = "auto"
-    trust_code: bool = False
+    run: Annotated[Path | str, Option("A folder that `pnc train --out` wrote.", argument=True)]
+    site: Annotated[str, Option("Name of a layer, or the end of it: stage4.")]
+    dimensions: Annotated[
+        tuple[int, ...], Option("Numbers of principal components to keep.", metavar="M,M,…", text=WHOLE_NUMBERS)
+    ] = (2, 5, 10, 20)
+    samples_per_class: Annotated[
+        int | None, Whole(1), Option("Only the first n of every class of the training.", least=1)
+    ] = None
+    test_samples_per_class: Annotated[int | None, Whole(1), Option("Likewise, of the test split.", least=1)] = None
+    svm: Annotated[bool, Option("Linear SVMs, which need scikit-learn.", switch=True)] = True
+    strength: Annotated[float, Option("Of the SVM: scikit-learn's C.")] = 1.0
+    device: Annotated[str, Option("auto, cpu, cuda or cuda:1.")] = "auto"
+    trust_code: Annotated[bool, TRUST_CODE] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def request_record(request: Any) -> dict[str, Any]:

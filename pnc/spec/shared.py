@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from pnc.fields import Option, Text, Whole
 
-__all__ = ["DATA", "NETWORK", "NONE_IS_ZERO", "OUTPUT", "SHARES", "SIZES", "TRAINING", "Seed"]
+__all__ = [
+    "DATA",
+    "FRACTIONS",
+    "NETWORK",
+    "NONE_IS_ZERO",
+    "NUMBERS",
+    "OUTPUT",
+    "PROBABILITIES",
+    "SHARES",
+    "SIZES",
+    "TRAINING",
+    "WHOLE_NUMBERS",
+    "WORDS",
+    "Seed",
+]
 
 DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
 
@@ -32,6 +48,56 @@ SHARES = Text(
     lambda shares: ",".join(f"{share:.4g}" for share in shares),
     expected="numbers with commas between them",
     example="0.5,0.75",
+)
+
+NUMBERS = replace(SHARES, write=_joined, example="0.5")
+
+WHOLE_NUMBERS = Text(
+    lambda words: tuple(int(part) for part in words.split(",")),
+    _joined,
+    expected="whole numbers separated by commas",
+    example="2,5,10,20",
+)
+
+
+def _words(words: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+    if not found:
+        raise ValueError
+    return found
+
+
+WORDS = Text(_words, _joined, expected="at least one name", example="pgd")
+
+
+def _fractions(words: str) -> tuple[float, ...]:
+    """`"8/255,0.1"` → (0.0313…, 0.1)."""
+    found = []
+    for word in _words(words):
+        above, slash, below = word.partition("/")
+        divisor = float(below) if slash else 1.0
+        number = float(above) / divisor if divisor else math.nan
+        if not math.isfinite(number):
+            raise ValueError
+        found.append(number)
+    return tuple(found)
+
+
+def _pixels(values: Sequence[float]) -> str:
+    """Steps of a pixel's brightness as such: 8/255."""
+    steps = [round(value * 255) for value in values]
+    return ",".join(
+        f"{step}/255" if step / 255 == value else repr(value) for step, value in zip(steps, values, strict=True)
+    )
+
+
+FRACTIONS = Text(_fractions, _pixels, expected="numbers or fractions separated by commas", example="0.4,0.6")
+
+PROBABILITIES = Text(
+    lambda words: () if words == "none" else _fractions(words),
+    lambda values: ",".join(f"{value:g}" for value in values) or "none",
+    expected="numbers or fractions separated by commas, or none",
+    example="0.4,0.6",
 )
 
 NONE_IS_ZERO = Text(lambda number: number or None, lambda value: value or 0, kind=int)
