@@ -214,9 +214,9 @@ class TrainRequest:
         ),
     ] = field(default_factory=MeasurementSpec)
     start_from: Annotated[Path | str | None, Option("Weights to begin with.", panel=NETWORK)] = None
-    accuracy_limit: Annotated[
-        float, Number(least=0, most=1), Option("Training accuracy that counts as converged.", panel=OUTPUT)
-    ] = 0.95
+    accuracy_limit: Annotated[float, Number(), Option("Training accuracy that counts as converged.", panel=OUTPUT)] = (
+        0.95
+    )
     device: Annotated[str, Option("auto, cpu, cuda.", panel=TRAINING)] = "auto"
 
     def __post_init__(self) -> None:

@@ -67,9 +67,15 @@ class LowRankSpec:
         ),
     ]
     rank: Annotated[int, Whole(1), Option("Of the low-rank layers; default 10.", panel=_LOW_RANK)] = 10
-    every: Annotated[
-        int, Whole(1), Option("Steps between projections; default 10.", name="low_rank_every", panel=_LOW_RANK)
-    ] = 10
+    compression_weight: Annotated[
+        float, Number(least=0), Option("Of L_c; default 1.", name="low_rank_weight", panel=_LOW_RANK)
+    ] = 1.0
+    ramp: Annotated[
+        float,
+        Number(least=0, most=1),
+        Option("Share of the training in which that grows.", name="low_rank_ramp", panel=_LOW_RANK),
+    ] = 0.0
+    norm_weight: Annotated[float, Number(least=0), Option("Of L_n; default 1.", panel=_LOW_RANK)] = 1.0
     unit: Annotated[
         float | Literal["initial"],
         Number(above=0, expected="a feature norm above 0, or 'initial'", advice="pass 1.0"),
@@ -81,15 +87,9 @@ class LowRankSpec:
             text=Text(_norm, str),
         ),
     ] = "initial"
-    compression_weight: Annotated[
-        float, Number(least=0), Option("Of L_c; default 1.", name="low_rank_weight", panel=_LOW_RANK)
-    ] = 1.0
-    ramp: Annotated[
-        float,
-        Number(least=0, most=1),
-        Option("Share of the training in which that grows.", name="low_rank_ramp", panel=_LOW_RANK),
-    ] = 0.0
-    norm_weight: Annotated[float, Number(least=0), Option("Of L_n; default 1.", panel=_LOW_RANK)] = 1.0
+    every: Annotated[
+        int, Whole(1), Option("Steps between projections; default 10.", name="low_rank_every", panel=_LOW_RANK)
+    ] = 10
     projection: Annotated[
         Projection, Option("nystrom, randomised, svd.", name="low_rank_projection", panel=_LOW_RANK)
     ] = "nystrom"
