@@ -18,7 +18,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import typer
 
@@ -47,12 +47,12 @@ class _Leaf:
         return self.option.text is None and any(get_origin(kind) is tuple for kind in self.field.kinds)
 
     @property
-    def kind(self) -> type:
+    def kind(self) -> Any:
         """What the command line reads."""
         if self.option.text is not None:
             return self.option.text.kind
         if self.repeated:
-            return list[str]  # type: ignore[return-value]
+            return list[str]
         for kind in self.field.kinds:
             if get_origin(kind) is Literal:
                 return _choices(self.name, get_args(kind)) if self.option.choices else str
@@ -138,13 +138,15 @@ class _Spec:
         """A spec that was recorded as nested JSON, in the words of the command line."""
         found: dict[str, Any] = {}
         for name, member in self.members.items():
-            if name not in record or record[name] is None:
+            if name not in record:
                 continue
             if isinstance(member, _Spec):
                 if isinstance(record[name], Mapping):
                     found |= member.words(record[name])
-            else:
+            elif record[name] is not None:
                 found[member.name] = member.words(record[name])
+            elif member.option.text is not None and member.option.text.kind is int:  # a number that stands for none
+                found[member.name] = member.option.text.write(None)
         return found
 
 
@@ -154,7 +156,7 @@ def _name(member: _Leaf | _Spec, name: str) -> str:
 
 @functools.cache
 def _choices(name: str, values: tuple[str, ...]) -> type[enum.Enum]:
-    return enum.Enum(f"{name}_choice", {value: value for value in values}, type=str)  # type: ignore[return-value]
+    return cast("type[enum.Enum]", enum.StrEnum(f"{name}_choice", {value: value for value in values}))
 
 
 def _spec(kind: type, group: Group | None = None, *, optional: bool = False) -> _Spec:
@@ -211,12 +213,17 @@ def declared(*, config: bool = False) -> Callable[[Callable[..., None]], Callabl
             built = {name: spec.build(values) for name, spec in specs.items()}
             command(**built, **{name: values[name] for name in plain})
 
-        run.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
-        run.__annotations__ = {name: one.annotation for name, one in parameters.items()}
-        run.__specs__ = specs  # type: ignore[attr-defined]
-        return run
+        return _dressed(run, signature.replace(parameters=list(parameters.values())), specs)
 
     return decorate
+
+
+def _dressed(run: Any, signature: inspect.Signature, specs: Mapping[str, _Spec]) -> Callable[..., None]:
+    """The function with the signature that Typer is to see."""
+    run.__signature__ = signature
+    run.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+    run.__specs__ = specs
+    return run
 
 
 def _spec_of(annotation: Any) -> _Spec | None:

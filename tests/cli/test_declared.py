@@ -17,7 +17,7 @@ from pnc.cli.main import COMMANDS, app
 from pnc.errors import InvalidInputError
 from pnc.fields import Group, Number, Option, Whole
 from pnc.spec import LowRankSpec, NetworkSpec, SimulationSpec
-from pnc.spec.shared import SHARES
+from pnc.spec.shared import NONE_IS_ZERO, SHARES
 from tests.cli.signatures import GOLDEN, command_line
 
 BEFORE = json.loads(GOLDEN.read_text(encoding="utf-8"))
@@ -39,6 +39,7 @@ class Longer(SimulationSpec):
     """What a contributor does who adds an option: one line in a spec."""
 
     patience: Annotated[int, Whole(1), Option("Steps without progress.", panel="Training")] = 7
+    pieces: Annotated[int | None, Whole(1), Option("0: none.", text=NONE_IS_ZERO)] = 5
     ends: Annotated[tuple[float, ...], Number(above=0), Option("Where it pauses.", text=SHARES)] = (0.5,)
 
 
@@ -138,7 +139,19 @@ def test_a_value_of_a_file_is_read_as_if_it_were_typed(tmp_path, text):
 
 def test_a_recorded_run_is_asked_for_again(tmp_path):
     first, _ = asked(
-        "--depth", 4, "--patience", 2, "--ends", "0.2,0.4", "--low-rank-site", "a", "--rank", 3, "--no-pause"
+        "--pieces",
+        0,
+        "--depth",
+        4,
+        "--patience",
+        2,
+        "--ends",
+        "0.2,0.4",
+        "--low-rank-site",
+        "a",
+        "--rank",
+        3,
+        "--no-pause",
     )
     record = {"command": "work", "request": dataclasses.asdict(first)}
     (tmp_path / "run.json").write_text(json.dumps(record), encoding="utf-8")

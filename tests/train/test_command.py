@@ -219,3 +219,34 @@ def test_a_network_that_does_not_fit_is_one_line(
     text = capsys.readouterr().err
     assert words in text
     assert text.count("\n") == 1
+
+
+def test_a_run_folder_is_the_configuration_that_repeats_it(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder, bit for bit; what is given besides wins."""
+    monkeypatch.chdir(tmp_path)
+    relative = ["--data", "train.npz", "--test-data", "test.npz"]
+    options = [
+        "--batch-size",
+        "0",
+        "--optimiser",
+        "momentum",
+        "--low-rank-site",
+        "body.1",
+        "--rank",
+        "3",
+        "--seed",
+        "5",
+    ]
+    assert pnc("train", "mlp", *relative, *SMALL, *options, "--out", "one", "--accuracy-limit", 0) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert pnc("train", "--config", "../one", "--out", "../two", "--quiet") == 0
+    first, second = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two"))
+    assert first["request"] == second["request"]
+    assert first["request"]["training"]["batch_size"] is None
+    weights = [load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two")]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    assert pnc("train", "--config", "../one", "--epochs", "2", "--out", "../three", "--quiet") == 0
+    assert json.loads((tmp_path / "three" / "run.json").read_text())["request"]["training"]["epochs"] == 2
