@@ -129,7 +129,7 @@ class Group:
     """How a spec within another one is offered, where that differs from what its fields say.
 
     Args:
-        only: names of the fields that are options here; `None`: all.
+        only: names of the fields that are options here, in their order; `None`: all.
         options: field → what it says of itself here.
         defaults: field → its default here.
     """

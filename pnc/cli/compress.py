@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from pnc.cli.options import JsonOption, QuietOption, TrustCodeOption
+from pnc.cli.declared import declared
+from pnc.cli.options import JsonOption, QuietOption
 from pnc.cli.output import number, print_json, print_table, say
-from pnc.errors import InvalidInputError
 from pnc.report.live import live_line
+from pnc.runs.requests import CompressRequest
 
 if TYPE_CHECKING:
     from pnc.measure import KeptDimensions
@@ -20,32 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["compress"]
 
 
-def compress(
-    run: Annotated[Path, typer.Argument(help="A folder that `pnc train --out` wrote.")],
-    site: Annotated[str, typer.Option("--site", help="Name of a layer, or the end of it: stage4.")],
-    dimensions: Annotated[
-        str, typer.Option("--dimensions", metavar="M,M,…", help="Numbers of principal components to keep.")
-    ] = "2,5,10,20",
-    samples_per_class: Annotated[
-        int | None, typer.Option("--samples-per-class", min=1, help="Only the first n of every class of the training.")
-    ] = None,
-    test_samples_per_class: Annotated[
-        int | None, typer.Option("--test-samples-per-class", min=1, help="Likewise, of the test split.")
-    ] = None,
-    svm: Annotated[bool, typer.Option("--svm/--no-svm", help="Linear SVMs, which need scikit-learn.")] = True,
-    strength: Annotated[float, typer.Option("--strength", help="Of the SVM: scikit-learn's C.")] = 1.0,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")] = "auto",
-    trust_code: TrustCodeOption = False,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
+@declared()
+def compress(request: CompressRequest, json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Accuracy against the dimensions that a layer is compressed to: SVM, own tail, linear tail, nearest centre."""
-    from pnc.runs import CompressRequest, compress_layer
+    from pnc.runs import compress_layer
 
-    request = CompressRequest(
-        run=run, site=site, dimensions=_numbers(dimensions), samples_per_class=samples_per_class,
-        test_samples_per_class=test_samples_per_class, svm=svm, strength=strength, device=device, trust_code=trust_code,
-    )  # fmt: skip
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
         result = compress_layer(request, progress=None if line is None else lambda words, done: line(words, done, ""))
     if json:
@@ -87,14 +64,3 @@ def _row(kept: KeptDimensions) -> list[str]:
     ]  # fmt: skip
     cells = ["–" if share is None else f"{share:.2%}" for share in shares]
     return [str(kept.dimensions), f"{number(kept.factor)} ×", *cells]
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidInputError(
-            got=f"--dimensions {text!r}",
-            expected="whole numbers separated by commas",
-            next_step="pass for instance 2,5,10,20",
-        ) from None

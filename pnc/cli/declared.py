@@ -162,9 +162,9 @@ def _choices(name: str, values: tuple[str, ...]) -> type[enum.Enum]:
 def _spec(kind: type, group: Group | None = None, *, optional: bool = False) -> _Spec:
     group = group or Group()
     members: dict[str, _Leaf | _Spec] = {}
-    for field in declarations(kind):
-        if group.only is not None and field.name not in group.only:
-            continue
+    fields = {field.name: field for field in declarations(kind)}
+    for name in group.only or fields:
+        field = fields[name]
         nested = next((one for one in field.kinds if is_dataclass(one)), None)
         if isinstance(nested, type):
             members[field.name] = _spec(nested, field.group, optional=field.optional and field.default is None)

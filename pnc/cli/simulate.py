@@ -11,36 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pnc.cli.declared import declared
-from pnc.cli.options import (
-    OUTPUT,
-    TRAINING,
-    ClassesOption,
-    ComponentsOption,
-    CompressionLimitOption,
-    CoordinatesChoice,
-    DataDirOption,
-    DataOption,
-    DepthOption,
-    DimensionOption,
-    DiscriminationLimitOption,
-    DtypeChoice,
-    EngineChoice,
-    EpsilonOption,
-    JsonOption,
-    LabelScaleOption,
-    QuietOption,
-    SamplesOption,
-    ScaleOption,
-    SeedOption,
-    ThetaOption,
-    WeightsChoice,
-    WhitenOption,
-    WidthOption,
-    class_sizes,
-)
+from pnc.cli.options import OUTPUT, JsonOption, QuietOption
 from pnc.cli.output import number, print_comparison, print_curve, print_json, say
 from pnc.report.live import live_line, time_left
-from pnc.spec import VariantSpec
+from pnc.runs.requests import SimulateRequest
 
 if TYPE_CHECKING:
     from pnc.runs import SimulateResult, VariantResult
@@ -49,63 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 
-@declared()
+@declared(config=True)
 def simulate(
-    depth: DepthOption = 6,
-    classes: ClassesOption = None,
-    samples_per_class: SamplesOption = None,
-    dimension: DimensionOption = None,
-    width: WidthOption = None,
-    epsilon: EpsilonOption = None,
-    theta: ThetaOption = None,
-    label_scale: LabelScaleOption = 1.0,
-    data: DataOption = None,
-    data_dir: DataDirOption = None,
-    components: ComponentsOption = None,
-    whiten: WhitenOption = False,
-    scale: ScaleOption = None,
-    weights: Annotated[
-        WeightsChoice, typer.Option("--weights", help="Initial weights.", rich_help_panel=TRAINING)
-    ] = WeightsChoice.orthogonal,
-    engine: Annotated[
-        EngineChoice,
-        typer.Option("--engine", help="Gradient flow, or full-batch descent.", rich_help_panel=TRAINING),
-    ] = EngineChoice.flow,
-    coordinates: Annotated[
-        CoordinatesChoice | None,
-        typer.Option(
-            "--coordinates",
-            help="Reduced (exact, any width at one cost) or full; default reduced, full for default weights.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option("--learning-rate", help="Of descent; default a stable one.", rich_help_panel=TRAINING),
-    ] = None,
-    steps: Annotated[int, typer.Option("--steps", help="Most steps.", rich_help_panel=TRAINING)] = 100_000,
-    loss_tolerance: Annotated[
-        float,
-        typer.Option("--loss-tolerance", help="Stop at this share of the initial loss.", rich_help_panel=TRAINING),
-    ] = 1e-16,
-    record: Annotated[
-        int,
-        typer.Option(
-            "--record",
-            help="Points of the training to record curves at; with --out also drawn and animated.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = 0,
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.", rich_help_panel=TRAINING)
-    ] = "auto",
-    dtype: Annotated[
-        DtypeChoice, typer.Option("--dtype", help="Of training.", rich_help_panel=TRAINING)
-    ] = DtypeChoice.float64,
-    variant: VariantSpec = VariantSpec(),  # noqa: B008
-    compression_limit: CompressionLimitOption = 0.10,
-    discrimination_limit: DiscriminationLimitOption = 0.10,
-    seed: SeedOption = 0,
+    request: SimulateRequest,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the run folder there.", rich_help_panel=OUTPUT)
     ] = None,
@@ -116,30 +36,8 @@ def simulate(
     quiet: QuietOption = False,
 ) -> None:
     """Train a deep linear network, measure every layer, compare it with the theory and give a verdict."""
-    from pnc.runs import ProblemSource, SimulateRequest, simulate_and_compare, simulate_variant
-    from pnc.spec import NetworkSpec, SimulationSpec
+    from pnc.runs import simulate_and_compare, simulate_variant
 
-    request = SimulateRequest(
-        network=NetworkSpec(depth=depth, width=width, residual_scale=epsilon, label_scale=label_scale),
-        simulation=SimulationSpec(
-            weights=weights.value,
-            engine=engine.value,
-            coordinates=None if coordinates is None else coordinates.value,
-            learning_rate=learning_rate,
-            steps=steps,
-            loss_tolerance=loss_tolerance,
-            record=record,
-            device=device,
-            dtype=dtype.value,
-            seed=seed,
-        ),
-        problem=ProblemSource(
-            data=data, classes=classes, samples_per_class=class_sizes(samples_per_class), dimension=dimension,
-            theta=theta, seed=seed, data_dir=data_dir, components=components, whiten=whiten,
-            scale=None if scale is None else scale.value,
-        ),
-        variant=variant, compression_limit=compression_limit, discrimination_limit=discrimination_limit,
-    )  # fmt: skip
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
         progress = None if line is None else partial(_follow, line)
         if variant.plain:
