@@ -7,25 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pnc.cli.declared import declared
-from pnc.cli.options import (
-    ClassesOption,
-    ComponentsOption,
-    DataDirOption,
-    DataOption,
-    DepthOption,
-    DimensionOption,
-    EpsilonOption,
-    JsonOption,
-    LabelScaleOption,
-    SamplesOption,
-    ScaleOption,
-    SeedOption,
-    ThetaOption,
-    WhitenOption,
-    WidthOption,
-    class_sizes,
-)
+from pnc.cli.options import JsonOption
 from pnc.cli.output import abridged, number, print_curve, print_json, print_table, say, span
+from pnc.fields import Group
+from pnc.runs.requests import ProblemSource
 from pnc.spec import NetworkSpec, VariantSpec
 
 if TYPE_CHECKING:
@@ -36,21 +21,9 @@ __all__ = ["predict"]
 
 @declared()
 def predict(
-    depth: DepthOption = 6,
-    classes: ClassesOption = None,
-    samples_per_class: SamplesOption = None,
-    dimension: DimensionOption = None,
-    width: WidthOption = None,
-    epsilon: EpsilonOption = None,
-    theta: ThetaOption = None,
-    label_scale: LabelScaleOption = 1.0,
-    data: DataOption = None,
-    data_dir: DataDirOption = None,
-    components: ComponentsOption = None,
-    whiten: WhitenOption = False,
-    scale: ScaleOption = None,
-    variant: VariantSpec = VariantSpec(),  # noqa: B008
-    seed: SeedOption = 0,
+    source: ProblemSource,
+    network: Annotated[NetworkSpec, Group(defaults={"depth": 6})],
+    variant: VariantSpec,
     symbolic: Annotated[
         bool, typer.Option("--symbolic", help="Print the formulas; --substitute puts the given numbers in.")
     ] = False,
@@ -64,22 +37,9 @@ def predict(
     from pnc.theory import predict as predict_curve
 
     if symbolic:
-        _print_formulas(depth, classes, samples_per_class, epsilon, label_scale, substitute=substitute, latex=latex)
+        _print_formulas(network, source, substitute=substitute, latex=latex)
         return
-    network = NetworkSpec(depth=depth, width=width, residual_scale=epsilon, label_scale=label_scale)
-    problem = resolve_data(
-        data,
-        classes=classes,
-        samples_per_class=class_sizes(samples_per_class),
-        dimension=dimension,
-        theta=theta,
-        seed=seed,
-        data_dir=data_dir,
-        components=components,
-        whiten=whiten,
-        scale=None if scale is None else scale.value,
-        whole=not variant.plain,
-    )
+    problem = resolve_data(**vars(source), whole=not variant.plain)
     if not variant.plain:
         _predict_variant(problem, network, variant, json=json)
         return
@@ -96,10 +56,10 @@ def predict(
         return
     from pnc.cli.describe import describe_network, describe_problem
 
-    print(describe_problem(problem))
-    print(describe_network(network))
-    print(f"law: {curve.origin.statement}, {curve.origin.reason}")
-    shown = abridged(depth)
+    say(describe_problem(problem))
+    say(describe_network(network))
+    say(f"law: {curve.origin.statement}, {curve.origin.reason}")
+    shown = abridged(network.depth)
     print_table(
         ["layer", "C", "bounds (T5)", "D", "bounds (T6)", "tr Σ_W", "tr Σ_B", "fuzziness"],
         (
@@ -116,10 +76,10 @@ def predict(
             for i, l in zip(shown, curve.layers[shown].tolist())
         ),
     )
-    if len(shown) < depth:
-        print(f"{len(shown)} of {depth} layers are shown; --json gives all")
+    if len(shown) < network.depth:
+        say(f"{len(shown)} of {network.depth} layers are shown; --json gives all")
     for name, reason in (curve.origin.not_applicable or {}).items():
-        print(f"{name} does not apply: {reason}")
+        say(f"{name} does not apply: {reason}")
 
 
 def _predict_variant(problem: Problem, network: NetworkSpec, variant: VariantSpec, *, json: bool) -> None:
@@ -160,29 +120,19 @@ def _predict_variant(problem: Problem, network: NetworkSpec, variant: VariantSpe
         say(f"{curve.origin.further['directions_lost']} directions have died at this weight decay (V3)")
 
 
-def _print_formulas(
-    depth: int,
-    classes: int | None,
-    samples_per_class: str | None,
-    epsilon: float | None,
-    label_scale: float,
-    *,
-    substitute: bool,
-    latex: bool,
-) -> None:
+def _print_formulas(network: NetworkSpec, source: ProblemSource, *, substitute: bool, latex: bool) -> None:
     from pnc.errors import InvalidInputError
-    from pnc.spec import NetworkSpec, ProblemSpec
+    from pnc.spec import ProblemSpec
     from pnc.theory.symbolic import symbolic_prediction
 
-    problem = ProblemSpec(classes=classes or 3, samples_per_class=class_sizes(samples_per_class))
-    network = NetworkSpec(depth=depth, residual_scale=epsilon, label_scale=label_scale)
+    problem = ProblemSpec(classes=source.classes or 3, samples_per_class=source.samples_per_class)
     if len(set(problem.counts)) > 1:
         raise InvalidInputError(
-            got=f"class sizes {problem.counts} with --symbolic",
+            got=f"class sizes {problem.counts} with `symbolic`",
             expected="equal classes, which have a closed form",
-            next_step="leave out --symbolic: the numbers hold for any class sizes",
+            next_step="leave out `symbolic`: the numbers hold for any class sizes",
         )
-    print(
+    say(
         symbolic_prediction(
             problem.classes,
             problem.counts[0],

@@ -40,13 +40,13 @@ def simulate(
 
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
         progress = None if line is None else partial(_follow, line)
-        if variant.plain:
+        if request.variant.plain:
             result = simulate_and_compare(request, out=out, force=force, progress=progress)
         else:
             result = simulate_variant(request, out=out, force=force, progress=progress)
     if json:
         print_json(result.to_dict())
-    elif not variant.plain:
+    elif not request.variant.plain:
         _print_variant(result)
     else:
         _print(result)
