@@ -15,11 +15,11 @@ from pnc.cli.options import (
     DiscriminationLimitOption,
     ForceOption,
     JsonOption,
-    class_sizes,
     limits_of,
 )
 from pnc.cli.output import print_comparison, print_json, read_text, say
 from pnc.errors import InvalidInputError
+from pnc.spec.shared import SIZES
 
 if TYPE_CHECKING:
     from pnc.compare import Following, FollowingSeeds, MeasuredRun
@@ -106,8 +106,9 @@ def compare(
         from pnc.records import check_folder
 
         check_folder(out, force=force)
+    sizes = None if samples_per_class is None else SIZES.value("samples_per_class", samples_per_class)
     found = _follow(
-        runs, depth=depth, label_scale=label_scale, samples_per_class=class_sizes(samples_per_class),
+        runs, depth=depth, label_scale=label_scale, samples_per_class=sizes,
         first_layer=from_layer, confidence=confidence,
     )  # fmt: skip
     shout(run.universal for run in getattr(found, "runs", (found,)))

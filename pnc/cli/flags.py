@@ -8,7 +8,7 @@ stay as they are.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -19,15 +19,8 @@ from pnc.errors import PncError
 
 __all__ = ["Command", "Flags", "in_flags", "running_flags"]
 
-# parameters of the library that have another name on every command line
-_OTHER_NAMES = {
-    "compression_weight": "low_rank_weight",
-    "every": "low_rank_every",
-    "kind": "data",
-    "ramp": "low_rank_ramp",
-    "residual_scale": "epsilon",
-    "sites": "low_rank_site",
-}
+# parameters of the library that are no option's field and have another name on every command line
+_OTHER_NAMES = {"kind": "data", "residual_scale": "epsilon"}
 
 _NAMED = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 _GOT = re.compile(r"^got ([a-z_]+)(?= = )")
@@ -73,7 +66,7 @@ def running_flags(flags: Flags) -> Iterator[None]:
 
 
 def _flags(command: Any) -> dict[str, tuple[str, str | None]]:
-    found = {}
+    found: dict[str, tuple[str, str | None]] = {}
     for parameter in command.params:
         if not parameter.opts[0].startswith("-"):
             found[parameter.name] = (parameter.metavar or parameter.name.upper(), None)
@@ -81,13 +74,22 @@ def _flags(command: Any) -> dict[str, tuple[str, str | None]]:
         truth = getattr(parameter, "is_flag", False)
         off = next(iter(parameter.secondary_opts), "") if truth else None
         found[parameter.name] = (max(parameter.opts, key=len), off)
+    other = {leaf.field.name: leaf.name for spec in _specs(command.callback) for leaf in spec.leaves()}
+    for parameter, name in {**_OTHER_NAMES, **other}.items():
+        if name in found:
+            found.setdefault(parameter, found[name])
     return found
+
+
+def _specs(callback: Any) -> Iterable[Any]:
+    """The specs whose fields `pnc.cli.declared` made the command's options of."""
+    return getattr(callback, "__specs__", {}).values()
 
 
 def in_flags(text: str) -> str:
     """A message with the running command's flags in the place of the parameters that it has as options.
 
-    >>> with running_flags({"epsilon": ("--epsilon", None), "checks": ("--checks", "--no-checks")}):
+    >>> with running_flags({"residual_scale": ("--epsilon", None), "checks": ("--checks", "--no-checks")}):
     ...     in_flags("got residual_scale = 0; pass `residual_scale=0.3` or `checks=False`, raise `steps`")
     'got epsilon = 0; pass --epsilon 0.3 or --no-checks, raise `steps`'
     """
@@ -95,11 +97,8 @@ def in_flags(text: str) -> str:
     if not flags:
         return text
 
-    def name_of(parameter: str) -> str:
-        return parameter if parameter in flags else _OTHER_NAMES.get(parameter, parameter)
-
     def flag(match: re.Match[str]) -> str:
-        name, value = name_of(match[1]), match[2]
+        name, value = match[1], match[2]
         if name not in flags:
             return match[0]
         on, off = flags[name]
@@ -110,7 +109,7 @@ def in_flags(text: str) -> str:
         return f"{on} {value}"
 
     def got(match: re.Match[str]) -> str:
-        name = name_of(match[1])
-        return f"got {name if name in flags else match[1]}"
+        on, _ = flags.get(match[1], ("", None))
+        return f"got {on[2:].replace('-', '_') if on.startswith('--') else match[1]}"
 
     return _GOT.sub(got, _NAMED.sub(flag, text))

@@ -20,6 +20,7 @@ __all__ = ["CLUSTER_RADIUS", "GRAM_KINDS", "draw", "draw_gram"]
 GRAM_KINDS = ("nearly-orthonormal", "orthonormal")
 """The kinds whose Gram matrix is known before any input is made."""
 
+_MOST_NUMBERS = 2**40  # that a draw goes through, some hours of it
 _ROWS = 256  # of a matrix that are worked on together: a square of them fits in a cache
 
 CLUSTER_RADIUS = 0.5
@@ -52,6 +53,11 @@ def draw(spec: ProblemSpec) -> Problem:
     >>> round(3 * float(np.abs(gram - np.eye(3)).max()), 12)
     0.5
     """
+    require_memory(
+        8 * 3 * spec.samples * spec.dimension,  # the numbers, their factorisation and its result
+        what=f"a draw of {spec.samples} samples in {spec.dimension} dimensions",
+        next_step="lower `samples_per_class`, `classes` or `dimension`",
+    )
     rng = np.random.default_rng(spec.seed)
     with threads_by_size(spec.samples, spec.dimension):
         X = _DRAWS[spec.kind](spec, rng)
@@ -91,6 +97,12 @@ def draw_gram(spec: ProblemSpec) -> GramProblem:
     if spec.kind == "nearly-orthonormal":
         what = f"the Gram matrix of {spec.samples} samples"
         require_memory(8 * spec.samples**2, what=what, next_step="lower `samples_per_class` or `classes`")
+        if spec.dimension * spec.samples > _MOST_NUMBERS:
+            raise InvalidInputError(
+                got=f"{spec.samples} samples in {spec.dimension} dimensions",
+                expected=f"at most {_MOST_NUMBERS:.2g} numbers, which are all drawn: no memory would hold more",
+                next_step="lower `samples_per_class`, `classes` or `dimension`",
+            )
         rng = np.random.default_rng(spec.seed)
         # `draw` draws the rows first: the same numbers are drawn, and dropped, so that the seed means the same
         row, left = np.empty(1 << 16), spec.dimension * spec.samples

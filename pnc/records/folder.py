@@ -194,10 +194,11 @@ def _recover(place: Path) -> None:
 def _settle(path: Path) -> None:
     """`_recover`, where there is something to recover and no living process is at work on it."""
     place = path.absolute()
-    if place.exists() or place in _HELD or not _beside(place, "old").is_dir():
-        return
-    with suppress(LockedError, OSError), locked(_beside(place, "lock")):
-        _recover(place)
+    with suppress(LockedError, OSError):  # also of a name that is too long: what follows says so
+        if place.exists() or place in _HELD or not _beside(place, "old").is_dir():
+            return
+        with locked(_beside(place, "lock")):
+            _recover(place)
 
 
 def found_folder(path: str | Path) -> Path:

@@ -16,6 +16,8 @@ DataKind = Literal["nearly-orthonormal", "orthonormal", "orthonormal-noise", "ga
 
 _USUAL_SCALE = 0.3  # ε of the paper's synthetic experiment
 _MOST_CLASSES = 1_000_000  # a size is kept for each
+_LEAST, _MOST = 1e-100, 1e100  # of scales: their squares are still numbers in double precision
+_SCALE = "a finite number above 0, from 1e-100 to 1e100"
 _MOST_LAYERS = 1_000_000  # likewise of what is said of each
 
 
@@ -150,12 +152,12 @@ class NetworkSpec:
     ] = None
     residual_scale: Annotated[
         float | None,
-        Number(above=0, advice="pass for instance `residual_scale=0.3`"),
+        Number(least=_LEAST, most=_MOST, expected=_SCALE, advice="pass for instance `residual_scale=0.3`"),
         Option("ε, initial and residual scale; default 0.3, more beyond depth 8.", name="epsilon", panel=NETWORK),
     ] = None
     label_scale: Annotated[
         float,
-        Number(above=0, advice="pass for instance `label_scale=1`"),
+        Number(least=_LEAST, most=_MOST, expected=_SCALE, advice="pass for instance `label_scale=1`"),
         Option("α: the net is trained to Y/α.", panel=NETWORK),
     ] = 1.0
 

@@ -140,7 +140,7 @@ class Plan:
             smallest = min(run.problem.counts) if run.problem else samples / classes
             signal = math.sqrt(smallest) / run.network.label_scale
             scale = run.network.residual_scale
-            plateau = samples / (2 * signal * max(depth - 2, 1) * scale ** (depth - 2))
+            plateau = samples / max(2 * signal * max(depth - 2, 1) * scale ** (depth - 2), 1e-300)
             if run.train.engine == "flow":
                 gradients = 120 * depth + 6 * math.sqrt(plateau)
             else:

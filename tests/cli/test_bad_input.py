@@ -346,8 +346,21 @@ def test_an_output_folder_that_exists_is_refused_before_any_work(capsys, tmp_pat
 
 @pytest.mark.parametrize("command", ["predict", "simulate"])
 def test_problems_larger_than_the_memory(capsys, command):
-    line = refused(capsys, command, "--dimension", 10**15)
-    assert "memory" in says_what_to_do(line)
+    """Also where only the random numbers are drawn, and none is kept: there is no end to them."""
+    for options in (("--dimension", 10**15), ("--dimension", 10**18), ("--samples-per-class", 10**18)):
+        assert "memory" in says_what_to_do(refused(capsys, command, *options))
+
+
+@pytest.mark.parametrize("length", [236, 254, 255, 256, 4200])
+def test_a_name_that_no_folder_can_have_is_refused_before_the_run(capsys, tmp_path, monkeypatch, length):
+    monkeypatch.chdir(tmp_path)
+    assert f"a name of {length} bytes" in says_what_to_do(refused(capsys, "simulate", "--out", "a" * length))
+
+
+def test_a_link_to_nothing_is_refused_before_the_run(capsys, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    line = says_what_to_do(refused(capsys, "simulate", "--out", tmp_path / "link"))
+    assert "which is not there" in line
 
 
 def test_errors_never_exceed_one_line_however_odd_the_name(capsys, tmp_path):

@@ -297,7 +297,7 @@ class Code:
 BAD = {
     "no data": (("mlp",), "without --data"),
     "typing error": (("mpl", "--data"), "did you mean mlp?"),
-    "split": (("RUN", "--split", "valid"), "--split valid"),
+    "split": (("RUN", "--split", "valid"), "split = 'valid'"),
     "no such split": (("mlp", "--split", "both", "--data"), "which has no test split"),
     "shape of a run": (("RUN", "--depth", 3), "--depth with"),
     "data option of a run": (("RUN", "--samples-per-class", 3), "--samples-per-class with"),
