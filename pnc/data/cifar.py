@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -202,8 +202,9 @@ def _packed(archive: Path, folder: str, names: Iterable[str]) -> dict[str, bytes
             with tarfile.open(fileobj=stream, mode="r|") as members:
                 for member in members:
                     name = wanted.get(member.name.removeprefix("./"))
-                    if name is not None and member.isfile():
-                        contents[name] = members.extractfile(member).read(_LARGEST)
+                    inside = members.extractfile(member) if name is not None and member.isfile() else None
+                    if name is not None and inside is not None:
+                        contents[name] = inside.read(_LARGEST)
             while stream.read(1 << 20):
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
@@ -277,8 +278,8 @@ def _assemble(name: str, split: Split, layout: _Layout, place: Path, contents: d
 
 
 def _batch(content: Any, layout: _Layout, source: str) -> tuple[np.ndarray, np.ndarray]:
-    fields = content if isinstance(content, dict) else {}
-    pixels, labels = fields.get("data"), fields.get(layout.labels)
+    fields: dict[str, Any] = content if isinstance(content, dict) else {}
+    pixels, labels = fields.get("data"), cast("Any", fields.get(layout.labels))
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
         found = f"{pixels.dtype} of shape {pixels.shape}" if isinstance(pixels, np.ndarray) else "nothing"
         raise InvalidInputError(

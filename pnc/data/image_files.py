@@ -84,7 +84,7 @@ def _pixels(file: Path, mode: str, size: tuple[int, int] | None, changes: Counte
             image = ImageOps.exif_transpose(image)
         if image.has_transparency_data:
             image = image.convert("RGBA")
-            if image.getchannel("A").getextrema()[0] < 255:
+            if np.asarray(image.getchannel("A")).min() < 255:
                 changes["images have transparent pixels, which were laid over white"] += 1
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.convert(mode)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from pnc.data.labels import named_labels
 from pnc.data.preprocess import Preprocessing
@@ -99,23 +99,6 @@ class ImageData:
             y=self.y[kept],
             provenance={**self.provenance, "samples_per_class": sizes},
         )
-
-    def channel_statistics(self) -> tuple[Float[np.ndarray, " channels"], Float[np.ndarray, " channels"]]:
-        """Mean and standard deviation of every channel, of pixels divided by 255.
-
-        From the sums of the bytes and of their squares, which are whole numbers and exact.
-
-        >>> images = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
-        >>> ImageData(images=images, y=[0, 1]).channel_statistics()
-        (array([0.5]), array([0.5]))
-        """
-        histograms = [np.bincount(channel.reshape(-1), minlength=256) for channel in self.images.swapaxes(0, 1)]
-        pixels, values = self.images.size // self.images.shape[1], np.arange(256)
-        sums = np.array([int(counts @ values) for counts in histograms], dtype=object)
-        squares = np.array([int(counts @ values**2) for counts in histograms], dtype=object)
-        # Var = (n Σp² - (Σp)²)/n² in whole numbers: nothing cancels
-        variance = (pixels * squares - sums**2) / pixels**2
-        return (sums / pixels).astype(float) / 255, np.sqrt(variance.astype(float)) / 255
 
     def to_problem(self, preprocessing: Preprocessing, *, classes: int | None = None) -> Problem:
         """The images as rows of pixels, preprocessed: what the theory and `simulate` take.

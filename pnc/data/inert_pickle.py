@@ -148,7 +148,7 @@ def _check_memo(content: bytes) -> None:
     Python's own reader makes a table as long as the largest number under which an object is kept.
     """
     for operation, argument, _ in pickletools.genops(content):
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument) > len(content):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
             raise pickle.UnpicklingError(f"an object kept under the number {argument}")
 
 

@@ -57,8 +57,10 @@ class Preparation:
         >>> Preparation.from_dict({"class_names": ["a", "b"]}, source="run.json").class_names
         ('a', 'b')
         """
-        record = found if isinstance(found, Mapping) else {}
-        names, words, weights = (record.get(key) for key in ("class_names", "vocabulary", "weights"))
+        record: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+        names: Any = record.get("class_names")
+        words: Any = record.get("vocabulary")
+        weights: Any = record.get("weights")
         wrong = not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names)
         if not wrong and words is not None:
             wrong = not (isinstance(words, list) and isinstance(weights, list) and len(words) == len(weights) > 0)

@@ -35,7 +35,7 @@ def resolve_data(data: str | Path | None = None, *, whole: Literal[True] = True,
 def resolve_data(data: str | Path | None = None, *, whole: bool, **options: Any) -> Inputs: ...
 
 
-def resolve_data(
+def resolve_data(  # pyright: ignore[reportInconsistentOverload]
     data: str | Path | None = None,
     *,
     classes: int | None = None,
@@ -92,7 +92,7 @@ def resolve_data(
     changed = components is not None or whiten or scale is not None
     if name is None or name in get_args(DataKind):
         _refuse(name, data_dir=data_dir, split=split, size=size)
-        given = {
+        given: dict[str, Any] = {
             "classes": classes,
             "samples_per_class": samples_per_class,
             "dimension": dimension,
@@ -112,7 +112,7 @@ def resolve_data(
             else:
                 _refuse(name, size=size)
             spec = Preprocessing(components=components, whiten=whiten, scale=scale or "orthonormal")
-            options = {"samples_per_class": samples_per_class, "download": download, "size": size}
+            options: dict[str, Any] = {"samples_per_class": samples_per_class, "download": download, "size": size}
             images = load_images(name, data_dir, split=split, **options)
             return images.to_problem(spec, classes=classes)
         _refuse(name, data_dir=data_dir, split=split, size=size)

@@ -64,7 +64,7 @@ def _sums_of_products(problem: Problem | StreamedProblem) -> tuple[np.ndarray, n
         total += shifted.T @ shifted
         sums += class_sums(shifted, problem.y[rows], K)
     means = sums / problem.counts[:, None]
-    return total, total - sums.T @ means, means + centre
+    return total, total - sums.T @ means, means if centre is None else means + centre
 
 
 def _factor(problem: Problem | StreamedProblem) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -143,14 +144,23 @@ def _ends(G: np.ndarray) -> tuple[float, float]:
     if N <= _DENSE:
         values = np.linalg.eigvalsh(G)
         return float(values[0]), float(values[-1])
-    from scipy.linalg.blas import dsymv  # half of a symmetric matrix is read
+    from scipy.linalg import get_blas_funcs
     from scipy.sparse.linalg import LinearOperator, eigsh
 
-    shifted = LinearOperator((N, N), matvec=lambda v: dsymv(1.0, G.T, v) - v.ravel(), dtype=np.float64)
+    (symv,) = get_blas_funcs(("symv",), (G,))  # half of a symmetric matrix is read
+    operator: Any = LinearOperator
+    shifted = operator((N, N), matvec=lambda v: symv(1.0, G.T, v) - v.ravel(), dtype=np.float64)
     # a Ritz value is off by the square of its residual over the gap: 1e-5 of ‖G - I‖ leaves eight digits of θ. The edge
     # of such a spectrum is dense, and a space of 160 vectors needs no restart where the usual 20 need a dozen
     start = np.random.default_rng(0).standard_normal(N)
-    options = {"k": 2, "which": "BE", "tol": 1e-5, "ncv": 160, "v0": start, "return_eigenvectors": False}
+    options: dict[str, Any] = {
+        "k": 2,
+        "which": "BE",
+        "tol": 1e-5,
+        "ncv": 160,
+        "v0": start,
+        "return_eigenvectors": False,
+    }
     low, high = np.sort(eigsh(shifted, **options))
     return 1 + float(low), 1 + float(high)
 

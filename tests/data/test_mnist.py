@@ -15,6 +15,7 @@ from pnc.data.problem import Problem
 from pnc.data.sources import resolve_data
 from pnc.data.subset import first_of_each_class
 from pnc.errors import InvalidInputError
+from pnc.train import as_samples
 
 from .server import Site, serve
 from .test_fashion_mnist import installed, write_split
@@ -123,9 +124,15 @@ def test_a_subset_of_the_real_files_is_preprocessed_by_itself():
     assert problem.provenance["samples_per_class"] == 30
 
 
+def statistics_of(images):
+    """Mean and standard deviation of every channel, by which a network's images are standardised."""
+    samples = as_samples(images)
+    return samples.mean.numpy(), samples.scale.numpy()
+
+
 @installed
 def test_channel_statistics_of_the_real_files():
-    mean, deviation = load_images("fashion-mnist").channel_statistics()
+    mean, deviation = statistics_of(load_images("fashion-mnist"))
     assert mean == pytest.approx([0.2860], abs=5e-5)
     assert deviation == pytest.approx([0.3530], abs=5e-5)
 
@@ -133,7 +140,7 @@ def test_channel_statistics_of_the_real_files():
 def test_channel_statistics_against_numpy():
     images = np.random.default_rng(0).integers(0, 256, (7, 3, 4, 5), dtype=np.uint8)
     images[:, 1] = 255  # a constant channel, where sums of squares could cancel
-    mean, deviation = ImageData(images=images, y=[0, 1] * 3 + [1]).channel_statistics()
+    mean, deviation = statistics_of(ImageData(images=images, y=[0, 1] * 3 + [1]))
     assert mean == pytest.approx(images.mean((0, 2, 3)) / 255, rel=1e-14)
     assert deviation == pytest.approx(images.std((0, 2, 3)) / 255, rel=1e-13, abs=0)
     assert deviation[1] == 0
