@@ -60,7 +60,9 @@ class ClassMoments:
         self.counts: Int[torch.Tensor, " K"] = torch.zeros(classes, dtype=torch.int64, device=device)
         self.means: Float[torch.Tensor, "K d"] = torch.zeros((classes, dimension), dtype=torch.float64, device=device)
         self.squares: Float[torch.Tensor, " K"] = torch.zeros(classes, dtype=torch.float64, device=device)
+        # what takes a look at all class means is kept until these change
         self._known: tuple[torch.Tensor, int, int, float] | None = None
+        self._scatter: tuple[torch.Tensor, int, int, ClassWeights, float] | None = None
 
     @property
     def classes(self) -> int:
@@ -222,10 +224,15 @@ class ClassMoments:
 
         p_k = n_k/N or, for `classes`, 1/K. NaN without samples, and for `classes` where a class has none.
         """
+        key = (self.means, self.means._version, self.counts._version, weights)
+        if self._scatter is not None and self._scatter[0] is key[0] and self._scatter[1:4] == key[1:]:
+            return self._scatter[4]
         p = class_weights(self.counts, weights)
         if weights == "classes" and bool((self.counts == 0).any()):
             return float("nan")
-        return float(between_scatter(self.means, p))
+        value = float(between_scatter(self.means, p))
+        self._scatter = (*key, value)
+        return value
 
     def compression(self, weights: ClassWeights = "samples") -> float:
         """C = tr Σ_W / tr Σ_B (theory note, section 1), dimensionless; NaN where the class means coincide."""

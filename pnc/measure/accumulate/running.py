@@ -83,7 +83,7 @@ class RunningMoments:
         device = self._total.device
         self._known = [False] * classes
         self._shifts = torch.zeros((classes, dimension), dtype=torch.float32, device=device)
-        self._sums = torch.zeros((classes, dimension), dtype=torch.float64, device=device)
+        self._sums: torch.Tensor | None = None  # there as soon as there is something to add
         self._squares = torch.zeros(classes, dtype=torch.float64, device=device)
         self._counts = torch.zeros(classes, dtype=torch.int64, device=device)
         self._since = 0
@@ -130,6 +130,8 @@ class RunningMoments:
             # float64 has room for the squares of what float32 can hold; what is not finite is named there
             self._total.update(x, labels.y, name=name, first_sample=first_sample)
             return self
+        if self._sums is None:
+            self._sums = torch.zeros(self._shifts.shape, dtype=torch.float64, device=self._shifts.device)
         self._sums.index_add_(0, labels.present, sums)
         self._squares.index_add_(0, labels.present, squares)
         self._counts.index_add_(0, labels.present, labels.counts)
@@ -185,6 +187,8 @@ class RunningMoments:
 
     def _flush(self) -> None:
         """Merge the sums into the total, and start again from its means."""
+        if self._sums is None:
+            return
         n = self._counts.clamp(min=1).to(torch.float64)
         delta = self._sums.div_(n[:, None])
         recent = ClassMoments(classes=n.numel(), dimension=self.dimension, device=n.device)
@@ -192,8 +196,11 @@ class RunningMoments:
         # zero where a class has no samples: its shift may come from a batch that was refused
         recent.means = delta.add_(self._shifts).masked_fill_((self._counts == 0)[:, None], 0)
         recent.counts = self._counts
-        self._total.merge(recent)
-        self._sums.zero_()
+        if self._total.samples:
+            self._total.merge(recent)
+            self._sums.zero_()
+        else:  # the first time the sums themselves become the means, without another K × d numbers
+            self._total, self._sums = recent, None
         self._squares.zero_()
         self._counts = torch.zeros_like(self._counts)
         self._since = 0

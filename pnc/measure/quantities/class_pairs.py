@@ -153,9 +153,9 @@ def class_pairs(moments: _Moments) -> ClassPairs:
     p = counts / counts.sum()
     variance = moments.squares / counts
     within = float(moments.squares.sum() / counts.sum())
-    squares = means.square().sum(1)
+    squares = torch.linalg.vecdot(means, means)
     centred = means - means.mean(0)
-    norms = centred.square().sum(1)
+    norms = torch.linalg.vecdot(centred, centred)
     coincide = float((8 * _UNIT) ** 2 * squares.max())
     total, undefined = 0.0, bool((counts == 0).any())
     separation = bracket = math.inf

@@ -11,6 +11,8 @@ from pnc.errors import InvalidInputError
 
 __all__ = ["ClassWeights", "between_factor", "between_scatter", "class_weights", "compression"]
 
+_PART_ENTRIES = 2**20  # 8 MiB of float64
+
 ClassWeights = Literal["samples", "classes"]
 
 
@@ -60,7 +62,19 @@ def between_scatter(
     >>> between_scatter(torch.tensor([[0.0], [2.0]]), torch.tensor([0.5, 0.5])).item()
     1.0
     """
-    return (p * _centred(means, p).square().sum(-1)).sum(-1)
+    if means.ndim > 2 or means.numel() <= _PART_ENTRIES:
+        return (p * _centred(means, p).square().sum(-1)).sum(-1)
+    # many classes of wide features: class by class, without a copy of all means
+    first, rows = means[0], max(1, _PART_ENTRIES // means.shape[1])
+    parts = list(zip(means.split(rows), p.split(rows), strict=True))
+    centre = torch.zeros_like(first)
+    for part, weights in parts:
+        centre.addmv_((part - first).mT, weights)
+    total = means.new_zeros(())
+    for part, weights in parts:
+        offset = (part - first).sub_(centre)
+        total += weights @ torch.linalg.vecdot(offset, offset)
+    return total
 
 
 def compression(
@@ -78,5 +92,5 @@ def compression(
     >>> compression(torch.tensor(3.0), torch.tensor(0.0), means).item()
     nan
     """
-    rounding = (8 * torch.finfo(torch.float64).eps) ** 2 * means.square().sum(-1).amax(-1)
+    rounding = (8 * torch.finfo(torch.float64).eps) ** 2 * torch.linalg.vecdot(means, means).amax(-1)
     return torch.where(between > rounding, within / between, torch.nan)
