@@ -20,7 +20,7 @@ from pnc.runs.subject import TEXTS, Subject, network_subject, run_subject, text_
 from pnc.simulate.device import resolve_device
 from pnc.statistics import share_interval
 
-__all__ = ["FEATURES", "MeasureResult", "measure_subject"]
+__all__ = ["FEATURES", "MeasureResult", "is_features", "measure_subject", "resolve_subject"]
 
 FEATURES = "features"
 _FEATURE_FILES = (".npz", ".safetensors")
@@ -107,33 +107,45 @@ def measure_subject(
         raise InvalidInputError(
             got=f"`split={request.split}`", expected="train, test or both", next_step="pass one of these"
         )
+    if is_features(request):
+        known = {"classes", "fuzziness", "uncertainty", "device", "trust_code", "spectra", "probes", "collapse"}
+        _refuse(request.model, _given(request) - known)
+        return _features(request, device)
+    subject = resolve_subject(request, device)
+    return _measured(subject, request, progress)
+
+
+def is_features(request: MeasureRequest) -> bool:
+    """Whether what is named is a file of features."""
+    return Path(request.model).suffix.lower() in _FEATURE_FILES and not Path(request.model).is_dir()
+
+
+def resolve_subject(request: MeasureRequest, device: torch.device) -> Subject:
+    """The model that a request names, and the batches of its splits.
+
+    Raises:
+        InvalidInputError: whatever is wrong with what is named or its data; options without meaning for it.
+    """
     given = _given(request)
     model, data, shape = request.model, _named(request.data), _named(request.shape)
-    if Path(model).suffix.lower() in _FEATURE_FILES and not Path(model).is_dir():
-        _refuse(model, given - {"classes", "fuzziness", "uncertainty", "device", "trust_code", "spectra", "probes",
-                                "collapse"})  # fmt: skip
-        return _features(request, device)
     pixels = {"pixel_mean", "pixel_scale"}
     if Path(model).is_dir():
         of_data = set() if request.data.data is not None else data
         _refuse(model, given & (shape | pixels | of_data | {"weights", "classes", "longest"}))
-        subject = run_subject(request, device)
-    else:
-        _refuse_file(model)
-        if request.data.data is None:
-            raise InvalidInputError(
-                got=f"network {model!r} without `data`, and no folder of that name",
-                expected="data to measure it on, or a run folder of `pnc train`",
-                next_step="pass `data`: fashion-mnist, a folder, a problem file or texts",
-            )
-        _refuse(model, given & {"classes"})
-        if model.startswith(TEXTS):
-            _refuse(model, given & (shape | pixels | {"weights", "vocabulary", "data_dir", "download", "layers"}))
-            subject = text_subject(request, device)
-        else:
-            _refuse(model, given & {"longest"})
-            subject = network_subject(request, device)
-    return _measured(subject, request, progress)
+        return run_subject(request, device)
+    _refuse_file(model)
+    if request.data.data is None:
+        raise InvalidInputError(
+            got=f"network {model!r} without `data`, and no folder of that name",
+            expected="data to measure it on, or a run folder of `pnc train`",
+            next_step="pass `data`: fashion-mnist, a folder, a problem file or texts",
+        )
+    _refuse(model, given & {"classes"})
+    if model.startswith(TEXTS):
+        _refuse(model, given & (shape | pixels | {"weights", "vocabulary", "data_dir", "download", "layers"}))
+        return text_subject(request, device)
+    _refuse(model, given & {"longest"})
+    return network_subject(request, device)
 
 
 _OTHER_FILES = {
@@ -166,7 +178,7 @@ def _named(group: Any) -> set[str]:
 def _given(request: MeasureRequest) -> set[str]:
     """Fields of the request and of its groups that are not at their defaults."""
     plain = MeasureRequest(model=request.model)
-    found = {one.name for one in fields(request) if getattr(request, one.name) != getattr(plain, one.name)}
+    found = {one.name for one in fields(MeasureRequest) if getattr(request, one.name) != getattr(plain, one.name)}
     for group in ("data", "shape", "measurement"):
         if group in found:
             new, old = getattr(request, group), getattr(plain, group)
