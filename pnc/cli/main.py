@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pnc import __version__
+from pnc.cli.choose import choose
 from pnc.cli.cite import cite
 from pnc.cli.compare import compare
 from pnc.cli.compress import compress
@@ -23,6 +24,7 @@ from pnc.cli.robustness import robustness
 from pnc.cli.simulate import simulate
 from pnc.cli.streams import discard_output, prepare_streams
 from pnc.cli.sweep import sweep
+from pnc.cli.tail import tail
 from pnc.cli.train import train
 from pnc.cli.verify import verify
 from pnc.errors import PncError
@@ -35,7 +37,9 @@ _TOO_LARGE = (
     "use fewer samples, a smaller --width or --batch-size, or --coordinates reduced"
 )
 
-COMMANDS = (predict, simulate, train, sweep, reproduce, measure, compress, compare, robustness, verify, cite)
+COMMANDS = (
+    predict, simulate, train, sweep, reproduce, measure, choose, tail, compress, compare, robustness, verify, cite,
+)  # fmt: skip
 
 app = typer.Typer(
     help="Theory of what each layer of a deep network does to its classes, held against experiment.",

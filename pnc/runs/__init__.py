@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pnc.runs.attack import AttackResult, attack_network
     from pnc.runs.compression import CompressResult, compress_layer
+    from pnc.runs.decisions import ChooseResult, TailResult, choose_for, cut_for
     from pnc.runs.initialisation import InitialComparison, compare_initialisation
     from pnc.runs.measurement import MeasureResult, measure_subject
     from pnc.runs.requests import (
         AttackRequest,
+        ChooseRequest,
         CompressRequest,
         DataSource,
         MeasurementSpec,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         NetworkSource,
         ProblemSource,
         SimulateRequest,
+        TailRequest,
         TrainRequest,
     )
     from pnc.runs.simulation import SimulateResult, simulate_and_compare
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AttackRequest",
     "AttackResult",
+    "ChooseRequest",
+    "ChooseResult",
     "CompressRequest",
     "CompressResult",
     "DataSource",
@@ -49,12 +54,16 @@ __all__ = [
     "SimulateRequest",
     "SimulateResult",
     "TailLaw",
+    "TailRequest",
+    "TailResult",
     "TrainRequest",
     "TrainResult",
     "VariantResult",
     "attack_network",
+    "choose_for",
     "compare_initialisation",
     "compress_layer",
+    "cut_for",
     "hold_linear_tail",
     "load_labelled",
     "measure_subject",
@@ -66,17 +75,21 @@ __all__ = [
 
 _HOME = {
     "AttackResult": "attack",
+    "ChooseResult": "decisions",
     "CompressResult": "compression",
     "InitialComparison": "initialisation",
     "LabelledData": "training",
     "MeasureResult": "measurement",
     "SimulateResult": "simulation",
     "TailLaw": "tail_law",
+    "TailResult": "decisions",
     "TrainResult": "training",
     "VariantResult": "variant",
     "attack_network": "attack",
+    "choose_for": "decisions",
     "compare_initialisation": "initialisation",
     "compress_layer": "compression",
+    "cut_for": "decisions",
     "hold_linear_tail": "tail_law",
     "load_labelled": "training",
     "measure_subject": "measurement",

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pnc.choose import Choice, ForeignInputs, TailCosts, choose_from_features, choose_layer, detect_foreign, measure_tails
+from pnc.choose import (
+    Choice,
+    ForeignInputs,
+    TailCosts,
+    choose_from_features,
+    choose_layer,
+    detect_foreign,
+    measure_tails,
+)
 from pnc.data import load_features, load_splits
 from pnc.data.text import TEXT_SUFFIXES
 from pnc.errors import InvalidInputError
@@ -73,6 +81,8 @@ class TailResult:
 def choose_for(request: ChooseRequest, *, progress: Report | None = None) -> ChooseResult:
     """Rank the layers of a run, a network, an encoder of texts or saved features: what `pnc choose` does.
 
+    Of a run on its own data the test split is taken, where there is one: the network has seen the other.
+
     Raises:
         InvalidInputError: as `measure_subject`; foreign data without a held-out split of one's own.
 
@@ -98,15 +108,18 @@ def choose_for(request: ChooseRequest, *, progress: Report | None = None) -> Cho
         return ChooseResult(title=f"features: {request.model}", choice=choice)
     subject = resolve_subject(request, device)
     names = _layers(subject, request)
-    split, batches = next(iter(subject.splits.items()))
+    own_run = Path(request.model).is_dir() and request.data.data is None
+    # what a network was trained on is no sample of what its layers are worth
+    split = "test" if own_run and "test" in subject.splits else next(iter(subject.splits))
+    batches, notes = subject.splits[split], list(subject.notes)
+    if own_run and split == "train":
+        notes.append("the network was trained on these samples: what its layers are worth for others is less")
     choice = choose_layer(
         subject.model, batches, classes=subject.classes, layers=names, most_samples=request.most_samples,
         most_dimensions=request.most_dimensions, seed=request.shape.seed, progress=_seen(progress, subject, split),
     )  # fmt: skip
     foreign = None if request.foreign is None else _foreign(request, subject, names)
-    return ChooseResult(
-        title=f"{subject.title}, {split} split", choice=choice, foreign=foreign, notes=tuple(subject.notes)
-    )
+    return ChooseResult(title=f"{subject.title}, {split} split", choice=choice, foreign=foreign, notes=tuple(notes))
 
 
 def cut_for(request: TailRequest, *, progress: Report | None = None) -> TailResult:

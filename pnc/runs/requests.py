@@ -28,6 +28,7 @@ from pnc.spec.training import TrainSpec
 
 __all__ = [
     "AttackRequest",
+    "ChooseRequest",
     "CompressRequest",
     "DataSource",
     "MeasureRequest",
@@ -36,6 +37,7 @@ __all__ = [
     "NetworkSource",
     "ProblemSource",
     "SimulateRequest",
+    "TailRequest",
     "TrainRequest",
     "request_record",
 ]
@@ -297,6 +299,54 @@ class MeasureRequest:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+
+_READOUT = Group(only=("layers", "batch_size"))  # of what is measured, what a decision needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChooseRequest(MeasureRequest):
+    """A model, or saved features, whose layers are to be ranked for a linear readout.
+
+    Args:
+        most_samples: that readouts are fitted to.
+        most_dimensions: in which wider features are projected at random.
+        foreign: data that the network does not know; which layer tells them is then said, too.
+    """
+
+    measurement: Annotated[MeasurementSpec, _READOUT] = field(default_factory=MeasurementSpec)
+    most_samples: Annotated[
+        int, Whole(2), Option("Samples that readouts are fitted to, drawn at random.", panel=DATA)
+    ] = 4096
+    most_dimensions: Annotated[
+        int, Whole(1), Option("Wider features are projected at random into so many.", panel=DATA)
+    ] = 512
+    foreign: Annotated[
+        str | Path | None,
+        Option(
+            "Data that the network does not know: which layer tells them, by AUROC.",
+            panel=DATA,
+            metavar="NAME|FOLDER|FILE",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TailRequest(MeasureRequest):
+    """A network whose end is to be replaced by one linear map, after every layer in turn.
+
+    Args:
+        limit: the loss of accuracy that is allowed, a share.
+        most_samples: of the training split that maps are fitted to.
+        most_dimensions: in which wider features are projected at random before the fit.
+    """
+
+    measurement: Annotated[MeasurementSpec, _READOUT] = field(default_factory=MeasurementSpec)
+    limit: Annotated[float, Number(least=0, below=1), Option("Loss of accuracy that is allowed.", panel=OUTPUT)] = 0.01
+    most_samples: Annotated[int, Whole(2), Option("Training samples that maps are fitted to.", panel=DATA)] = 4096
+    most_dimensions: Annotated[
+        int, Whole(1), Option("Wider features are projected at random into so many.", panel=DATA)
+    ] = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
