@@ -5,6 +5,7 @@ A group of fields keeps the names of the function that it is given to, so that `
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -477,11 +478,22 @@ def request_record(request: Any) -> dict[str, Any]:
     [2, 5, 10, 20]
     """
 
-    def plain(value: Any) -> Any:
+    def plain(value: Any, name: str = "") -> Any:
         if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
+            return {key: plain(item, key) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [plain(item) for item in value]
-        return str(value.absolute()) if isinstance(value, Path) else value
+        if isinstance(value, Path) or (name in _PLACES and isinstance(value, str) and _is_place(value)):
+            return str(Path(value).absolute())
+        return value
 
     return plain(asdict(request))
+
+
+_PLACES = ("data", "test_data", "data_dir", "model", "network", "run", "source", "start_from", "weights")
+"""Fields that may name a file or a folder."""
+
+
+def _is_place(text: str) -> bool:
+    """Whether a text names what lies in the file system; a name such as `mnist` is a name, whatever lies there."""
+    return (os.sep in text or bool(Path(text).suffix)) and Path(text).exists()

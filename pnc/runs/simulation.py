@@ -81,7 +81,7 @@ class SimulateResult:
         if self.spec.weights != "default":
             return None
         problem, network, measured = self.problem, self.network, self.run.measured
-        width, classes = network.width or problem.dimension, problem.classes
+        width, classes = network.width or problem.dimension, len(problem.counts)
         widths = [problem.dimension] + [width] * (network.depth - 1)
         first = default_weights_rates(problem.counts, widths, label_scale=network.label_scale)
         corrected = None

@@ -137,7 +137,7 @@ def _standardised(samples: Samples, given: Mapping[str, Sequence[float] | None])
     return replace(samples, **changed)
 
 
-def _pixels_in_effect(training: Samples, *, given: Mapping[str, str | None]) -> list[str]:
+def _pixels_in_effect(training: Samples, *, given: Mapping[str, Sequence[float] | None]) -> list[str]:
     """By which mean and scale pixels are standardised, and where these are from."""
     if training.mean is None or training.scale is None:
         return []
