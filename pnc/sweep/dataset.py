@@ -132,14 +132,23 @@ def make_table(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> str:
     )
     for run in plan.runs:
         record = records[run.hash]
-        row = [axis_label(run.coordinates.get(name, "")) for name in axes]
-        row += [record.get(name, "") for name in TEXT_FIELDS]
+        row = [_harmless(axis_label(run.coordinates.get(name, ""))) for name in axes]
+        row += [_harmless(record.get(name, "")) for name in TEXT_FIELDS]
         row += [_cell(record.get(name)) for name in SCALAR_FIELDS]
         for name in LAYER_FIELDS:
             found = record.get(name, [])
             row += [_cell(found[l] if l < len(found) else None) for l in range(depth)]
         writer.writerow(row)
     return text.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: words that begin like one get an apostrophe.
+
+    >>> _harmless("=1+1"), _harmless("CONVERGED"), _harmless(-0.5)
+    ("'=1+1", 'CONVERGED', -0.5)
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _cell(value: float | None) -> str:

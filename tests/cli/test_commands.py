@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import stat
 
 import numpy as np
 import pytest
@@ -395,3 +397,26 @@ def test_a_deep_network_is_shown_abridged(capsys):
     assert whole["layers"] == list(range(3000))
     shown = next(line for line in ended.out.splitlines() if line.split()[:1] == ["2000"])
     assert float(shown.split()[1]) == pytest.approx(whole["compression"][2000], rel=1e-3)
+
+
+def test_files_and_folders_are_as_private_as_the_umask_says(capsys, tmp_path):
+    before = os.umask(0o077)
+    try:
+        run(capsys, "simulate", "--depth", 3, "--width", 60, "--out", tmp_path / "run", "--quiet")
+    finally:
+        os.umask(before)
+    places = [tmp_path / "run", *(tmp_path / "run").rglob("*")]
+    assert len(places) > 5
+    assert {stat.S_IMODE(place.stat().st_mode) & 0o077 for place in places} == {0}
+
+
+def test_a_name_cannot_command_the_terminal(capsys, tmp_path):
+    """Escape sequences in a file's name are shown, not obeyed."""
+    path = tmp_path / "red\x1b[31m.npz"
+    np.savez(path, y=[0, 0, 1, 1], layer_0=[[0.0], [2.0], [4.0], [6.0]])
+    ended = run(capsys, "measure", path)
+    assert ended.status == 0
+    assert "\x1b" not in ended.out + ended.err
+    assert "red\\x1b[31m.npz" in ended.out
+    ended = run(capsys, "measure", tmp_path / "no\x1b[31m.npz")
+    assert "\x1b" not in ended.err
