@@ -16,6 +16,7 @@ from pnc.cli.low_rank import print_low_rank
 from pnc.cli.options import OUTPUT, ForceOption, JsonOption, QuietOption
 from pnc.cli.output import law_line, number, print_json, print_table, say
 from pnc.errors import InvalidInputError
+from pnc.fields import Number, check_number
 from pnc.report.live import follow_training, live_line
 from pnc.runs.requests import TrainRequest
 
@@ -48,6 +49,7 @@ def train(
     """
     from pnc.runs import train_and_measure
 
+    check_number("checkpoint_seconds", checkpoint_seconds, Number(least=0))
     if resume and out is None:
         raise InvalidInputError(
             got="--resume without --out", expected="the folder of the interrupted run", next_step="pass --out"

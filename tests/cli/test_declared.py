@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -18,6 +19,7 @@ from pnc.errors import InvalidInputError
 from pnc.fields import Group, Number, Option, Whole
 from pnc.spec import LowRankSpec, NetworkSpec, SimulationSpec
 from pnc.spec.shared import NONE_IS_ZERO, SHARES
+from tests.cli.commands import run
 from tests.cli.signatures import GOLDEN, command_line
 
 BEFORE = json.loads(GOLDEN.read_text(encoding="utf-8"))
@@ -179,3 +181,32 @@ def test_the_shell_completes_commands_options_and_names(typed, offered):
     words = {"_PNC_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
     ended = CliRunner().invoke(app, [], env=words, prog_name="pnc")
     assert offered in ended.output.split()
+
+
+NUMERIC = [
+    (command, name, option)
+    for command in ("predict", "simulate", "train", "measure", "robustness", "compress", "compare")
+    for name, option in BEFORE[command].items()
+    if option["type"] in ("int", "float") and option["flags"]
+]
+
+
+@pytest.mark.parametrize(("command", "name", "option"), NUMERIC, ids=[f"{c} {n}" for c, n, _ in NUMERIC])
+def test_no_number_is_a_traceback(command, name, option, capsys, tmp_path, monkeypatch):
+    """Thousands of digits, what is not finite, and words: one line and status 2 from every numeric option."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("f.npz", y=[0, 0, 1, 1], layer_0=[[0.0], [2.0], [4.0], [6.0]])
+    np.savez("p.npz", y=[0, 0, 1, 1], X=[[0.0], [2.0], [4.0], [6.0]])
+    rest = {
+        "train": ("mlp", "--data", "p.npz", "--low-rank-site", "body.0"),
+        "measure": ("mlp", "--data", "p.npz"),
+        "robustness": ("nothing",),
+        "compress": ("nothing", "--site", "a"),
+        "compare": ("f.npz",),
+    }.get(command, ())
+    for words in ("9" * 5000, "nan", "-inf"):
+        ended = run(capsys, command, *rest, f"{option['flags'][0]}={words}")
+        assert ended.status == 2, words[:20]
+        assert ended.out == ""
+        assert ended.err.count("\n") == 1
+        assert len(ended.err) < 6000
