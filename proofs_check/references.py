@@ -11,7 +11,7 @@ __all__ = ["CITED_BY", "ENTRIES", "STATEMENTS", "USED_BY", "bibtex"]
 STATEMENTS = (
     *(f"T{i}" for i in range(1, 10)),
     *(f"U{i}" for i in range(1, 7)),
-    *(f"Y{i}" for i in range(1, 4)),
+    *(f"Y{i}" for i in range(1, 6)),
     "R1",
     "R3",
     "R6",
