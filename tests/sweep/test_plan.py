@@ -105,6 +105,7 @@ def test_the_hash_is_of_what_decides_the_numbers_and_of_nothing_else():
         "coordinates": "full",
         "learning_rate": 0.1,
         "record": 4,
+        "cut_off": 1e-10,
     }
     assert set(changes) == {f.name for f in fields(SimulationSpec)} - {"device"}
     for name, value in changes.items():
