@@ -12,16 +12,16 @@ from pnc.fields import check_whole
 __all__ = ["at_least", "image_shape", "whole_shape"]
 
 
-def at_least(name: str, value: Any, least: int) -> int:
-    """`value` as an `int` that is not below `least`.
+def at_least(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """`value` as an `int` that is not below `least` and not above `most`.
 
     Raises:
-        InvalidInputError: not a whole number, or below.
+        InvalidInputError: not a whole number, or out of range.
 
     >>> at_least("width", 3, 1)
     3
     """
-    return check_whole(name, value, least)
+    return check_whole(name, value, least) if most is None else check_whole(name, value, least, most)
 
 
 def whole_shape(input_shape: Sequence[int]) -> tuple[int, ...]:

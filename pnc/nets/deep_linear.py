@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pnc.nets.checks import at_least
 from pnc.nets.dense import DenseBody
+from pnc.spec.shared import MOST_DEPTH
 
 __all__ = ["deep_linear"]
 
@@ -24,4 +25,4 @@ def deep_linear(input_shape: Sequence[int], *, width: int = 1024, depth: int = 8
     >>> [tuple(weight.shape) for weight in deep_linear((4,), width=8, depth=3).parameters()]
     [(8, 4), (8, 8)]
     """
-    return DenseBody(input_shape, width=width, nonlinear=0, linear=at_least("depth", depth, 2) - 1)
+    return DenseBody(input_shape, width=width, nonlinear=0, linear=at_least("depth", depth, 2, MOST_DEPTH) - 1)

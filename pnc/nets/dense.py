@@ -12,6 +12,7 @@ from torch import nn
 from pnc.nets.activations import activation as make_activation
 from pnc.nets.checks import at_least, whole_shape
 from pnc.nets.network import Body
+from pnc.spec.shared import MOST_WIDTH
 
 __all__ = ["DenseBody"]
 
@@ -48,7 +49,7 @@ class DenseBody(Body):
         bias: bool = False,
     ) -> None:
         super().__init__()
-        width, before = at_least("width", width, 1), math.prod(whole_shape(input_shape))
+        width, before = at_least("width", width, 1, MOST_WIDTH), math.prod(whole_shape(input_shape))
         at_least("hidden layers", nonlinear + linear, 1)
         for index in range(nonlinear + linear):
             layer = nn.Sequential(nn.Linear(before, width, bias=bias))

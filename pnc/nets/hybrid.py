@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pnc.errors import InvalidInputError
 from pnc.nets.checks import at_least
 from pnc.nets.dense import DenseBody
+from pnc.spec.shared import MOST_DEPTH
 
 __all__ = ["hybrid"]
 
@@ -38,7 +39,7 @@ def hybrid(
     >>> [len(layer) for layer in hybrid((4,), width=8, depth=5, nonlinear=2).children()]
     [3, 3, 1, 1]
     """
-    depth, nonlinear = at_least("depth", depth, 3), at_least("nonlinear", nonlinear, 1)
+    depth, nonlinear = at_least("depth", depth, 3, MOST_DEPTH), at_least("nonlinear", nonlinear, 1)
     if nonlinear > depth - 2:
         raise InvalidInputError(
             got=f"nonlinear = {nonlinear} with depth = {depth}",

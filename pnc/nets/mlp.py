@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pnc.nets.checks import at_least
 from pnc.nets.dense import DenseBody
+from pnc.spec.shared import MOST_DEPTH
 
 __all__ = ["mlp"]
 
@@ -40,7 +41,7 @@ def mlp(
     return DenseBody(
         input_shape,
         width=width,
-        nonlinear=at_least("depth", depth, 2) - 1,
+        nonlinear=at_least("depth", depth, 2, MOST_DEPTH) - 1,
         linear=0,
         activation=activation,
         batch_norm=batch_norm,

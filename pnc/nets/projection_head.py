@@ -9,6 +9,7 @@ from torch import nn
 from pnc.errors import InvalidInputError
 from pnc.nets.activations import activation as make_activation
 from pnc.nets.checks import at_least
+from pnc.spec.shared import MOST_WIDTH
 
 __all__ = ["MOST_PROJECTION_LAYERS", "ProjectionHead"]
 
@@ -50,7 +51,7 @@ class ProjectionHead(nn.Module):
                 expected=f"1 to {MOST_PROJECTION_LAYERS} layers",
                 next_step=f"pass `projection={MOST_PROJECTION_LAYERS}` or fewer",
             )
-        self.features = inputs if width is None else at_least("projection width", width, 1)
+        self.features = inputs if width is None else at_least("projection width", width, 1, MOST_WIDTH)
         before = inputs
         for index in range(layers):
             layer = nn.Sequential(nn.Linear(before, self.features))

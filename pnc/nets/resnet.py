@@ -12,6 +12,7 @@ from pnc.fields import nearest
 from pnc.nets.activations import activation as make_activation
 from pnc.nets.checks import at_least, image_shape
 from pnc.nets.network import Body
+from pnc.spec.shared import MOST_WIDTH
 
 __all__ = ["RESNET_DEPTHS", "ResNetBody", "ResidualBlock"]
 
@@ -81,7 +82,7 @@ class ResNetBody(Body):
         super().__init__()
         if depth not in RESNET_DEPTHS:
             raise nearest("depth of ResNet", str(depth), map(str, RESNET_DEPTHS))
-        first = before = at_least("width", width, 1)
+        first = before = at_least("width", width, 1, MOST_WIDTH)
         self.stem = nn.Sequential()
         channels = image_shape(f"resnet-{depth}", input_shape)[0]
         self.stem.add_module("conv", nn.Conv2d(channels, before, 3, padding=1, bias=False))

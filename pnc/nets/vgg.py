@@ -12,6 +12,7 @@ from pnc.fields import nearest
 from pnc.nets.activations import activation as make_activation
 from pnc.nets.checks import at_least, image_shape
 from pnc.nets.network import Body
+from pnc.spec.shared import MOST_WIDTH
 
 __all__ = ["VGG_DEPTHS", "VGGBody"]
 
@@ -54,7 +55,7 @@ class VGGBody(Body):
         super().__init__()
         if depth not in VGG_DEPTHS:
             raise nearest("depth of VGG", str(depth), map(str, VGG_DEPTHS))
-        width = at_least("width", width, 1)
+        width = at_least("width", width, 1, MOST_WIDTH)
         before = image_shape(f"vgg-{depth}", input_shape)[0]
         layer_names, block_names = [], []
         for number, (times, convolutions) in enumerate(zip(_WIDENING, VGG_DEPTHS[depth]), 1):

@@ -15,6 +15,8 @@ from pnc.spec import LowRankSpec, NetworkSpec, SimulationSpec, VariantSpec
 from pnc.spec.shared import (
     DATA,
     FRACTIONS,
+    MOST_DEPTH,
+    MOST_WIDTH,
     NETWORK,
     NUMBERS,
     OUTPUT,
@@ -133,9 +135,11 @@ class ProblemSource:
 class NetworkShape:
     """Options of a network that is built by its name."""
 
-    width: Annotated[int | None, Whole(1), Option("Hidden width.", panel=NETWORK)] = None
-    depth: Annotated[int | None, Whole(2), Option("L, weight matrices of an MLP.", panel=NETWORK)] = None
-    nonlinear: Annotated[int | None, Whole(1), Option("Nonlinear layers of a hybrid.", panel=NETWORK)] = None
+    width: Annotated[int | None, Whole(1, MOST_WIDTH), Option("Hidden width.", panel=NETWORK)] = None
+    depth: Annotated[int | None, Whole(2, MOST_DEPTH), Option("L, weight matrices of an MLP.", panel=NETWORK)] = None
+    nonlinear: Annotated[int | None, Whole(1, MOST_DEPTH), Option("Nonlinear layers of a hybrid.", panel=NETWORK)] = (
+        None
+    )
     activation: Annotated[str | None, Option("relu, gelu, tanh, …", panel=NETWORK)] = None
     batch_norm: Annotated[bool | None, Option("Of an MLP.", panel=NETWORK, switch=True)] = None
     bias: bool | None = None
@@ -383,8 +387,8 @@ class AttackRequest:
         ),
     ]
     weights: Annotated[Path | str | None, Option("Of a network that is no run folder.", panel=NETWORK)] = None
-    width: Annotated[int | None, Option("Of such a network.", panel=NETWORK)] = None
-    depth: Annotated[int | None, Option("Of such a network.", panel=NETWORK)] = None
+    width: Annotated[int | None, Whole(1, MOST_WIDTH), Option("Of such a network.", panel=NETWORK)] = None
+    depth: Annotated[int | None, Whole(2, MOST_DEPTH), Option("Of such a network.", panel=NETWORK)] = None
     source: Annotated[Path | str | None, Option("Run folder of the plain network, to attack from.", panel=NETWORK)] = (
         None
     )

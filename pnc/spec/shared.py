@@ -12,6 +12,8 @@ from pnc.fields import Option, Text, Whole
 __all__ = [
     "DATA",
     "FRACTIONS",
+    "MOST_DEPTH",
+    "MOST_WIDTH",
     "NETWORK",
     "NONE_IS_ZERO",
     "NUMBERS",
@@ -26,6 +28,9 @@ __all__ = [
 ]
 
 DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
+
+# of networks by name: above, torch counts bytes that no whole number of 64 bits holds, or makes layers for hours
+MOST_WIDTH, MOST_DEPTH = 1_000_000, 100_000
 
 Seed = Annotated[int, Whole(0), Option("Of every random draw.")]
 

@@ -97,6 +97,44 @@ def test_training_options_out_of_range(capsys, tmp_path, options, got):
     assert got in says_what_to_do(refused(capsys, "simulate", *options, "--out", tmp_path / "run", folder=tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("command", "options", "got"),
+    [
+        (
+            ("measure", "resnet-18"),
+            ("--width", 10**18),
+            "width = 1000000000000000000; expected a whole number, 1000000 or less",
+        ),
+        (
+            ("measure", "mlp"),
+            ("--width", 10**18),
+            "width = 1000000000000000000; expected a whole number, 1000000 or less",
+        ),
+        (("measure", "mlp"), ("--depth", 2**31), "depth = 2147483648; expected a whole number, 100000 or less"),
+        (
+            ("measure", "hybrid"),
+            ("--nonlinear", 2**31),
+            "nonlinear = 2147483648; expected a whole number, 100000 or less",
+        ),
+        (("train", "mlp"), ("--depth", 2**31), "depth = 2147483648; expected a whole number, 100000 or less"),
+        (
+            ("train", "vgg-11"),
+            ("--width", 2**62),
+            "width = 4611686018427387904; expected a whole number, 1000000 or less",
+        ),
+        (("robustness", "mlp"), ("--depth", 2**31), "depth = 2147483648; expected a whole number, 100000 or less"),
+        (
+            ("robustness", "mlp"),
+            ("--width", 10**18),
+            "width = 1000000000000000000; expected a whole number, 1000000 or less",
+        ),
+    ],
+)
+def test_networks_by_name_that_no_machine_holds(capsys, tmp_path, command, options, got):
+    arguments = (*command, *options, "--data", "fashion-mnist", "--data-dir", tmp_path)
+    assert got in says_what_to_do(refused(capsys, *arguments, folder=tmp_path))
+
+
 def problem_file(folder, **arrays):
     np.savez(folder / "p.npz", **({"X": X, "y": Y} | arrays))
     return folder / "p.npz"
