@@ -19,12 +19,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    Optional,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pnc.errors import InvalidInputError
 
 __all__ = [
+    "NOT_GIVEN",
     "Declared",
+    "FilledIn",
     "Group",
     "Number",
     "Option",
@@ -40,6 +55,23 @@ __all__ = [
 ]
 
 _MOST = 2**63 - 1  # what arrays and torch hold as a whole number
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+
+    class FilledIn(Generic[T]):
+        """A field that may be left out: `__post_init__` puts a value in place of `None`, so that every spec holds one."""
+
+        def __get__(self, spec: object, owner: type | None = None) -> T: ...
+
+        def __set__(self, spec: object, value: T | None) -> None: ...
+
+else:
+    FilledIn = Optional
+
+NOT_GIVEN: Any = None
+"""`None` as the default of a `FilledIn` field."""
 
 
 @dataclass(frozen=True)

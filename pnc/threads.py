@@ -9,7 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 __all__ = ["threads_by_inputs", "threads_by_size"]
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _WORTH_SHARING = 700  # rows and columns; below, threads that wait for each other cost more than they do
 

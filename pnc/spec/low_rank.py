@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from pnc.errors import InvalidInputError
-from pnc.fields import Number, Option, Text, Whole, check_fields, check_whole
+from pnc.fields import NOT_GIVEN, FilledIn, Number, Option, Text, Whole, check_fields, check_whole
 
 __all__ = ["LowRankSpec", "Projection"]
 
@@ -93,7 +93,7 @@ class LowRankSpec:
     projection: Annotated[
         Projection, Option("nystrom, randomised, svd.", name="low_rank_projection", panel=_LOW_RANK)
     ] = "nystrom"
-    samples: Annotated[int | None, Whole(1)] = None
+    samples: Annotated[FilledIn[int], Whole(1)] = NOT_GIVEN
     learning_rate: Annotated[float, Number(least=0, most=0.5, advice="pass another one for the low-rank layer")] = 0.1
 
     def __post_init__(self) -> None:

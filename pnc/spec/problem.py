@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from pnc.errors import InvalidInputError
-from pnc.fields import Number, Option, Whole, check_fields, shown
+from pnc.fields import NOT_GIVEN, FilledIn, Number, Option, Whole, check_fields, shown
 from pnc.spec.shared import NETWORK, Seed
 
 __all__ = ["DataKind", "NetworkSpec", "ProblemSpec"]
@@ -55,8 +55,8 @@ class ProblemSpec:
     classes: Annotated[
         int, Whole(2, _MOST_CLASSES, expected="at least 2 classes", advice="pass `classes=2` or more")
     ] = 3
-    samples_per_class: int | tuple[int, ...] | None = None
-    dimension: int | None = None
+    samples_per_class: FilledIn[int | tuple[int, ...]] = NOT_GIVEN
+    dimension: FilledIn[int] = NOT_GIVEN
     kind: DataKind = "nearly-orthonormal"
     theta: Annotated[
         float,
@@ -151,10 +151,10 @@ class NetworkSpec:
         Option("Hidden width; default: the widest of d, 512 and 32 K.", panel=NETWORK),
     ] = None
     residual_scale: Annotated[
-        float | None,
+        FilledIn[float],
         Number(least=_LEAST, most=_MOST, expected=_SCALE, advice="pass for instance `residual_scale=0.3`"),
         Option("ε, initial and residual scale; default 0.3, more beyond depth 8.", name="epsilon", panel=NETWORK),
-    ] = None
+    ] = NOT_GIVEN
     label_scale: Annotated[
         float,
         Number(least=_LEAST, most=_MOST, expected=_SCALE, advice="pass for instance `label_scale=1`"),
@@ -166,6 +166,19 @@ class NetworkSpec:
         if self.residual_scale is None:
             scale = _USUAL_SCALE ** min(1.0, 6 / max(self.depth - 2, 1))
             object.__setattr__(self, "residual_scale", scale)
+
+    @property
+    def stated_width(self) -> int:
+        """The width, where a computation cannot do without one.
+
+        Raises:
+            InvalidInputError: none is stated.
+        """
+        if self.width is None:
+            raise InvalidInputError(
+                got="a network without a width", expected="a hidden width", next_step="pass `width`"
+            )
+        return self.width
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from pnc.errors import InvalidInputError
-from pnc.fields import Number, Option, Whole, check_fields
+from pnc.fields import NOT_GIVEN, FilledIn, Number, Option, Whole, check_fields
 from pnc.spec.shared import OUTPUT, TRAINING, Seed
 
 __all__ = ["Coordinates", "Engine", "InitialWeights", "SimulationSpec"]
@@ -50,13 +50,13 @@ class SimulationSpec:
     weights: Annotated[InitialWeights, Option("Initial weights.", panel=TRAINING, choices=True)] = "orthogonal"
     engine: Annotated[Engine, Option("Gradient flow, or full-batch descent.", panel=TRAINING, choices=True)] = "flow"
     coordinates: Annotated[
-        Coordinates | None,
+        FilledIn[Coordinates],
         Option(
             "Reduced (exact, any width at one cost) or full; default reduced, full for default weights.",
             panel=TRAINING,
             choices=True,
         ),
-    ] = None
+    ] = NOT_GIVEN
     learning_rate: Annotated[
         float | None,
         Number(above=0, advice="pass for instance `learning_rate=0.1`"),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from pnc.errors import InvalidInputError
-from pnc.fields import Number, Option, Whole, check_fields, check_number
+from pnc.fields import NOT_GIVEN, FilledIn, Number, Option, Whole, check_fields, check_number
 from pnc.spec.shared import NONE_IS_ZERO, OUTPUT, SHARES, TRAINING, Seed
 
 __all__ = ["Loss", "Optimiser", "Precision", "Schedule", "TrainSpec"]
@@ -61,7 +61,9 @@ class TrainSpec:
     loss: Annotated[Loss, Option("mse, cross-entropy.", panel=TRAINING)] = "mse"
     label_scale: Annotated[float, Number(above=0), Option("α of ‖α f(x) - y‖².", panel=TRAINING)] = 1.0
     optimiser: Annotated[Optimiser, Option("sgd, momentum, adamw.", panel=TRAINING)] = "adamw"
-    learning_rate: Annotated[float | None, Number(above=0), Option("Default by the optimiser.", panel=TRAINING)] = None
+    learning_rate: Annotated[FilledIn[float], Number(above=0), Option("Default by the optimiser.", panel=TRAINING)] = (
+        NOT_GIVEN
+    )
     momentum: Annotated[float, Number(least=0, below=1), Option(panel=TRAINING)] = 0.9
     weight_decay: Annotated[float, Number(least=0), Option(panel=TRAINING)] = 0.0
     epochs: Annotated[int, Whole(1), Option(panel=TRAINING)] = 100
