@@ -61,7 +61,7 @@ T = TypeVar("T")
 if TYPE_CHECKING:
 
     class FilledIn(Generic[T]):
-        """A field that may be left out: `__post_init__` puts a value in place of `None`, so that every spec holds one."""
+        """A field that may be left out: `__post_init__` puts a value in place of `None`, so every spec holds one."""
 
         def __get__(self, spec: object, owner: type | None = None) -> T: ...
 
