@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 __all__ = ["threads_by_inputs", "threads_by_size"]
 
+
+class _Sized(Protocol):
+    @property
+    def samples(self) -> int: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+
 P = ParamSpec("P")
 T = TypeVar("T")
+Sized = TypeVar("Sized", bound=_Sized)
 
 _WORTH_SHARING = 700  # rows and columns; below, threads that wait for each other cost more than they do
 
@@ -37,11 +47,11 @@ def threads_by_size(*sizes: int) -> Iterator[None]:
         yield
 
 
-def threads_by_inputs(function: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+def threads_by_inputs(function: Callable[Concatenate[Sized, P], T]) -> Callable[Concatenate[Sized, P], T]:
     """A function of a problem, whose inputs it factorises, under `threads_by_size`."""
 
     @wraps(function)
-    def limited(problem: Any, *arguments: P.args, **options: P.kwargs) -> T:
+    def limited(problem: Sized, *arguments: P.args, **options: P.kwargs) -> T:
         with threads_by_size(problem.samples, problem.dimension):
             return function(problem, *arguments, **options)
 

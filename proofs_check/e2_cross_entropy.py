@@ -189,7 +189,7 @@ def _flow(scope: Scope) -> Evidence:
             power(S @ S.T, (depth - j) / depth) @ pull @ power(S.T @ S, (j - 1) / depth) for j in range(1, depth + 1)
         )
 
-    S, step, worst = z0 * J + small * δ, 0.02, 0.0
+    S, step, worst, z = z0 * J + small * δ, 0.02, 0.0, z0
     for _ in range(1500):
         k1 = slope(S)
         k2 = slope(S + step / 2 * k1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import cast
 
 import sympy as sp
 import z3
@@ -125,15 +126,18 @@ def _distances(scope: Scope, *, half: str = "1/2") -> Evidence:
     del scope
     share = Fraction(half)
 
-    def positive(x):
-        return z3.If(x > 0, x, 0)
+    # of reals, hence reals, which the library does not say
+    def positive(x) -> z3.ArithRef:
+        return cast("z3.ArithRef", z3.If(x > 0, x, 0))
+
+    def gap(a, b) -> z3.ArithRef:
+        return cast("z3.ArithRef", positive(a) - positive(b))
 
     def claim(a, b):
         whole = (a - b) * (a - b)
-        up, down = positive(a) - positive(b), positive(-a) - positive(-b)
-        return z3.And(
-            whole * z3.Q(share.numerator, share.denominator) <= up * up + down * down, up * up + down * down <= whole
-        )
+        up, down = gap(a, b), gap(-a, -b)
+        parts = z3.Sum(up * up, down * down)
+        return z3.And(whole * z3.Q(share.numerator, share.denominator) <= parts, parts <= whole)
 
     return for_all("a b", claim)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import sympy as sp
 from flint import fmpq, fmpq_mat
@@ -216,10 +217,16 @@ def _descend(run: _Run, steps: int, *, decayed: fmpq) -> fmpq:
     return kept
 
 
+class _Case(TypedDict):
+    eigenvalues: tuple[int, ...]
+    counts: tuple[int, ...]
+    depth: int
+
+
 _CASES = (
-    dict(eigenvalues=(1, 1, 1, 1, 1), counts=(2, 3), depth=3),
-    dict(eigenvalues=(1, 1, 1, 2, 2, 2, 2), counts=(1, 6), depth=3),
-    dict(eigenvalues=(1, 1, 1, 1, 1, 1), counts=(3, 3), depth=4),
+    _Case(eigenvalues=(1, 1, 1, 1, 1), counts=(2, 3), depth=3),
+    _Case(eigenvalues=(1, 1, 1, 2, 2, 2, 2), counts=(1, 6), depth=3),
+    _Case(eigenvalues=(1, 1, 1, 1, 1, 1), counts=(3, 3), depth=4),
 )
 
 

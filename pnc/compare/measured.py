@@ -118,6 +118,7 @@ def _recipe(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _within(record: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     """A nested object, or an empty one."""
+    found: object = record
     for name in path:
-        record = record.get(name) if isinstance(record, Mapping) else None
-    return record if isinstance(record, Mapping) else {}
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}

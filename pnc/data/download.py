@@ -16,8 +16,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedRandom
 from pathlib import Path
-from typing import BinaryIO
 
 from pnc.errors import InvalidInputError
 
@@ -110,7 +110,7 @@ def download(
 
 
 def _fetch(
-    file: PublishedFile, folder: Path, stream: BinaryIO, report: Progress, timeout: float, attempts: int
+    file: PublishedFile, folder: Path, stream: BufferedRandom, report: Progress, timeout: float, attempts: int
 ) -> None:
     """Download the file into `stream`, trying one address after the other.
 
@@ -144,7 +144,7 @@ def _fetch(
     )
 
 
-def _transfer(url: str, stream: BinaryIO, report: Progress, timeout: float) -> bool:
+def _transfer(url: str, stream: BufferedRandom, report: Progress, timeout: float) -> bool:
     """Append the bytes that are still missing, and return whether this continued an earlier transfer."""
     have = stream.seek(0, os.SEEK_END)
     request = urllib.request.Request(url, headers={"User-Agent": "pnc", "Accept-Encoding": "identity"})
@@ -196,7 +196,7 @@ def _reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _locked(part: Path) -> Iterator[BinaryIO]:
+def _locked(part: Path) -> Iterator[BufferedRandom]:
     """Open the unfinished file, and lock it so that no other process works on it (on systems that have file locks)."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(part, flags, 0o666), "rb+") as stream:

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, overload
+from typing import IO, Any, Literal, cast, overload
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -250,12 +250,13 @@ def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     try:
         with open(unfinished, "xb") as file:
             if kind == ".npz":
-                np.savez(file, **arrays)
+                # NumPy's stub takes the names of the arrays for options of its own
+                cast("Callable[..., None]", np.savez)(file, **arrays)
             else:
                 from safetensors.numpy import save
 
                 whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-                sums = {name: zlib.crc32(array.reshape(-1).view(np.uint8)) for name, array in whole.items()}
+                sums = {name: zlib.crc32(array.reshape(-1).view(np.uint8).data) for name, array in whole.items()}
                 file.write(save(whole, metadata={_CHECKSUMS: json.dumps(sums)}))
         unfinished.replace(path)
     except OSError as error:
@@ -436,7 +437,7 @@ def _safetensors_reader(
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
         if checksum is not None and not checked:
-            _compare(path, name, zlib.crc32(array.reshape(-1).view(np.uint8)), checksum)
+            _compare(path, name, zlib.crc32(array.reshape(-1).view(np.uint8).data), checksum)
             checked = True
         if stored == "bfloat16":
             require_memory(2 * array.nbytes, what=f"{name} of {path} as float32", next_step=_SMALLER)
@@ -459,7 +460,7 @@ def _safetensors_blocks(
                     count = min(rows, shape[0] - start)
                     array = np.fromfile(file, dtype, count * math.prod(shape[1:])).reshape(count, *shape[1:])
                     if checksum is not None:
-                        found = zlib.crc32(array.reshape(-1).view(np.uint8), found)
+                        found = zlib.crc32(array.reshape(-1).view(np.uint8).data, found)
                     yield _widened(array, stored)
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 
 from pnc.data.cifar import CifarName, load_cifar
 from pnc.data.download import Progress
 from pnc.data.fashion_mnist import FASHION_MNIST_NAMES, find_fashion_mnist, load_fashion_mnist
+from pnc.data.idx_images import Split
 from pnc.data.image_folder import load_image_folder
 from pnc.data.images import ImageData
 from pnc.data.mnist import find_mnist, load_mnist
@@ -61,7 +62,13 @@ def load_images(
     if name in _IDX:
         data = _idx(str(name), data_dir, split or "train", download, progress)
     elif name in IMAGE_SETS:
-        data = load_cifar(name, data_dir, split=split or "train", download=download, progress=progress)
+        data = load_cifar(
+            cast("CifarName", name),  # what is left of IMAGE_SETS
+            data_dir,
+            split=cast("Split", split or "train"),  # `load_cifar` refuses what is none
+            download=download,
+            progress=progress,
+        )
     elif Path(name).is_dir():
         data = load_image_folder(name, split=split, size=size)
     else:

@@ -13,7 +13,7 @@ import math
 import pickle
 import pickletools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -48,7 +48,8 @@ class _Dtype:
         self.order = _text(state[1])
 
     def resolved(self) -> np.dtype:
-        dtype = np.dtype(self.code).newbyteorder(self.order)
+        order = cast("Literal['<', '>', '=', '|']", self.order)  # of another one, NumPy raises a ValueError
+        dtype = np.dtype(self.code).newbyteorder(order)
         if dtype.kind not in "biuf":
             raise pickle.UnpicklingError(f"an array of {dtype}")
         return dtype

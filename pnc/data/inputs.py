@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from pnc.data.labels import check_labels
 from pnc.data.problem import Problem
 from pnc.errors import InvalidInputError
+from pnc.fields import NOT_GIVEN, FilledIn
 
 __all__ = ["GramProblem", "Inputs", "StreamedProblem"]
 
@@ -25,7 +26,7 @@ __all__ = ["GramProblem", "Inputs", "StreamedProblem"]
 class _Labelled:
     y: Int[np.ndarray, " N"]
     dimension: int
-    classes: int | None = None
+    classes: FilledIn[int] = NOT_GIVEN
     name: str = "problem"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from pnc.data.labels import named_labels
 from pnc.errors import InvalidInputError
+from pnc.fields import NOT_GIVEN, FilledIn
 
 __all__ = ["Problem"]
 
@@ -40,7 +41,7 @@ class Problem:
 
     X: Float[np.ndarray, "N d"]
     y: Int[np.ndarray, " N"]
-    classes: int | None = None
+    classes: FilledIn[int] = NOT_GIVEN
     class_names: tuple[str, ...] = ()
     name: str = "problem"
     provenance: Mapping[str, Any] = field(default_factory=dict)

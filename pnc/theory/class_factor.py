@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -14,7 +16,7 @@ _FEW = 8192  # rows up to which the accurate way costs nothing that anybody woul
 _MILD = 1e-6  # least eigenvalue, relative to the largest, that a Gram matrix in float64 tells to ten digits
 
 
-def class_sums(X: Float[np.ndarray, N * d], y: Int[np.ndarray, " N"], classes: int) -> Float[np.ndarray, K * d]:
+def class_sums(X: Float[np.ndarray, "N ..."], y: Int[np.ndarray, " N"], classes: int) -> Float[np.ndarray, "K ..."]:
     """Sums of the rows of every class, by index: a product with a one-hot matrix would cost K times as much.
 
     >>> class_sums(np.array([[1.0], [2.0], [4.0]]), np.array([0, 1, 0]), 2).tolist()
@@ -82,7 +84,8 @@ def _factor(problem: Problem | StreamedProblem) -> tuple[np.ndarray, np.ndarray]
         apart = centres + lost - means[present]
         share = new / (counts[present] + new)
         between = np.sqrt(counts[present] * share)[:, None] * apart
-        R = np.linalg.qr(np.vstack([R, about, between]), mode="r")
+        # NumPy's stub does not tell mode "r", an array, from the others
+        R = cast("np.ndarray", np.linalg.qr(np.vstack([R, about, between]), mode="r"))
         means[present] += share[:, None] * apart
         counts[present] += new
     return R, means

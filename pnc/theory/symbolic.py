@@ -63,10 +63,9 @@ def symbolic_prediction(
     _check("alpha", alpha, None)
 
     symbols = dict(zip("KnLea", sp.symbols("K n L epsilon alpha", positive=True)))
-    numbers = dict(zip("KnLea", (K, n, L, eps, alpha)))
     value = {
-        name: symbol if not substitute or numbers[name] is None else _rational(sp, numbers[name])
-        for name, symbol in symbols.items()
+        name: symbol if not substitute or number is None else _rational(sp, number)
+        for (name, symbol), number in zip(symbols.items(), (K, n, L, eps, alpha))
     }
     classes, size, depth, scale, label = (value[name] for name in "KnLea")
     l = sp.Symbol("l", nonnegative=True, integer=True)

@@ -45,7 +45,7 @@ def effective_residual_scale(
     slope_upper: float = math.nan,
     *,
     depth: int,
-    samples_per_class: int | Sequence[int] | Float[np.ndarray, " K"],
+    samples_per_class: float | Sequence[float] | Float[np.ndarray, " K"],
     label_scale: float = 1.0,
 ) -> EffectiveScale:
     """ε_eff = sqrt(ratio · (n/α²)^{1/L}), the scale that T2's ratio ε² (α²/n)^{1/L} asks for.

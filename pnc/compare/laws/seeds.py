@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from pnc.compare.laws.residual_scale import effective_residual_scale
 from pnc.compare.laws.same_but_seed import differing_field
 from pnc.compare.laws.usable_layers import law_values
 from pnc.compare.verdict import Verdict
-from pnc.curves import FIELDS, LayerCurve, Origin, json_ready
+from pnc.curves import LayerCurve, Origin, json_ready
 from pnc.errors import InvalidInputError
 from pnc.statistics import student_interval
 
@@ -77,7 +77,11 @@ class FollowingSeeds:
         return LayerCurve(
             layers=curves[0].layers,
             origin=Origin(source="mean over seeds", further={"seeds": len(curves)}),
-            **{name: mean(name) for name in FIELDS},
+            compression=mean("compression"),
+            discrimination=mean("discrimination"),
+            within_scatter=mean("within_scatter"),
+            between_scatter=mean("between_scatter"),
+            separation_fuzziness=mean("separation_fuzziness"),
         )
 
     @property
@@ -103,7 +107,12 @@ class FollowingSeeds:
         )
 
 
-def _interval(values: Sequence[float | None], confidence: float, forward=float, back=float) -> SeedInterval | None:
+def _interval(
+    values: Sequence[float | None],
+    confidence: float,
+    forward: Callable[[float], float] = float,
+    back: Callable[[float], float] = float,
+) -> SeedInterval | None:
     known = [forward(value) for value in values if value is not None and math.isfinite(value)]
     if not known:
         return None
@@ -122,7 +131,9 @@ def _onsets(runs: Sequence[Following], confidence: float) -> SeedInterval | None
     return replace(found, lower=max(found.lower, float(first)), upper=min(found.upper, float(last)))
 
 
-def _joint(curves: Sequence[LayerCurve], law: str, *, first_layer: int, confidence: float) -> LawEvidence:
+def _joint(
+    curves: Sequence[LayerCurve], law: Literal["geometric", "linear"], *, first_layer: int, confidence: float
+) -> LawEvidence:
     """The law over all curves, at the layers that can be used in every one."""
     parts = [law_values(curve, law, first_layer=first_layer) for curve in curves]
     common = parts[0][0]
@@ -230,7 +241,7 @@ def follow_seeds(
             math.tanh,
         ),
     }
-    notes = dict.fromkeys([*notes, *(note for run in runs for note in run.notes)])
+    all_notes = dict.fromkeys([*notes, *(note for run in runs for note in run.notes)])
     return FollowingSeeds(
         runs=runs,
         geometric=geometric,
@@ -239,5 +250,5 @@ def follow_seeds(
         confidence=confidence,
         verdict=verdict,
         reasons=tuple(reasons),
-        notes=tuple(notes),
+        notes=tuple(all_notes),
     )

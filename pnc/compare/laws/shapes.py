@@ -67,6 +67,7 @@ def bend(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Float[np.nda
 def _lowest(score: Callable[..., np.ndarray], *ranges: tuple[float, float]) -> np.ndarray:
     """Where a function of one or two numbers is least: the best of a grid, then of finer grids around it."""
     low, high = np.array(ranges).T
+    at = low
     for points in (_COARSE, *[_FINE] * _ROUNDS):
         axes = np.linspace(low, high, points).T
         grid = [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]

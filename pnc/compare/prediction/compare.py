@@ -161,7 +161,9 @@ def compare(
         )
 
     reasons: list[str] = []
-    failures = assumption_failures(residuals, limits, residual_scale=residual_scale) if residuals is not None else ()
+    failures: tuple[str, ...] = ()
+    if residuals is not None and residual_scale is not None:
+        failures = assumption_failures(residuals, limits, residual_scale=residual_scale)
     outside = np.zeros(common.size, dtype=bool) if certified is None else ~certified
     if outside.any():
         # a theorem about these very weights: no assumption is left to blame
@@ -172,7 +174,7 @@ def compare(
     elif failures:
         verdict = Verdict.ASSUMPTION_VIOLATED
         reasons += failures
-    elif certified is not None and (wrong_c.any() or wrong_d.any()) and not undefined.any():
+    elif certificate is not None and (wrong_c.any() or wrong_d.any()) and not undefined.any():
         # what the theory guarantees for these weights holds: it is the weights that are off the ideal
         verdict = Verdict.ASSUMPTION_VIOLATED
         at = int(np.flatnonzero(wrong_c | wrong_d)[-1])

@@ -179,7 +179,11 @@ def predict_residual(problem: Problem, network: ResidualSpec) -> LayerCurve:
                 "network": network.to_dict(),
             },
         ),
-        **curves,
+        compression=curves["compression"],
+        discrimination=curves["discrimination"],
+        within_scatter=curves["within_scatter"],
+        between_scatter=curves["between_scatter"],
+        separation_fuzziness=curves.get("separation_fuzziness"),
     )
 
 
