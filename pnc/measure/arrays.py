@@ -31,27 +31,24 @@ def as_matrix(features: Any, *, device: torch.device | str | None = None) -> tor
     >>> as_matrix(np.zeros((4, 2, 3), np.float32)).shape
     torch.Size([4, 6])
     """
-    if not torch.is_tensor(features):
-        features = np.asarray(features)
-    if features.ndim == 0 or 0 in features.shape:
+    given = features if torch.is_tensor(features) else np.asarray(features)
+    if given.ndim == 0 or 0 in given.shape:
         raise InvalidInputError(
-            got=f"features of shape {tuple(features.shape)}",
+            got=f"features of shape {tuple(given.shape)}",
             expected="shape (N, …), at least one sample and one entry a sample",
             next_step="give one row a sample",
         )
-    if torch.is_tensor(features):
-        tensor = features.detach()
-        real = not (tensor.is_complex() or tensor.dtype == torch.bool)
+    if torch.is_tensor(given):
+        real = not (given.is_complex() or given.dtype == torch.bool)
     else:
-        real = features.dtype.kind in "fiu" or features.dtype.name == "bfloat16"
+        real = given.dtype.kind in "fiu" or given.dtype.name == "bfloat16"
     if not real:
         raise InvalidInputError(
-            got=f"features of dtype {dtype_name(features)}",
+            got=f"features of dtype {dtype_name(given)}",
             expected="real numbers",
             next_step="convert the features to float32 or float64",
         )
-    if not torch.is_tensor(features):
-        tensor = _from_numpy(features)
+    tensor = given.detach() if torch.is_tensor(given) else _from_numpy(given)
     tensor = tensor.reshape(tensor.shape[0], -1)
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.float64)

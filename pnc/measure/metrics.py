@@ -5,7 +5,7 @@ Importing this module needs torchmetrics; `pnc.measure` itself does not import i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -116,5 +116,7 @@ class CompressionMetric(Metric):
         before, default = self.state, self._defaults["state"]
         moved = super()._apply(fn, *args, **kwargs)
         self.state = before.to(self.state.device)
-        self._defaults["state"] = default.to(self._defaults["state"].device)
+        # torchmetrics lets a default be a list too, and this one is none
+        place = cast(torch.Tensor, self._defaults["state"]).device
+        self._defaults["state"] = cast(torch.Tensor, default).to(place)
         return moved

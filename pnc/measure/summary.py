@@ -211,7 +211,7 @@ def measure_linear(summary: ClassSummary, weights: Sequence[Any], *, fuzziness: 
         discrimination=np.array([image.discrimination() for image in images]),
         within_scatter=np.array([image.within_scatter() for image in images]),
         between_scatter=np.array([image.between_scatter() for image in images]),
-        separation_fuzziness=[image.separation_fuzziness() if fuzziness else np.nan for image in images],
+        separation_fuzziness=np.array([image.separation_fuzziness() if fuzziness else np.nan for image in images]),
         notes=[
             LayerNotes(dtype="float64", dimension=image.means.shape[-1], noise_floor=float(image.noise_floor()))
             for image in images

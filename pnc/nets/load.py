@@ -136,6 +136,8 @@ def _import_file(path: Path) -> ModuleType:
         )
     # under its own name, so that classes in it can be found again by those who look them up
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None  # as of every file whose name ends in .py
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(path.stem)
     sys.modules[path.stem] = module

@@ -9,6 +9,7 @@ from typing import Any
 from pnc.curves import json_ready
 from pnc.robust.attacks.deepfool import DeepFoolResult, deepfool
 from pnc.robust.attacks.kinds import attack_named
+from pnc.robust.attacks.spec import Norm
 from pnc.robust.masking.attacked_images import AttackedImages
 from pnc.robust.masking.checks import Checks, check_compared, check_masking
 from pnc.robust.network.images import check_reach
@@ -70,7 +71,7 @@ def evaluate_robustness(
     attacks: Sequence[str] = ("fgsm", "bim", "pgd"),
     radii: Sequence[float] = (8 / 255, 16 / 255),
     steps: Sequence[int] = (7, 20),
-    norm: str = "linf",
+    norm: Norm = "linf",
     targeted: bool = False,
     restarts: int = 1,
     noise: Sequence[float] = (0.4, 0.6, 0.8, 1.0),

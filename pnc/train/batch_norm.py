@@ -13,7 +13,8 @@ from torch.distributed.nn.functional import all_reduce
 __all__ = ["synchronised_batch_norm"]
 
 
-def _forward(module: nn.modules.batchnorm._BatchNorm, x: torch.Tensor) -> torch.Tensor:
+def _forward(module: nn.modules.batchnorm._BatchNorm, input: torch.Tensor) -> torch.Tensor:
+    x = input
     if not module.training:
         return type(module).forward(module, x)
     given = x.dtype
@@ -28,11 +29,15 @@ def _forward(module: nn.modules.batchnorm._BatchNorm, x: torch.Tensor) -> torch.
     centred = x - mean.reshape(each)
     variance = all_reduce(centred.square().sum(axes)) / n
     if module.track_running_stats:
+        seen, means, variances = module.num_batches_tracked, module.running_mean, module.running_var
+        assert seen is not None  # these are there where they are tracked
+        assert means is not None
+        assert variances is not None
         with torch.no_grad():
-            module.num_batches_tracked += 1
-            share = 1 / module.num_batches_tracked.item() if module.momentum is None else module.momentum
-            module.running_mean.lerp_(mean.to(module.running_mean.dtype), share)
-            module.running_var.lerp_((variance * (n / (n - 1))).to(module.running_var.dtype), share)
+            seen += 1
+            share = 1 / seen.item() if module.momentum is None else module.momentum
+            means.lerp_(mean.to(means.dtype), share)
+            variances.lerp_((variance * (n / (n - 1))).to(variances.dtype), share)
     normalised = centred * torch.rsqrt(variance + module.eps).reshape(each)
     if module.affine:
         normalised = normalised * module.weight.reshape(each) + module.bias.reshape(each)

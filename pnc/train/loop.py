@@ -12,7 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -215,7 +215,7 @@ class _Training:
         device: torch.device,
         processes: Processes,
         folder: Path | None,
-        measure: Measure | None,
+        measure: Measure,
         measure_batch: int,
         progress: Callable[[Progress], None] | None,
         interval: float,
@@ -237,7 +237,8 @@ class _Training:
             )
         self.model = model.to(device=device, dtype=self.dtype)
         if spec.channels_last:
-            self.model.to(memory_format=torch.channels_last)
+            # torch documents this call, and its overloads lack it
+            cast(Any, self.model).to(memory_format=torch.channels_last)
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.optimiser = _optimiser(list(self.parameters.values()), spec)
         self.scaler = torch.amp.GradScaler(device.type, enabled=spec.precision == "float16")
@@ -252,6 +253,7 @@ class _Training:
         self.started = self.written_at = self.seen_at = time.monotonic()
         self.order: tuple[int, torch.Tensor] | None = None
         self.forward: Callable[..., torch.Tensor] = model
+        self.uncompiled: nn.Module = model
         self.low_rank = None if low_rank is None else self._low_rank(low_rank, smallest)
         self.shares_before: dict[str, Any] = {}
         self.compile_errors: tuple[type[Exception], ...] = ()
@@ -260,13 +262,13 @@ class _Training:
     # -- beginning, end and what lies between
 
     def begin(self, *, resume: bool) -> None:
-        found = None
-        if self.folder is not None:
-            found, notes = latest_checkpoint(self.folder)
+        found, folder = None, self.folder
+        if folder is not None:
+            found, notes = latest_checkpoint(folder)
             self.notes += notes
             if found is not None and not resume:
                 raise InvalidInputError(
-                    got=f"checkpoints of a training in {self.folder}, up to step {found.step}",
+                    got=f"checkpoints of a training in {folder}, up to step {found.step}",
                     expected="none",
                     next_step="go on with it by `resume`, or remove them (`force`)",
                 )
@@ -274,19 +276,21 @@ class _Training:
             raise InvalidInputError(
                 got="resume without a folder of checkpoints", expected="one", next_step="pass checkpoints"
             )
-        if found is not None:
-            self._restore(found)
+        if found is not None and folder is not None:
+            self._restore(found, folder)
         self.processes.wait()  # nobody writes before all have read
         forward: nn.Module = self.model
         if self.processes.world > 1:
             forward = nn.parallel.DistributedDataParallel(forward, broadcast_buffers=False)
-        self.forward = forward
+        self.forward = self.uncompiled = forward
         if self.spec.compile:
+            from torch._dynamo.exc import TorchDynamoException
+
             self.forward = torch.compile(forward)
-            self.compile_errors = (torch._dynamo.exc.TorchDynamoException,)
+            self.compile_errors = (TorchDynamoException,)
         self.started_at_step = self.step
         if self.low_rank is not None and not self.shares_before:
-            self.shares_before = self._shares()
+            self.shares_before = self._shares(self.low_rank)
 
     def close(self) -> None:
         """Leave nothing of this training on the network."""
@@ -305,11 +309,11 @@ class _Training:
             now = time.monotonic()
             due = self.step in (self.batches, total) or now - self.written_at >= self.interval
             if self.folder is not None and due:
-                self._write()
+                self._write(self.folder)
             if self._measure_if_due() and self.step == total and self.folder is not None:
-                self._write()
+                self._write(self.folder)
             if self.progress is not None and self.processes.first and now - self.seen_at >= _SEEN_EVERY:
-                self._report()
+                self._report(self.progress)
 
     def seconds(self) -> float:
         return self.spent + time.monotonic() - self.started
@@ -341,7 +345,7 @@ class _Training:
                     continue
                 if not isinstance(error, self.compile_errors):
                     raise
-                self.forward = self.forward._orig_mod
+                self.forward = self.uncompiled
                 self.notes.append(f"torch.compile failed ({type(error).__name__}); trained without it")
         self.scaler.step(self.optimiser)
         if self.low_rank is not None:
@@ -417,11 +421,11 @@ class _Training:
             scaler=self.scaler,
         )  # fmt: skip
 
-    def _shares(self) -> dict[str, Any]:
+    def _shares(self, low_rank: LowRankSites) -> dict[str, Any]:
         """Split → site → share of the variance in r directions."""
         return {
             split: variance_shares(
-                self.model, [site.name for site in self.low_rank.sites], samples, rank=self.low_rank.spec.rank,
+                self.model, [site.name for site in low_rank.sites], samples, rank=low_rank.spec.rank,
                 batch=self.measure_batch, dtype=self.dtype, channels_last=self.spec.channels_last,
             )
             for split, samples in (("train", self.samples), ("test", self.test))
@@ -443,16 +447,16 @@ class _Training:
             widths=tuple(site.layer.width for site in low_rank.sites),
             units=tuple(float(site.layer.unit) for site in low_rank.sites),
             before=self.shares_before,
-            after=self._shares(),
+            after=self._shares(low_rank),
             history=tuple(low_rank.history),
             projections=low_rank.projections,
             projection_seconds=low_rank.projection_seconds,
-            step_seconds=self._step_seconds() if self.processes.world == 1 else None,
+            step_seconds=self._step_seconds(low_rank) if self.processes.world == 1 else None,
         )
 
-    def _step_seconds(self) -> dict[str, float]:
+    def _step_seconds(self, low_rank: LowRankSites) -> dict[str, float]:
         """Seconds of a step with the layers and without: forward and backward, the network left as it is."""
-        low_rank, forward = self.low_rank, self.forward
+        forward = self.forward
         kept = {name: value.clone() for name, value in self.model.named_buffers()}  # batch norm's running statistics
         rows = torch.arange(self.bounds[1], device=self.device)
         seconds: dict[str, list[float]] = {"with": [], "without": []}
@@ -544,7 +548,7 @@ class _Training:
         self.measured.add(epoch)
         return True
 
-    def _report(self) -> None:
+    def _report(self, progress: Callable[[Progress], None]) -> None:
         self.seen_at = time.monotonic()
         epoch, batch = divmod(self.step, self.batches)
         if batch == 0 and self.history:
@@ -559,7 +563,7 @@ class _Training:
             chosen = sorted({0, len(layers) // 2, len(layers) - 1})
             some = {layers[i]: float(measured[0].compression[i]) for i in chosen}
         done, total = self.step - self.started_at_step, self.spec.epochs * self.batches
-        self.progress(
+        progress(
             Progress(
                 epoch=min(epoch + 1, self.spec.epochs),
                 epochs=self.spec.epochs,
@@ -586,7 +590,7 @@ class _Training:
             "low_rank": None if self.low_rank is None else self.low_rank.spec.to_dict(),
         }
 
-    def _write(self) -> None:
+    def _write(self, folder: Path) -> None:
         self._check_weights()
         self.written_at = time.monotonic()
         if not self.processes.first:
@@ -610,14 +614,14 @@ class _Training:
         }
         if self.low_rank is not None:
             state |= {"low_rank_state": self.low_rank.state(), "shares_before": self.shares_before}
-        self.written = write_checkpoint(self.folder, Checkpoint(step=self.step, tensors=tensors, state=state))
+        self.written = write_checkpoint(folder, Checkpoint(step=self.step, tensors=tensors, state=state))
 
-    def _restore(self, found: Checkpoint) -> None:
+    def _restore(self, found: Checkpoint, folder: Path) -> None:
         state, own = found.state, self._state()
         fit_weights(
             self.model,
             {name.removeprefix("model."): t for name, t in found.tensors.items() if name.startswith("model.")},
-            source=f"weights of the checkpoint in {self.folder}",
+            source=f"weights of the checkpoint in {folder}",
         )
         differs = [name for name, value in own["spec"].items() if state["spec"].get(name) != value]
         listed = [f"{name} {state['spec'].get(name)}, now {own['spec'][name]}" for name in differs]
@@ -626,7 +630,7 @@ class _Training:
             listed.append("other low-rank layers")
         if listed:
             raise InvalidInputError(
-                got=f"a checkpoint of another training in {self.folder}: {'; '.join(listed)}",
+                got=f"a checkpoint of another training in {folder}: {'; '.join(listed)}",
                 expected="the same data and options",
                 next_step="resume with the options that it began with, or begin anew with `force`",
             )
@@ -645,7 +649,7 @@ class _Training:
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.step, self.pieces, self.spent = found.step, state["pieces"], state["seconds"]
-        self.resumed_from, self.written = found.step, self.folder / f"step-{found.step:09d}.safetensors"
+        self.resumed_from, self.written = found.step, folder / f"step-{found.step:09d}.safetensors"
         self.history = [EpochRecord(**record) for record in state["history"]]
         self.measurements = [Measurement.from_dict(m) for m in state["measurements"]]
         self.measured = {m.epoch for m in self.measurements}

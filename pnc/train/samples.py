@@ -55,6 +55,7 @@ class Samples:
         """Convert inputs to what the network is given: numbers of `dtype`, standardised if they are pixels."""
         x = x.to(dtype, copy=x._is_view())  # a network that works in place must not write to the samples
         if self.mean is not None:
+            assert self.scale is not None  # mean and scale come together
             each = (1, -1, *(1,) * (x.ndim - 2))
             x = (x / 255 - self.mean.to(dtype).reshape(each)) / self.scale.to(dtype).reshape(each)
         if channels_last and x.ndim == 4:
@@ -79,7 +80,7 @@ class Samples:
         for tensor in (self.x, self.y, self.mean, self.scale):
             if tensor is not None:
                 found.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-                found.update(tensor.cpu().contiguous().numpy())
+                found.update(tensor.cpu().contiguous().numpy().data)
         return found.hexdigest()
 
 

@@ -18,7 +18,7 @@ __all__ = ["MOST_ENTRIES", "SiteReader", "site_of", "tail_parameters"]
 MOST_ENTRIES = 2**28
 """Of a split's activations that are held at once: 1 GiB of float32."""
 
-Take = Callable[[torch.Tensor, torch.Tensor, int], None]
+Take = Callable[[torch.Tensor, torch.Tensor, int], object]
 
 
 def site_of(model: nn.Module, inputs: Any, site: str) -> Layer:
@@ -31,14 +31,15 @@ def site_of(model: nn.Module, inputs: Any, site: str) -> Layer:
     (3,)
     """
     found = list_layers(model, inputs, patterns=[site]).layers
-    if len(found) > 1:
+    only, *others = found
+    if others:
         raise InvalidInputError(
             got=f"the site {site!r}, which means {', '.join(layer.name for layer in found[:4])}"
             + (", …" if len(found) > 4 else ""),
             expected="one layer",
-            next_step=f"name one of them, for instance {found[-1].name}",
+            next_step=f"name one of them, for instance {others[-1].name}",
         )
-    return found[0]
+    return only
 
 
 def tail_parameters(model: nn.Module, inputs: Any, layer: Layer) -> int:

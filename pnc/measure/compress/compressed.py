@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
@@ -213,7 +213,7 @@ def measure_compressed(
             f"{moments.samples} × {reader.dimension} activations are too many to hold at once: no SVM and no linear "
             "map of all of them"
         )
-        read = {"svm_accuracy": None, "linear_accuracy": None, **_centres(moments, reader, source, tested)}
+        read = _centres(moments, reader, source, tested)
     else:
         read = classifiers.read(*(part / unit for part in _span(z, test_z, components.mean.cpu())))
     whole = KeptDimensions(
@@ -285,6 +285,15 @@ def _components(spectrum: StreamingSpectrum, wanted: Sequence[int], site: str) -
     return components
 
 
+class _Accuracies(TypedDict):
+    """By the name of their field in `KeptDimensions`."""
+
+    svm_accuracy: float | None
+    linear_accuracy: float | None
+    centre_accuracy: float
+    centre_error: float
+
+
 class _Classifiers:
     """What is fitted to one split's features and read out of the other's."""
 
@@ -292,8 +301,7 @@ class _Classifiers:
         self.y, self.test_y, self.classes, self.strength = y.long(), test_y.long(), classes, strength
         self.targets = torch.nn.functional.one_hot(self.y, classes).to(torch.float64)
 
-    def read(self, z: torch.Tensor, test_z: torch.Tensor) -> dict[str, float | None]:
-        """Accuracies by the name of their field in `KeptDimensions`."""
+    def read(self, z: torch.Tensor, test_z: torch.Tensor) -> _Accuracies:
         centres = nearest_centre_probe(ClassMoments(classes=self.classes, dimension=z.shape[1]).update(z, self.y))
         outputs = fit_linear_map(z, self.targets)(test_z)
         return {
@@ -306,15 +314,20 @@ class _Classifiers:
         }
 
 
-def _centres(moments: ClassMoments, reader: SiteReader, source: BatchSource, tested: BatchSource) -> dict[str, float]:
-    """The nearest class centre on activations that are never held together."""
+def _centres(moments: ClassMoments, reader: SiteReader, source: BatchSource, tested: BatchSource) -> _Accuracies:
+    """The nearest class centre alone, on activations that are never held together."""
     probe = nearest_centre_probe(moments)
     right = []
     for some in (source, tested):
         hits: list[torch.Tensor] = []
         reader.each(some, lambda z, y, first, hits=hits: hits.append(probe.predict(z).cpu() == y.cpu()))
         right.append(float(torch.cat(hits).double().mean()))
-    return {"centre_accuracy": right[1], "centre_error": 1 - right[0]}
+    return {
+        "svm_accuracy": None,
+        "linear_accuracy": None,
+        "centre_accuracy": right[1],
+        "centre_error": 1 - right[0],
+    }
 
 
 def _span(z: torch.Tensor, test_z: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -206,7 +206,10 @@ def module_path(model: nn.Module, inputs: Any) -> list[tuple[str, nn.Module, boo
 
 
 def _kind(module: nn.Module) -> Kind:
-    return next((kind for kind, types in _KINDS if isinstance(module, types)), "other")
+    for kind, types in _KINDS:
+        if isinstance(module, types):
+            return kind
+    return "other"
 
 
 def _path(model: nn.Module, inputs: Any) -> list[_Call]:

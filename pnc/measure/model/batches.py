@@ -312,7 +312,7 @@ class SomeOfEachClass:
 
 def run_pass(
     model: nn.Module,
-    source: BatchSource,
+    source: Iterable[tuple[Any, torch.Tensor]],
     consumers: Sequence[Callable[[str, Any, torch.Tensor, int], None]],
     *,
     modules: Sequence[str] | None = None,

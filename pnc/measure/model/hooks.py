@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from pnc.measure.model.samples import own_copy
 
 __all__ = ["call_model", "call_name", "evaluating", "keeps_randomness", "same_randomness", "tapped", "unwrapped"]
 
-_Given, _Result = ParamSpec("_Given"), TypeVar("_Result")
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 # their `train()` sets modes and kernels, which is undone without a copy of all weights
 _SETS_MODES_ONLY = ("torch.", "transformers.modeling_utils")
 
@@ -27,7 +28,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     while True:
         inner = getattr(model, "_orig_mod", None)
         if inner is None and type(model).__name__ in ("DistributedDataParallel", "DataParallel"):
-            inner = model.module
+            inner = cast(nn.Module, model.module)  # any attribute of a module may be a tensor to the checker
         if inner is None:
             return model
         model = inner
@@ -111,7 +112,7 @@ class _Kept:
         self._tensors = [
             (tensor, tensor.data, tensor.data.clone())
             for tensor in values
-            if torch.is_tensor(tensor) and not isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+            if torch.is_tensor(tensor) and not nn.parameter.is_lazy(tensor)
         ]
 
     def restore(self) -> None:

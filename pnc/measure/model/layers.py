@@ -110,9 +110,9 @@ def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None
         own = getattr(inner, "block_names", None) if patterns is None else patterns
         if own is None:
             choice = choose_layers(calls, modules)
-            chosen, parts, said = choice.layers, choice.inside, choice.notes
+            chosen, parts, said, left_out = choice.layers, choice.inside, choice.notes, choice.left_out
         else:
-            chosen, parts, said = _matching(calls, modules, own), set(), ()
+            chosen, parts, said, left_out = _matching(calls, modules, own), set(), (), {}
     layers = tuple(_layer(call, modules) for call in chosen if not call.place.reason)
     skipped = {call.name: call.place.reason for call in chosen if call.place.reason}
     if patterns is None:
@@ -122,8 +122,7 @@ def list_layers(model: nn.Module, inputs: Any, *, patterns: Sequence[str] | None
             for name, module in modules.items()
             if mixes(module) and name not in picked | parts and not _within(name, picked, modules)
         }
-    if own is None:
-        skipped |= choice.left_out
+    skipped |= left_out
     if not layers:
         raise InvalidInputError(
             got="no layer to measure" + "".join(f"; {name}: {why}" for name, why in list(skipped.items())[:3]),
@@ -158,12 +157,12 @@ def _check_model(model: nn.Module) -> None:
     Raises:
         InvalidInputError: a scripted or exported model, lazy modules, weights on the meta device.
     """
-    got = ""
+    got = step = ""
     if isinstance(model, torch.jit.ScriptModule):
         got, step = "a TorchScript model, which runs as one program", "measure the model that it was scripted from"
     elif isinstance(model, torch.fx.GraphModule) and not _calls_modules(model):
         got, step = "an exported graph, which calls no module", "measure the model that it was exported from"
-    elif any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in (*model.parameters(), *model.buffers())):
+    elif any(nn.parameter.is_lazy(p) for p in (*model.parameters(), *model.buffers())):
         got, step = "a model with lazy modules, whose weights have no shape yet", "run it once on a batch first"
     elif any(p.is_meta for p in model.parameters()):
         got, step = "a model on the meta device, which has no weights", "load its weights first"
@@ -226,12 +225,14 @@ def _probe(model: nn.Module, inputs: Any, modules: Mapping[str, nn.Module]) -> _
         )
         if call.place.reason or other is None:
             continue
-        values = [_rows(part.output, call.place) for part in (call, other, repeated.get(call.name, call))]
-        if any(value is None for value in values):
+        parts = (call, other, repeated.get(call.name, call))
+        rows, among_others, once_more = (_rows(part.output, call.place) for part in parts)
+        if rows is None or among_others is None or once_more is None:
             continue
-        if not _alike(values[0], values[2]):
+        both = min(_FEW, other_size)
+        if not _alike(rows, once_more):
             random = random or call.name
-        elif not _alike(*(value[: min(_FEW, other_size)] for value in values[:2])):
+        elif not _alike(rows[:both], among_others[:both]):
             coupled = coupled or call.name
     notes = []
     if random:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pnc.curves import FIELDS, LayerCurve
+from pnc.curves import LayerCurve
 from pnc.measure.accumulate.processes import (
     in_this_process,
 )
@@ -203,9 +203,17 @@ def _joined(parts: Sequence[LayerCurve]) -> LayerCurve:
     notes = [note for part in parts for note in part.notes]
     remarks = dict.fromkeys(remark for part in parts for remark in part.origin.remarks)
     skipped = {name: why for part in parts for name, why in (part.origin.skipped or {}).items()}
+
+    def joined(field: str) -> np.ndarray:
+        return np.concatenate([getattr(part, field) for part in parts])[order]
+
     return LayerCurve(
-        layers=np.concatenate([part.layers for part in parts])[order],
-        **{field: np.concatenate([getattr(part, field) for part in parts])[order] for field in FIELDS},
+        layers=joined("layers"),
+        compression=joined("compression"),
+        discrimination=joined("discrimination"),
+        within_scatter=joined("within_scatter"),
+        between_scatter=joined("between_scatter"),
+        separation_fuzziness=joined("separation_fuzziness"),
         notes=[notes[i] for i in order],
         origin=replace(parts[-1].origin, skipped=skipped, remarks=tuple(remarks)),
     )

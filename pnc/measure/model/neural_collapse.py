@@ -196,7 +196,7 @@ def _head(model: nn.Module, classes: int, head: str | None) -> tuple[str, nn.Lin
     fitting = [name for name, module in linear.items() if name and module.out_features == classes]
     if head is None and fitting:
         return fitting[-1], linear[fitting[-1]]
-    if head not in fitting:
+    if head is None or head not in fitting:
         raise InvalidInputError(
             got="no linear module" if head is None else f"head {head!r}",
             expected=f"an nn.Linear with {classes} outputs",

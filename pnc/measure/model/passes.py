@@ -189,22 +189,27 @@ class Measurement:
             if observe is not None:
                 observe(name, rows, labels, first)
 
-        def update_spectrum(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
-            rows = self._rows(name, output, labels.shape[0])
-            if rows is None:
-                return
-            if name not in spectrum:
-                width, sketch = spectra
-                spectrum[name] = StreamingSpectrum(
-                    dimension=rows.shape[1], width=width, sketch=sketch, device=self.device
-                )
-            spectrum[name].update(rows)
+        consumers = [update_moments]
+        if spectra is not None:
+            width, sketch = spectra
+
+            def update_spectrum(name: str, output: Any, labels: torch.Tensor, first: int) -> None:
+                rows = self._rows(name, output, labels.shape[0])
+                if rows is None:
+                    return
+                if name not in spectrum:
+                    spectrum[name] = StreamingSpectrum(
+                        dimension=rows.shape[1], width=width, sketch=sketch, device=self.device
+                    )
+                spectrum[name].update(rows)
+
+            consumers.append(update_spectrum)
 
         self.samples, notes = together(
             lambda: run_pass(
                 self.model,
                 self.source,
-                [update_moments] if spectra is None else [update_moments, update_spectrum],
+                consumers,
                 modules=self.modules,
                 progress=self.progress,
                 before=self.pooling.begin,

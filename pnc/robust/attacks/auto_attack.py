@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 
 import numpy as np
@@ -37,9 +38,7 @@ def art_auto_attack(
             next_step="leave out `targeted`, or use pgd",
         )
     attacks = load_art()
-    from art.estimators.classification import PyTorchClassifier
-
-    estimator = PyTorchClassifier(
+    estimator = importlib.import_module("art.estimators.classification").PyTorchClassifier(
         model,
         loss=torch.nn.CrossEntropyLoss(),
         input_shape=tuple(x.shape[1:]),

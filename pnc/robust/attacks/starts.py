@@ -18,7 +18,13 @@ def sample_generator(seed: int, purpose: str, index: int, turn: int = 0) -> np.r
 
 
 def random_starts(
-    shape: Sequence[int], indices: Sequence[int], *, radius: float, norm: str, seed: int, restart: int = 0
+    shape: Sequence[int],
+    indices: Sequence[int] | Int[np.ndarray, " n"],
+    *,
+    radius: float,
+    norm: str,
+    seed: int,
+    restart: int = 0,
 ) -> Float[np.ndarray, "n ..."]:
     """A uniform point of the ball of `radius` about 0, one a sample.
 

@@ -160,8 +160,8 @@ def _perturb(
     if attack_named(spec.attack).random_start:
         drawn = random_starts(x.shape[1:], indices, radius=spec.radius, norm=spec.norm, seed=spec.seed, restart=restart)
         starts = torch.from_numpy(drawn).to(x)
-    aims = torch.from_numpy(aims).to(x.device)
-    criterion = foolbox.TargetedMisclassification(aims) if spec.targeted else foolbox.Misclassification(aims)
+    known = torch.from_numpy(aims).to(x.device)
+    criterion = foolbox.TargetedMisclassification(known) if spec.targeted else foolbox.Misclassification(known)
     library_model = foolbox.PyTorchModel(model, bounds=(0, 1), device=x.device)
     return _library_attack(spec, starts).run(library_model, x, criterion, epsilon=spec.radius).detach()
 
@@ -169,7 +169,7 @@ def _perturb(
 def _library_attack(spec: AttackSpec, starts: torch.Tensor | None) -> Any:
     """foolbox's attack, with starts from outside, the loss of the spec, and gradients that may be tiny."""
     foolbox = load_foolbox()
-    import eagerpy
+    from eagerpy.astensor import astensor
 
     kind = attack_named(spec.attack)
     # foolbox's one-step attacks know no targets; one step of the iterated ones is the same
@@ -177,18 +177,18 @@ def _library_attack(spec: AttackSpec, starts: torch.Tensor | None) -> Any:
 
     class Attack(getattr(foolbox.attacks, classes[spec.norm])):
         def get_random_start(self, x0: Any, epsilon: float) -> Any:
-            return x0 + eagerpy.astensor(starts)
+            return x0 + astensor(starts)
 
         def get_loss_fn(self, model: Any, labels: Any) -> Any:
             if spec.loss == "cross-entropy":
                 return super().get_loss_fn(model, labels)
-            return lambda inputs: eagerpy.astensor(-margins(model(inputs).raw, labels.raw).sum())
+            return lambda inputs: astensor(-margins(model(inputs).raw, labels.raw).sum())
 
         def normalize(self, gradients: Any, **options: Any) -> Any:
             # foolbox divides by no less than 1e-12 in ℓ2: the steps of a saturated network would shrink with it
             found = gradients.raw.nan_to_num(0.0, 0.0, 0.0)
             largest = found.flatten(1).abs().amax(1).reshape(-1, *(1,) * (found.ndim - 1))
-            return super().normalize(eagerpy.astensor(found / torch.where(largest > 0, largest, 1)), **options)
+            return super().normalize(astensor(found / torch.where(largest > 0, largest, 1)), **options)
 
     if kind.one_step and not spec.targeted:
         return Attack(random_start=False)

@@ -19,7 +19,7 @@ from jaxtyping import Bool
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError
 from pnc.nets.initial import seeded
-from pnc.robust.attacks.spec import AttackSpec
+from pnc.robust.attacks.spec import AttackSpec, Norm
 from pnc.robust.attacks.within_ball import run_attack
 from pnc.robust.masking.attacked_images import AttackedImages
 from pnc.robust.masking.gradients import gradient_norms, gradient_wins
@@ -131,7 +131,7 @@ def check_masking(
     shown: AttackedImages,
     *,
     radii: Sequence[float],
-    norm: str = "linf",
+    norm: Norm = "linf",
     steps: Sequence[int] = (7, 20),
     source: PixelModel | None = None,
     tolerance: float = 0.05,
@@ -219,9 +219,10 @@ class _Questions:
     """How each check is made; every method gives its comparisons, or why there are none."""
 
     def __init__(
-        self, shown: AttackedImages, radii: list[float], norm: str, steps: list[int], source: PixelModel | None
+        self, shown: AttackedImages, radii: list[float], norm: Norm, steps: list[int], source: PixelModel | None
     ) -> None:
-        self.shown, self.radii, self.norm, self.steps, self.source = shown, radii, norm, steps, source
+        self.shown, self.radii, self.steps, self.source = shown, radii, steps, source
+        self.norm: Norm = norm
 
     @cached_property
     def repeatable(self) -> bool:

@@ -39,12 +39,17 @@ class PixelModel(nn.Module):
     True
     """
 
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(
         self, model: nn.Module, mean: float | Sequence[float] = 0.0, scale: float | Sequence[float] = 1.0
     ) -> None:
         super().__init__()
         in_train_mode = any(module.training for module in model.modules())
-        self.notes = ("the network was in train mode: it was set to evaluation mode",) if in_train_mode else ()
+        self.notes: tuple[str, ...] = (
+            ("the network was in train mode: it was set to evaluation mode",) if in_train_mode else ()
+        )
         self.model = model.eval()
         for name, value in (("mean", mean), ("scale", scale)):
             # a reference: standardised exactly as the network was trained, in its own precision

@@ -100,7 +100,7 @@ class LowRankSites:
         self.totals = torch.zeros(len(self.sites) + 1, 2, dtype=torch.float64, device=example.device)
         self.has_unit = spec.unit != "initial"
         for site in self.sites:
-            site.layer.unit.fill_(spec.unit if self.has_unit else 1.0)
+            site.layer.unit.fill_(1.0 if spec.unit == "initial" else spec.unit)
         self.history: list[dict[str, Any]] = []
         self.active = False
         modules = dict(model.named_modules())
@@ -212,7 +212,9 @@ class LowRankSites:
         for site, scale, factors, shift in zip(self.sites, self.scales, self.groups[::2], self.groups[1::2]):
             factors["lr"], shift["lr"] = rate / scale, rate
             for parameter in site.layer.parameters():
-                parameter.grad = self.processes.add(parameter.grad) / self.processes.world
+                gradient = parameter.grad
+                assert gradient is not None  # L_c, which was in the loss, is of all of them
+                parameter.grad = self.processes.add(gradient) / self.processes.world
         self.scaler.step(self.optimiser)
 
     def _read_scales(self) -> None:
