@@ -73,7 +73,8 @@ def show(summary: Mapping[str, Any]) -> None:
 
 
 def _ends(interval: Mapping[str, float | None]) -> tuple[float, float]:
-    return tuple(math.nan if interval[end] is None else interval[end] for end in ("lower", "upper"))
+    lower, upper = interval["lower"], interval["upper"]
+    return math.nan if lower is None else lower, math.nan if upper is None else upper
 
 
 def _cell(value: float | None) -> str:

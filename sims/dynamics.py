@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from pnc.data import draw
+from pnc.data import Problem, draw
 from pnc.report import dynamics_animation, dynamics_figure, shown_times
-from pnc.simulate import simulate
+from pnc.simulate import History, simulate
 from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import plateau_time, predict_dynamics
 
@@ -32,16 +32,14 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     depths = {"smoke": (3, 4), "paper": (2, 3, 4, 5, 6), "full": (2, 3, 4, 5, 6, 7, 8)}[scale]
     problem = draw(ProblemSpec(theta=0.5))
     network = NetworkSpec(depth=depth, width=width, residual_scale=0.3)
-    history = simulate(problem, network, SimulationSpec(device="cpu", record=points)).history
+    history = _recorded(problem, network, points)
     grid = shown_times(history, points=400)
     predicted, aligned = (predict_dynamics(problem, network, grid, aligned=a) for a in (False, True))
     figure = dynamics_figure(history, predicted, aligned)
 
     plateaus, white = {}, draw(ProblemSpec(kind="orthonormal"))
     for L in depths:
-        found = simulate(
-            white, NetworkSpec(depth=L, width=width, residual_scale=0.1), SimulationSpec(device="cpu", record=400)
-        ).history
+        found = _recorded(white, NetworkSpec(depth=L, width=width, residual_scale=0.1), 400)
         half = float(np.interp(-0.25, -found.loss, found.time))  # half of every signal direction is learned
         times = [plateau_time(np.sqrt(10), depth=L, start=0.1, samples=30, aligned=a) for a in (True, False)]
         plateaus[L] = {
@@ -61,6 +59,13 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     frames = {"smoke": 12, "paper": 80, "full": 120}[scale]
     dynamics_animation(out / "dynamics.gif", history, predicted, frames=frames)
     return result
+
+
+def _recorded(problem: Problem, network: NetworkSpec, points: int) -> History:
+    """What a training by gradient flow went through, at so many points."""
+    history = simulate(problem, network, SimulationSpec(device="cpu", record=points)).history
+    assert history is not None  # points were asked for
+    return history
 
 
 if __name__ == "__main__":

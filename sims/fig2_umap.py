@@ -14,8 +14,9 @@ figure's network and data are not known to us.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from pnc.errors import InvalidInputError
 
 from .common import Scale, command, new_figure, save
 from .networks import Case, image_data, train_from_seeds
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 __all__ = ["reproduce", "same_class_share"]
 
@@ -34,6 +38,7 @@ COLUMNS = 4
 def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
     """One panel a layer, the input first; the points are saved in `fig2_umap.npz`."""
     from pnc.measure import capture
+    from pnc.nets import Network
 
     embed = _embedding()
     size, width = {"smoke": (50, 256), "paper": (200, 256), "full": (1000, 1024)}[scale]
@@ -41,28 +46,31 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     case = Case(network="mlp", options={"width": width, "batch_norm": False}, training={"epochs": 100})
     [run] = train_from_seeds("mlp", case, data, out, seeds=1, quiet=quiet)
     model = run.result.trained.model
+    assert isinstance(model, Network)  # an mlp by its name
     x = data.train.prepare(data.train.x, dtype=next(model.parameters()).dtype)
     features = {"input": x, **capture(model, x, layers=list(model.block_names)[:-1])}
     labels = data.train.y.numpy()
     figure, panels = new_figure(COLUMNS, rows=-(-len(features) // COLUMNS), height=3.2)
     points: dict[str, np.ndarray] = {}
+    handles: Sequence[Artist] = ()
     found: dict[str, list[float]] = {"plane": [], "features": []}
     for number, (panel, values) in enumerate(zip(panels, features.values(), strict=True)):
         rows = values.flatten(1).numpy()
         plane = points[f"layer_{number}"] = embed(rows)
         for name, some in (("plane", plane), ("features", rows)):
             found[name].append(same_class_share(some, labels))
-        dots = panel.scatter(*plane.T, c=labels, cmap="tab10", s=3, lw=0)
+        handles = panel.scatter(*plane.T, c=labels, cmap="tab10", s=3, lw=0).legend_elements()[0]
         panel.set_title(f"layer {number}, same class {found['plane'][-1]:.0%}", fontsize=9)
         panel.set_xticks([])
         panel.set_yticks([])
         if not quiet:
             print(f"layer {number} of {len(features) - 1} embedded", file=sys.stderr)
     figure.legend(
-        dots.legend_elements()[0], FASHION_MNIST_NAMES, loc="outside lower center", ncols=len(FASHION_MNIST_NAMES),
+        handles, FASHION_MNIST_NAMES, loc="outside lower center", ncols=len(FASHION_MNIST_NAMES),
         frameon=False, fontsize=9,
     )  # fmt: skip
-    np.savez(out / "fig2_umap.npz", y=labels, **points)
+    arrays: dict[str, Any] = {"y": labels, **points}  # NumPy's annotations take the names for options of savez
+    np.savez(out / "fig2_umap.npz", **arrays)
     accuracy = {split: found.accuracy for split, found in run.splits.items()}
     return save(out, "fig2_umap", figure, {"accuracy": accuracy, "same_class_share": found})
 

@@ -40,7 +40,10 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     depths, epochs = ((4, 8), 200) if scale == "smoke" else ((4, 8, 20), 600)
     optimisers = list(OPTIMISERS) if scale == "full" else ["momentum"]
     splits = load_splits("fashion-mnist", samples_per_class=100, test_samples_per_class=100)
-    data = Data.of(replace(splits, train=shrink(splits.train, SIDE), test=shrink(splits.test, SIDE)))
+    train, test = splits.train, splits.test
+    assert isinstance(train, ImageData)  # which is what fashion-mnist is
+    assert isinstance(test, ImageData)
+    data = Data.of(replace(splits, train=shrink(train, SIDE), test=shrink(test, SIDE)))
     figure, panels = new_figure(2, rows=len(optimisers))
     found: dict[str, Any] = {}
     variants = [(optimiser, batch_norm) for optimiser in optimisers for batch_norm in (True, False)]

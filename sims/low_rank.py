@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from pnc.curves import LayerNotes
 from pnc.statistics import student_interval
 
 from .common import Scale, command, new_figure, save
@@ -96,13 +97,14 @@ def _run(
     from pnc.compare import variance_floors
     from pnc.measure import curve_spectra, measure_compressed, measure_model, variance_curve
     from pnc.measure.compress.activations import site_of
-    from pnc.nets import build
+    from pnc.nets import Network, build
     from pnc.train import LowRankSpec, TrainSpec, as_samples, evaluate, train
 
     samples = splits["train"]
     model = build(
         recipe["network"], input_shape=samples.input_shape, classes=samples.classes, width=recipe["width"], seed=seed
     )
+    assert isinstance(model, Network)  # by its name
     blocks = list(model.block_names)[:-1]
     some = as_samples(watched, like=samples).to(device).batches(_BATCH)
 
@@ -145,7 +147,7 @@ def _run(
         },
         "curve": {site: shares["test", "centred"][place[site]] for site in recipe["sites"]},
         "compression": {site: float(curves["train"].compression[place[site]]) for site in recipe["sites"]},
-        "ranks": {site: curves["test"].notes[place[site]].ranks.to_dict() for site in recipe["sites"]},
+        "ranks": {site: _ranks(curves["test"].notes[place[site]]) for site in recipe["sites"]},
         "site": {
             site: measure_compressed(
                 model, _held(samples, sizes[site]).to(device).batches(_BATCH), batches["test"],
@@ -245,6 +247,11 @@ def _summary(runs: dict[str, list[dict[str, Any]]], recipe: dict[str, Any]) -> d
     return summary
 
 
+def _ranks(note: LayerNotes) -> dict[str, Any]:
+    assert note.ranks is not None  # measured with spectra
+    return note.ranks.to_dict()
+
+
 def _definitions(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Names of the definitions of rank."""
     first = next(iter(runs["plain"][0]["ranks"].values()))
@@ -277,8 +284,8 @@ def _table(summary: dict[str, Any], recipe: dict[str, Any]) -> str:
     def cells(name: str, values: dict[str, list[float] | None]) -> list[str]:
         share = any(word in name for word in _PER_CENT)
         shown = "{:.2%} ± {:.2%}" if share else "{:.3g} ± {:.2g}"
-        found = [values.get(kind, "") for kind in _COLOURS]
-        return ["–" if one is None else one and shown.format(*one) for one in found]
+        found = [values.get(kind, []) for kind in _COLOURS]
+        return ["–" if one is None else shown.format(*one) if one else "" for one in found]
 
     rows = [["", *_COLOURS], ["---"] * (1 + len(_COLOURS))]
     rows += [[name, *cells(name, summary[name])] for name in ("test_accuracy", "test_accuracy_less_plain")]

@@ -108,15 +108,16 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
 
 def _train(recipe: dict[str, Any], sites: int, seed: int, data: LabelledData, folder: Path) -> Any:
     """One network; what is finished is read, and what was interrupted goes on from its last checkpoint."""
-    from pnc.nets import build
+    from pnc.nets import Network, build
     from pnc.spec import LowRankSpec
     from pnc.train import TrainSpec
 
     network = NetworkSource(**recipe["network"], seed=seed)
     low_rank = None
     if sites:
-        blocks = build(**vars(network), input_shape=data.train.input_shape, classes=data.train.classes).block_names
-        low_rank = LowRankSpec(sites=tuple(blocks[-1 - sites : -1]), rank=_RANK)
+        net = build(**vars(network), input_shape=data.train.input_shape, classes=data.train.classes)
+        assert isinstance(net, Network)  # by its name
+        low_rank = LowRankSpec(sites=tuple(net.block_names[-1 - sites : -1]), rank=_RANK)
     request = TrainRequest(
         network=network,
         training=TrainSpec(**recipe["spec"], seed=seed, measure_every=None),
@@ -138,6 +139,8 @@ def _attack(net: Any, source: Any, tested: Any, seed: int) -> dict[str, Any]:
     for result in all_radii.attacks:
         name = "fgsm" if result.spec.attack == "fgsm" else f"{result.spec.attack}_{result.spec.steps}"
         curves.setdefault(name, []).append(result.accuracy)
+    assert all_radii.deepfool is not None  # both were asked for
+    assert asked.checks is not None
     return {
         "clean": all_radii.clean.accuracy,
         **curves,

@@ -64,13 +64,14 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
 def _network(out: Path, name: str, recipe: dict[str, Any], splits: dict[str, Any], device: Any) -> dict[str, Any]:
     from pnc.compare import variance_floors
     from pnc.measure import measure_model
-    from pnc.nets import build
+    from pnc.nets import Network, build
     from pnc.report.spectra import variance_figure
     from pnc.train import TrainSpec, evaluate, train
 
     model = build(
         name, input_shape=splits["train"].input_shape, classes=splits["train"].classes, width=recipe["width"], seed=0
     ).to(device)  # fmt: skip
+    assert isinstance(model, Network)  # by its name
     spec = TrainSpec(
         loss="cross-entropy", epochs=recipe["epochs"], learning_rate=_LEARNING_RATE, batch_size=64, measure_every=None
     )
@@ -160,12 +161,13 @@ def _deep_linear(panel: Any) -> dict[str, Any]:
 def _nearest_centre(panel: Any, splits: dict[str, Any]) -> dict[str, Any]:
     """Error of the nearest class centre in m components of layers of an MLP, and U4 where it says something."""
     from pnc.measure import measure_compressed
-    from pnc.nets import build
+    from pnc.nets import Network, build
     from pnc.report.spectra import draw_centre_error, projected_error_bound
     from pnc.train import TrainSpec, train
 
     samples = splits["train"]
     model = build("mlp", input_shape=samples.input_shape, classes=samples.classes, width=256, depth=7, batch_norm=True)
+    assert isinstance(model, Network)  # by its name
     epochs = max(1, 60_000 // len(samples))  # as many steps on few images as on all
     train(
         model, samples,

@@ -33,9 +33,10 @@ def _cluster(workers: int) -> Iterator[str]:
     """
     from distributed import Client, LocalCluster
 
-    with LocalCluster(
+    cluster = LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-    ) as cluster:
+    )
+    with cluster:
         with Client(cluster, set_as_default=False) as client:
             client.wait_for_workers(workers)
             client.run(_warm_up)

@@ -131,7 +131,7 @@ def _row(device: str, case: Case, found: Limits) -> dict[str, Any]:
     rate = processes * runs * (case.steps[1] - case.steps[0]) / max(seconds[1] - seconds[0], 1e-9)
     moved, operations = 8 * 8 * weights * rate, (6 * problem.classes + 2) * weights * rate
     shares = {"memory": moved / found.bandwidth, "arithmetic": operations / found.arithmetic}
-    limit = max(shares, key=shares.get)
+    limit = max(shares, key=lambda name: shares[name])
     return {
         "engine": case.name,
         "device": device,

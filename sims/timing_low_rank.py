@@ -107,7 +107,11 @@ def _step_row(
 ) -> dict[str, Any]:
     x, y = torch.randn(batch, 1, size, size), torch.randint(0, 10, (batch,))
     seen: dict[str, torch.Tensor] = {}
-    handle = model.get_submodule(site).register_forward_hook(lambda module, inputs, output: seen.update(a=output))
+
+    def keep(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+        seen["a"] = output
+
+    handle = model.get_submodule(site).register_forward_hook(keep)
     model(x)
     layer = LowRankLayer(seen["a"][0].numel(), rank=RANK)
     latest = torch.cat([seen["a"].detach()] * 4)

@@ -200,7 +200,7 @@ def rows(
 
 def main() -> None:
     """Print the table for the threads that torch was given."""
-    parser = argparse.ArgumentParser(prog="python -m sims.timing_model", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m sims.timing_model", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--images", type=int, help="so many, in batches of 100; default 10,000")
     parser.add_argument("--smoke", action="store_true", help="1,000 images")
     parser.add_argument("--cuda", action="store_true", help="on the first CUDA device")

@@ -31,10 +31,11 @@ def _autograd(steps: int, seed: int = 0) -> Callable[[], None]:
     problem = draw(ProblemSpec(classes=3, samples_per_class=10, kind="orthonormal-noise", seed=seed))
     sizes = [problem.dimension, *[WIDTH] * (DEPTH - 1), problem.classes]
     generator = torch.Generator().manual_seed(seed)
-    net = torch.nn.Sequential(
-        *(torch.nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-    )
-    for layer in net:
+    layers = [
+        torch.nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+    ]
+    net = torch.nn.Sequential(*layers)
+    for layer in layers:
         with torch.no_grad():
             layer.weight.copy_(EPSILON * torch.nn.init.orthogonal_(torch.empty_like(layer.weight), generator=generator))
     optimiser = torch.optim.SGD(net.parameters(), lr=RATE)

@@ -106,12 +106,14 @@ def compare(
         from pnc.records import check_folder
 
         check_folder(out, force=force)
+    from pnc.compare import Following
+
     sizes = None if samples_per_class is None else SIZES.value("samples_per_class", samples_per_class)
     found = _follow(
         runs, depth=depth, label_scale=label_scale, samples_per_class=sizes,
         first_layer=from_layer, confidence=confidence,
     )  # fmt: skip
-    shout(run.universal for run in getattr(found, "runs", (found,)))
+    shout(run.universal for run in ((found,) if isinstance(found, Following) else found.runs))
     names = [run.name for run in runs]
     if out is not None:
         from pnc.report.following import write_following
@@ -121,7 +123,10 @@ def compare(
     if json:
         print_json({**found.to_dict(), "names": names})
     else:
-        (print_following if len(runs) == 1 else print_following_seeds)(found, names)
+        if isinstance(found, Following):
+            print_following(found, names)
+        else:
+            print_following_seeds(found, names)
         say(f"\n{found.verdict.name}: {found.advice}")
         if out is not None:
             say(f"written to {out}")
@@ -164,6 +169,7 @@ def _against_theory(curves: list[str], texts: list[str | None], limits: Any, *, 
     from pnc.curves import LayerCurve
     from pnc.theory import Certificate
 
+    read = []
     for name, text in zip(curves, texts, strict=True):
         if text is None:
             raise InvalidInputError(
@@ -171,8 +177,9 @@ def _against_theory(curves: list[str], texts: list[str | None], limits: Any, *, 
                 expected="two JSON files, predicted and measured, or runs alone",
                 next_step="compare runs with each other, or the measured JSON with the predicted one",
             )
-    theory, curve = LayerCurve.from_json(texts[0]), LayerCurve.from_json(texts[1])  # refuse what is not one object
-    intervals = loads(texts[1]).get("certificate")
+        read.append(text)
+    theory, curve = LayerCurve.from_json(read[0]), LayerCurve.from_json(read[1])  # refuse what is not one object
+    intervals = loads(read[1]).get("certificate")
     comparison = compare_curves(
         theory,
         curve,

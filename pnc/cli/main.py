@@ -6,7 +6,7 @@ Exit status: 0 fine, 2 bad usage or input, 3 theory and measurement disagree, 4 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -99,14 +99,15 @@ def main(arguments: list[str] | None = None) -> None:
         if any(words in str(error) for words in _NO_MEMORY):  # torch's errors are of no class of their own
             _fail(_TOO_LARGE.format(str(error).split("\n")[0]))
         # a usage error of the argument parser: it knows how to say what is wrong
-        if not hasattr(error, "format_message"):
+        told = getattr(error, "format_message", None)
+        if told is None:
             raise
-        if not error.format_message():  # no arguments: the help has been printed
+        if not told():  # no arguments: the help has been printed
             sys.exit(2)
-        _fail(f"{error.format_message().rstrip('.')}. See pnc --help.")
+        _fail(f"{told().rstrip('.')}. See pnc --help.")
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str, *, status: int = 2) -> None:
+def _fail(message: str, *, status: int = 2) -> NoReturn:
     print(f"pnc: {printable(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(status)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-
-from pnc.spec import Coordinates, Engine, InitialWeights
 
 if TYPE_CHECKING:
     from pnc.compare import Limits
@@ -18,33 +15,17 @@ __all__ = [
     "TRAINING",
     "ComponentsOption",
     "CompressionLimitOption",
-    "CoordinatesChoice",
     "DataDirOption",
     "DataOption",
     "DiscriminationLimitOption",
-    "DtypeChoice",
-    "EngineChoice",
     "ForceOption",
     "JsonOption",
     "QuietOption",
-    "ScaleChoice",
     "ScaleOption",
     "SeedOption",
-    "WeightsChoice",
     "limits_of",
 ]
 
-
-def _choices(name: str, values: tuple[str, ...]) -> type[Enum]:
-    return Enum(name, {value: value for value in values}, type=str)
-
-
-WeightsChoice = _choices("WeightsChoice", get_args(InitialWeights))
-EngineChoice = _choices("EngineChoice", get_args(Engine))
-CoordinatesChoice = _choices("CoordinatesChoice", get_args(Coordinates))
-ScaleChoice = _choices("ScaleChoice", ("orthonormal", "unit-norm", "unit-variance"))
-
-DtypeChoice = _choices("DtypeChoice", ("float64", "float32"))
 
 DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
 
@@ -67,7 +48,7 @@ ComponentsOption = Annotated[
     int | None, typer.Option("--components", help="Keep so many principal components.", rich_help_panel=DATA)
 ]
 ScaleOption = Annotated[
-    ScaleChoice | None,
+    Literal["orthonormal", "unit-norm", "unit-variance"] | None,
     typer.Option("--scale", help="Scale of real data; default orthonormal (X Xᵀ = I).", rich_help_panel=DATA),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUTPUT)]

@@ -14,6 +14,7 @@ from pnc.report.text import number, print_table, printable, span
 
 if TYPE_CHECKING:
     from pnc.compare import Comparison, LawFit
+    from pnc.curves import LayerCurve
 
 __all__ = [
     "abridged",
@@ -161,8 +162,8 @@ def print_comparison(comparison: Comparison) -> None:
         say(f"certificate (T8): widest at layer {layers[-1]} by the {certificate.dominant_term[layers[-1]]}")
     say(law_line("geometric law: C_(l+1)/C_l", comparison.geometric, comparison.geometric_predicted, geometric=True))
     say(law_line("linear law: D_(l+1) - D_l", comparison.linear, comparison.linear_predicted, geometric=False))
-    violations = comparison.moment_violation
-    if all(value is not None for value in violations.values()):
+    violations = {name: value for name, value in comparison.moment_violation.items() if value is not None}
+    if len(violations) == len(comparison.moment_violation):
         say(
             "moment law (T7), largest violation: "
             + ", ".join(f"{name.replace('_', ' ')} {number(value, 2)}" for name, value in violations.items())

@@ -39,10 +39,10 @@ def predict(
     if symbolic:
         _print_formulas(network, source, substitute=substitute, latex=latex)
         return
-    problem = resolve_data(**vars(source), whole=not variant.plain)
     if not variant.plain:
-        _predict_variant(problem, network, variant, json=json)
+        _predict_variant(resolve_data(**vars(source), whole=True), network, variant, json=json)
         return
+    problem = resolve_data(**vars(source), whole=False)
     curve, limits = predict_curve(problem, network), bounds(problem, network)
     if json:
         result = curve.to_dict()

@@ -79,9 +79,9 @@ def _package() -> str:
 def _experiments(package: str) -> dict[str, str]:
     """Name and first line of every module of the package that can be reproduced; none of them is imported."""
     found = {}
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        source = Path(module.module_finder.path) / f"{module.name}.py"
-        tree = ast.parse(source.read_text(encoding="utf-8"))
-        if any(isinstance(node, ast.FunctionDef) and node.name == "reproduce" for node in tree.body):
-            found[module.name] = (ast.get_docstring(tree) or "").split("\n")[0]
+    for folder in importlib.import_module(package).__path__:
+        for module in pkgutil.iter_modules([folder]):
+            tree = ast.parse((Path(folder) / f"{module.name}.py").read_text(encoding="utf-8"))
+            if any(isinstance(node, ast.FunctionDef) and node.name == "reproduce" for node in tree.body):
+                found[module.name] = (ast.get_docstring(tree) or "").split("\n")[0]
     return found

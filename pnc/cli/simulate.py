@@ -36,7 +36,7 @@ def simulate(
     quiet: QuietOption = False,
 ) -> None:
     """Train a deep linear network, measure every layer, compare it with the theory and give a verdict."""
-    from pnc.runs import simulate_and_compare, simulate_variant
+    from pnc.runs import SimulateResult, simulate_and_compare, simulate_variant
 
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
         progress = None if line is None else partial(_follow, line)
@@ -46,10 +46,10 @@ def simulate(
             result = simulate_variant(request, out=out, force=force, progress=progress)
     if json:
         print_json(result.to_dict())
-    elif not request.variant.plain:
-        _print_variant(result)
-    else:
+    elif isinstance(result, SimulateResult):
         _print(result)
+    else:
+        _print_variant(result)
     raise typer.Exit(result.exit_status)
 
 
@@ -82,7 +82,9 @@ def _print(result: SimulateResult) -> None:
     say(describe_problem(problem))
     say(describe_network(network))
     sizes = f"matrices up to {max(w.shape[0] for w in run.weights)} × {max(w.shape[1] for w in run.weights)}"
-    say(describe_training(train, device=run.measured.origin.device, coordinates=run.coordinates, sizes=sizes))
+    device = run.measured.origin.device
+    assert device is not None  # every simulation says where it ran
+    say(describe_training(train, device=device, coordinates=run.coordinates, sizes=sizes))
     say(
         f"{run.outcome.name.lower()}: loss {number(run.loss, 3)} of its start after {run.steps} steps "
         f"({run.evaluations} gradients, {run.seconds:.1f} s), flow time {number(run.flow_time)}"

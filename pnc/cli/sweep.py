@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,16 +14,13 @@ from pnc.cli.options import (
     OUTPUT,
     TRAINING,
     ComponentsOption,
-    CoordinatesChoice,
     DataDirOption,
     DataOption,
-    DtypeChoice,
-    EngineChoice,
     JsonOption,
     ScaleOption,
-    WeightsChoice,
 )
 from pnc.cli.output import print_json, print_table
+from pnc.spec import Coordinates, Engine, InitialWeights
 
 __all__ = ["sweep"]
 
@@ -64,14 +61,14 @@ def sweep(
     ] = None,
     scale: ScaleOption = None,
     weights: Annotated[
-        WeightsChoice | None, typer.Option("--weights", help="Initial weights.", rich_help_panel=TRAINING)
+        InitialWeights | None, typer.Option("--weights", help="Initial weights.", rich_help_panel=TRAINING)
     ] = None,
     engine: Annotated[
-        EngineChoice | None,
+        Engine | None,
         typer.Option("--engine", help="Gradient flow, or full-batch descent.", rich_help_panel=TRAINING),
     ] = None,
     coordinates: Annotated[
-        CoordinatesChoice | None, typer.Option("--coordinates", help="Reduced or full.", rich_help_panel=TRAINING)
+        Coordinates | None, typer.Option("--coordinates", help="Reduced or full.", rich_help_panel=TRAINING)
     ] = None,
     learning_rate: Annotated[
         float | None,
@@ -82,7 +79,9 @@ def sweep(
         float | None,
         typer.Option("--loss-tolerance", help="Stop at this share of the initial loss.", rich_help_panel=TRAINING),
     ] = None,
-    dtype: Annotated[DtypeChoice | None, typer.Option("--dtype", help="Of training.", rich_help_panel=TRAINING)] = None,
+    dtype: Annotated[
+        Literal["float64", "float32"] | None, typer.Option("--dtype", help="Of training.", rich_help_panel=TRAINING)
+    ] = None,
     device: Annotated[
         str, typer.Option("--device", help="auto, cpu, cuda or cuda:1, on every worker.", rich_help_panel=TRAINING)
     ] = "auto",
@@ -123,9 +122,6 @@ def sweep(
     from pnc.compare import worst_status
     from pnc.sweep import describe_plan, make_plan, read_sweep, results_name, run_sweep, show_progress, usual_workers
 
-    def word(choice: Any) -> str | None:
-        return None if choice is None else choice.value
-
     options = {
         "depth": depth,
         "width": width,
@@ -141,14 +137,14 @@ def sweep(
         "data_dir": None if data_dir is None else str(data_dir),
         "components": components,
         "whiten": whiten,
-        "scale": word(scale),
-        "weights": word(weights),
-        "engine": word(engine),
-        "coordinates": word(coordinates),
+        "scale": scale,
+        "weights": weights,
+        "engine": engine,
+        "coordinates": coordinates,
         "learning_rate": learning_rate,
         "steps": steps,
         "loss_tolerance": loss_tolerance,
-        "dtype": word(dtype),
+        "dtype": dtype,
         "certificates": certificates,
         "full_checks": full_checks,
     }

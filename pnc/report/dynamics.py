@@ -82,6 +82,7 @@ def dynamics_animation(path: Path, history: History, predicted: Dynamics | None 
     times = shown_times(history, points=frames)
     simulated, layers = (_positive(history.compression), history.discrimination), range(history.compression.shape[1])
     theory = () if predicted is None else (_positive(predicted.compression), predicted.discrimination)
+    when = np.empty(0) if predicted is None else predicted.time
     dots, lines = [], []
     for place, (panel, name) in enumerate(((left, "$C_l$"), (right, "$D_l$"))):
         values = simulated[place]
@@ -108,6 +109,6 @@ def dynamics_animation(path: Path, history: History, predicted: Dynamics | None 
             for dot, values in zip(dots, simulated, strict=True):
                 dot.set_ydata(values[nearest])
             for line, values in zip(lines, theory, strict=True):
-                line.set_ydata(values[np.abs(predicted.time - time).argmin()])
+                line.set_ydata(values[np.abs(when - time).argmin()])
             figure.suptitle(f"t = {time:.4g}", fontsize=10)
             writer.grab_frame()

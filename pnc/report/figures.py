@@ -74,7 +74,7 @@ def comparison_figure(comparison: Comparison, *, title: str = "") -> Figure:
         right.set_title(f"$D_{{l+1}} - D_l$ = {fit.slope:.3g} from layer {fit.onset}", fontsize=10)
     for axis in (left, right):
         axis.legend(frameon=False, fontsize=9)
-    told = [f"law of {symbol}: {comparison.laws[law]}" for symbol, law in (("C", "geometric"), ("D", "linear"))]
+    told = [f"law of C: {comparison.laws['geometric']}", f"law of D: {comparison.laws['linear']}"]
     lines = [line for text in (*told, *comparison.notes) for line in textwrap.wrap(text, _LINE)]
     figure.set_figheight(3.8 + 0.15 * len(lines))
     figure.supxlabel("\n".join(lines), fontsize=7, x=0.01, ha="left")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pnc.compare import BoundCheck, Following, FollowingSeeds, LawEvidence, Phase, Verdict, alternative_fit
+from pnc.curves import LayerCurve
 from pnc.records import new_folder, software_versions
 from pnc.report.canvas import drawing, new_figure, save_figure
 from pnc.report.page import rendered
@@ -25,10 +26,19 @@ _MEASURED, _LAW, _ALTERNATIVE, _ONSET = "#c0392b", "#1f4e79", "#8a8a8a", "#9db7d
 _BOUNDS = {"U1": "#2f7d4f", "U2": "#1f4e79", "U3": "#c0392b", "U4": "#8e5ea2"}
 
 
+def _runs(found: Following | FollowingSeeds) -> tuple[Following, ...]:
+    return (found,) if isinstance(found, Following) else found.runs
+
+
+def _curve(found: Following | FollowingSeeds) -> LayerCurve:
+    """Of one run, or the mean over the seeds."""
+    return found.curve if isinstance(found, Following) else found.mean_curve
+
+
 def _law_panel(axis: Axes, found: Following | FollowingSeeds, evidence: LawEvidence | None, name: str) -> None:
     """One quantity of every run, the law's line from the onset on, and where the onset may be."""
     geometric = name == "compression"
-    runs = getattr(found, "runs", None) or (found,)
+    runs = _runs(found)
     for i, run in enumerate(runs):
         values = getattr(run.curve, name)
         shown = np.where(values > 0, values, np.nan) if geometric else values
@@ -36,8 +46,7 @@ def _law_panel(axis: Axes, found: Following | FollowingSeeds, evidence: LawEvide
             run.curve.layers, shown, "o-", color=_MEASURED, ms=4, mfc="none", lw=0.6, alpha=0.8,
             label="measured" if i == 0 else None,
         )  # fmt: skip
-    phase = None if evidence is None else evidence.phase
-    if phase is not None:
+    if evidence is not None and (phase := evidence.phase) is not None:
         low, high = phase.onset_lower, phase.onset_upper
         label = f"onset, {phase.confidence:.0%}"
         axis.axvspan(low - 0.12, high + 0.12, color=_ONSET, alpha=0.35, lw=0, label=label)
@@ -48,7 +57,7 @@ def _law_panel(axis: Axes, found: Following | FollowingSeeds, evidence: LawEvide
                 x, np.exp(line) if geometric else line, "-", color=_LAW, lw=1.8, alpha=0.85,
                 label="law" if i == 0 else None,
             )  # fmt: skip
-        for style, (alternative, values) in zip(("--", ":"), _nearest(found, evidence, name), strict=False):
+        for style, (alternative, values) in zip(("--", ":"), _nearest(found, evidence, phase, name), strict=False):
             axis.plot(
                 evidence.layers, np.exp(values) if geometric else values, style, color=_ALTERNATIVE, lw=1.2,
                 label=alternative,
@@ -57,9 +66,11 @@ def _law_panel(axis: Axes, found: Following | FollowingSeeds, evidence: LawEvide
         axis.set_yscale("log")
 
 
-def _nearest(found: Following | FollowingSeeds, evidence: LawEvidence, name: str) -> list[tuple[str, np.ndarray]]:
+def _nearest(
+    found: Following | FollowingSeeds, evidence: LawEvidence, phase: Phase, name: str
+) -> list[tuple[str, np.ndarray]]:
     """The best fits of the two alternatives with the least criteria, to the mean over the runs."""
-    curve = getattr(found, "mean_curve", None) or found.curve
+    curve = _curve(found)
     index = np.searchsorted(curve.layers, evidence.layers)
     values = getattr(curve, name)[index]
     values = np.log(values) if name == "compression" else values
@@ -69,7 +80,7 @@ def _nearest(found: Following | FollowingSeeds, evidence: LawEvidence, name: str
     return [
         (
             f"{a.name}, AICc {a.difference:+.1f}",
-            alternative_fit(a.name, np.array(evidence.layers, dtype=np.float64), values, onset=evidence.phase.onset),
+            alternative_fit(a.name, np.array(evidence.layers, dtype=np.float64), values, onset=phase.onset),
         )
         for a in ranked[:2]
     ]
@@ -112,7 +123,7 @@ def following_figure(found: Following | FollowingSeeds, *, title: str = "") -> F
 
 def _bounds_panel(axis: Axes, found: Following | FollowingSeeds) -> None:
     """Measured value over bound for U2–U4, bound over measured value for U1: all must stay below 1."""
-    runs = getattr(found, "runs", None) or (found,)
+    runs = _runs(found)
     lowest, drawn = 1.0, False
     for name, colour in _BOUNDS.items():
         for i, run in enumerate(runs):
@@ -151,7 +162,7 @@ def _universal(found: Following | FollowingSeeds) -> tuple[list[_Row], list[str]
     """Of each statement how often it was checked and how near it came to failing; and what was not checked."""
     checks: dict[str, list[BoundCheck]] = {}
     why: dict[str, str] = {}
-    for run in getattr(found, "runs", None) or (found,):
+    for run in _runs(found):
         why |= run.universal.not_computed
         for name, some in run.universal.checks.items():
             checks.setdefault(name, []).extend(some)
@@ -182,7 +193,7 @@ def following_page(found: Following | FollowingSeeds, figure: Figure, *, title: 
         title: of the page.
         record: what was compared, shown as JSON.
     """
-    curve = getattr(found, "mean_curve", None) or found.curve
+    curve = _curve(found)
     names = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
     layers = [(str(l), *(getattr(curve, name)[i] for name in names)) for i, l in enumerate(curve.layers.tolist())]
     checks, unchecked = _universal(found)
@@ -217,7 +228,7 @@ def write_following(
     with drawing(Path(path)) as figures, new_folder(path, force=force) as folder:
         text = json.dumps({**found.to_dict(), **record}, sort_keys=True, indent=1, allow_nan=False) + "\n"
         (folder / "following.json").write_text(text, encoding="utf-8")
-        (getattr(found, "mean_curve", None) or found.curve).to_csv(folder / "curves.csv")
+        _curve(found).to_csv(folder / "curves.csv")
         with figures:
             figure = following_figure(found, title=title)
             save_figure(figure, folder, "following")

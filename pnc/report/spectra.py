@@ -68,7 +68,7 @@ def variance_figure(
                 floor = floors[name]
                 marks = [1, min(last, lower.size)], [1 / floor.stable_rank_ceiling, floor.share_floor]
                 panel.plot(*marks, "^", color=colour, mfc="none", ms=5)
-    for panel, name, note in zip(panels, names[0], curve.notes):
+    for panel, name, note in zip(panels, names[0], list(curves.values())[-1].notes):
         panel.set_xscale("log")
         panel.set_ylim(0, 1.02)
         panel.set_title(f"{name} (d = {note.dimension})", fontsize=8, parse_math=False)

@@ -86,13 +86,14 @@ def compress_layer(request: CompressRequest, *, progress: Callable[[str, float],
 
 
 def _one(site: str, names: tuple[str, ...]) -> str:
-    if len(names) > 1:
+    name, *others = names
+    if others:
         raise InvalidInputError(
             got=f"`site={site}`, which means {len(names)} layers",
             expected="one layer",
             next_step=f"name one of them, for instance {names[-1]}",
         )
-    return names[0]
+    return name
 
 
 def _some(samples: Samples, samples_per_class: int | None) -> Samples:

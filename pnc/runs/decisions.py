@@ -118,7 +118,7 @@ def choose_for(request: ChooseRequest, *, progress: Report | None = None) -> Cho
         subject.model, batches, classes=subject.classes, layers=names, most_samples=request.most_samples,
         most_dimensions=request.most_dimensions, seed=request.shape.seed, progress=_seen(progress, subject, split),
     )  # fmt: skip
-    foreign = None if request.foreign is None else _foreign(request, subject, names)
+    foreign = None if request.foreign is None else _foreign(request.foreign, request, subject, names)
     return ChooseResult(title=f"{subject.title}, {split} split", choice=choice, foreign=foreign, notes=tuple(notes))
 
 
@@ -157,7 +157,7 @@ def _seen(progress: Report | None, subject: Subject, split: str) -> Callable[[in
     return lambda samples: progress("measuring", min(samples / total, 1.0), f"{samples} samples")
 
 
-def _foreign(request: ChooseRequest, subject: Subject, names: list[str] | None) -> ForeignInputs:
+def _foreign(data: str | Path, request: ChooseRequest, subject: Subject, names: list[str] | None) -> ForeignInputs:
     """Held-out samples of the subject's own data against those of the foreign data, on the same scale of pixels."""
     train, own = subject.splits.get("train"), subject.splits.get("test")
     if train is None or own is None:
@@ -166,13 +166,13 @@ def _foreign(request: ChooseRequest, subject: Subject, names: list[str] | None) 
             expected="both: what is known, and what foreign inputs are to be told from",
             next_step="leave out `split`, and pass `test_data` where the data have no test split",
         )
-    if not isinstance(train, Batches) or Path(str(request.foreign)).suffix.lower() in TEXT_SUFFIXES:
+    if not isinstance(train, Batches) or Path(data).suffix.lower() in TEXT_SUFFIXES:
         raise InvalidInputError(
-            got=f"`foreign={request.foreign}` with {request.model}",
+            got=f"`foreign={data}` with {request.model}",
             expected="images or a problem file, and a network of such data",
             next_step="leave out `foreign`; of texts, give their features to pnc.choose.detect_foreign",
         )
-    splits = load_splits(request.foreign, data_dir=request.data.data_dir, download=request.data.download)
+    splits = load_splits(data, data_dir=request.data.data_dir, download=request.data.download)
     found = as_samples(splits.train if splits.test is None else splits.test, name="the foreign data")
     pixels = (train.samples.mean is None, found.mean is None)
     if pixels[0] != pixels[1]:

@@ -95,16 +95,21 @@ def _single(
         yield law.Activation(name=_ACTIVATIONS[kind])
     elif kind is nn.LeakyReLU and module.negative_slope == 0.01:
         yield law.Activation(name="leaky-relu")
-    elif kind is nn.Linear:
+    elif type(module) is nn.Linear:
         gain, bias = variance(module)
         yield law.Dense(width=module.out_features, gain=gain, bias=bias)
-    elif kind is nn.Conv2d and module.groups == 1 and module.dilation == (1, 1) and module.padding_mode == "zeros":
+    elif (
+        type(module) is nn.Conv2d
+        and module.groups == 1
+        and module.dilation == (1, 1)
+        and module.padding_mode == "zeros"
+    ):
         yield _convolution(module, variance)
     elif isinstance(module, _NORMS) and module.running_var is not None:
         yield law.Scale(factor=1 / math.sqrt(1 + module.eps))
     elif kind is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1)):
         yield law.Average()
-    elif kind is nn.AvgPool2d and module.padding in (0, (0, 0)) and not module.ceil_mode:
+    elif type(module) is nn.AvgPool2d and module.padding in (0, (0, 0)) and not module.ceil_mode:
         yield law.Average(kernel=_pair(module.kernel_size), stride=_pair(module.stride))
     elif kind is nn.Flatten and module.start_dim == 1 and module.end_dim == -1:
         yield law.Flatten()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -174,7 +174,7 @@ def _prepared(samples: Samples, rows: Any) -> torch.Tensor:
 
 
 def _built(network: NetworkSource, samples: Samples, *, seed: int | None = None) -> nn.Module:
-    options = vars(network) | ({} if seed is None else {"seed": seed})
+    options = vars(network if seed is None else replace(network, seed=seed))
     return build(**options, input_shape=samples.input_shape, classes=samples.classes)
 
 

@@ -7,7 +7,7 @@ import inspect
 import json
 import types
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from typer.models import ParameterInfo
 
@@ -44,6 +44,8 @@ def _words(kind: Any) -> str:
         return " | ".join(_words(one) for one in get_args(kind) if one is not type(None))
     if get_origin(kind) is list:
         return f"list of {_words(get_args(kind)[0])}"
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(get_args(kind))}"
     if issubclass(kind, enum.Enum):
         return f"one of {', '.join(one.value for one in kind)}"
     return kind.__name__
