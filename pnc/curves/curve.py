@@ -208,7 +208,15 @@ class LayerCurve:
                     expected="numbers from 0 to 2" if name == "discrimination" else "numbers that are not negative",
                     next_step=_WRITE_IT,
                 )
-        return cls(layers=layers, provenance=provenance, **numbers)
+        return cls(
+            layers=layers,
+            compression=numbers["compression"],
+            discrimination=numbers["discrimination"],
+            within_scatter=numbers["within_scatter"],
+            between_scatter=numbers["between_scatter"],
+            separation_fuzziness=numbers.get("separation_fuzziness"),
+            provenance=provenance,
+        )
 
     def to_json(self) -> str:
         """One JSON object with sorted keys."""

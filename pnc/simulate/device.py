@@ -35,8 +35,7 @@ def resolve_device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    usable = device is not None and (device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < count))
-    if not usable:
+    if device is None or not (device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < count)):
         raise InvalidInputError(
             got=f"device {name!r}",
             expected="auto, cpu"

@@ -11,6 +11,7 @@ from `X Xᵀ` and `Y Xᵀ` it would cancel (theory note, Y3).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, cast
 
 import numpy as np
 import scipy.linalg
@@ -20,7 +21,7 @@ from pnc.data import Problem
 from pnc.spec import NetworkSpec
 from pnc.theory import SIGNAL_MARGIN
 
-__all__ = ["EconomicalData", "economical"]
+__all__ = ["EconomicalData", "economical", "orthogonal_triangular"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +45,19 @@ class EconomicalData:
     samples: int
 
 
+def orthogonal_triangular(
+    matrix: Float[np.ndarray, "rows columns"], *, mode: Literal["economic", "full"] = "economic"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Q and R of a matrix of finite numbers."""
+    found = scipy.linalg.qr(matrix, mode=mode, check_finite=False)
+    return cast("tuple[np.ndarray, np.ndarray]", found)  # SciPy's one function gives one, two or three by its options
+
+
 def _span(X: Float[np.ndarray, "N d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Singular value decomposition of `X` as (V, S, Uᵀ), cut at its numerical rank."""
     samples, dimension = X.shape
     if samples > 4 * dimension:  # tall: the triangular factor first, so that the decomposition is d × d
-        q, triangle = scipy.linalg.qr(X, mode="economic", check_finite=False)
+        q, triangle = orthogonal_triangular(X)
         left, scale, right = scipy.linalg.svd(triangle, full_matrices=False, check_finite=False)
         left = q @ left
     else:

@@ -27,6 +27,8 @@ __all__ = ["FlowState", "flow_goes_on", "flow_stage", "flow_start", "flow_step"]
 
 Tensor = torch.Tensor
 
+StageGraph = StepGraph[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
+
 _MOST_STAGES = 1000
 _DAMPING = 2 / 13
 _CURVATURE_EVERY = 10  # accepted steps between estimates of the largest curvature
@@ -238,8 +240,8 @@ def flow_stage(
 
 
 def _replayed_stages(
-    graph: StepGraph,
-    networks: Networks | BalancedNetworks,
+    graph: StageGraph,
+    networks: Networks,
     state: FlowState,
     initial: Float[Tensor, "B P"],
     h: Float[Tensor, " B"],
@@ -264,7 +266,7 @@ def flow_step(
     *,
     tolerance: float,
     scale: Float[Tensor, " B"],
-    graph: StepGraph | None = None,
+    graph: StageGraph | None = None,
 ) -> tuple[FlowState, Bool[Tensor, " B"]]:
     """One attempt at a step for every run.
 
@@ -286,6 +288,7 @@ def flow_step(
     counts = wanted.nan_to_num(2.0).long().tolist()  # a run that has blown up must not take its neighbours with it
     initial = h[:, None] * state.slope
     if graph is not None:
+        assert isinstance(networks, Networks)  # steps of the others are not recorded
         now, gradient, error = _replayed_stages(graph, networks, state, initial, h, counts)
     else:
         now = _stages_in_order(networks, state.y, initial, h, counts)

@@ -10,6 +10,7 @@ the same draw as in full coordinates.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import scipy.linalg
@@ -67,13 +68,14 @@ def full_checks(run: Simulation, problem: Problem) -> FullChecks | None:
                     for a, b in zip(run.weights[:-1], run.weights[1:], strict=True)
                 ]
             ),
-            residual_variance=_variances([scipy.linalg.svdvals(w) for w in run.weights[:-1]], K, d),
+            residual_variance=_variances([_singular_values(w) for w in run.weights[:-1]], K, d),
         )
-    if train.weights != "orthogonal" or network.width < d:
+    width = network.stated_width
+    if train.weights != "orthogonal" or width < d:
         return None
     weights, _ = run.written_out()
     ε, m, r = network.residual_scale, data.scale.size, weights[0].shape[0]
-    off, rest = d - m, network.width - r  # inputs off the span, hidden directions outside the reduced coordinates
+    off, rest = d - m, width - r  # inputs off the span, hidden directions outside the reduced coordinates
     overlap = classifier_overlap(data, network, seed=train.seed)  # (p, d - m)
     after = np.linalg.multi_dot([*weights[:0:-1], np.eye(r)])  # W_{L:2}
     on_span = after @ weights[0] - target
@@ -97,14 +99,19 @@ def full_checks(run: Simulation, problem: Problem) -> FullChecks | None:
     root = np.sqrt(np.maximum(shares, 0))[:, None] * directions.T  # what is left of W_1 outside the reduced coordinates
     first = np.zeros((r + off, d))
     first[:r, :m], first[m:r, m:], first[r:, m:] = weights[0], ε * overlap, ε * root
-    values = [scipy.linalg.svdvals(first)]
+    values = [_singular_values(first)]
     for w in weights[1:-1]:
-        values.append(np.sort(np.concatenate([scipy.linalg.svdvals(w), np.full(rest, ε)]))[::-1])
+        values.append(np.sort(np.concatenate([_singular_values(w), np.full(rest, ε)]))[::-1])
     return FullChecks(
         map_error=float(np.sqrt(np.sum(on_span**2) + np.sum(off_span**2))),
         imbalance=np.sqrt(squares),
         residual_variance=_variances(values, K, d),
     )
+
+
+def _singular_values(matrix: np.ndarray) -> Float[np.ndarray, " k"]:
+    # SciPy states no type, and what it is read as holds all that `svd` may return
+    return cast("np.ndarray", scipy.linalg.svdvals(matrix))
 
 
 def _variances(values: list[np.ndarray], classes: int, dimension: int) -> Float[np.ndarray, " H"]:

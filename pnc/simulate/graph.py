@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Generic, TypeVar, cast
 
 import torch
 from jaxtyping import Float
@@ -24,7 +26,10 @@ __all__ = ["Record", "Step", "StepGraph", "recorder_of"]
 Tensor = torch.Tensor
 Arrays = tuple[Tensor, ...]
 
-Step = Callable[[Networks, Arrays, Arrays, Float[Tensor, "B c"]], Arrays]
+Fixed = TypeVar("Fixed", bound=Arrays)
+State = TypeVar("State", bound=Arrays)
+
+Step = Callable[[Networks, Fixed, State, Float[Tensor, "B c"]], State]
 """(networks, what stays, state, this step's numbers) → the next state; it asks the device for no value."""
 
 Record = Callable[[Callable[[], None], torch.device], Callable[[], None]]
@@ -81,7 +86,21 @@ def _record_cuda(launch: Callable[[], None], device: torch.device) -> Callable[[
     return graph.replay
 
 
-class StepGraph:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Recording(Generic[State]):
+    """Buffers of so many runs, and what replays the step on them."""
+
+    inputs: Arrays
+    state: State
+    control: Tensor
+    replay: Callable[[], None]
+
+    @property
+    def rows(self) -> int:
+        return len(self.control)
+
+
+class StepGraph(Generic[Fixed, State]):
     """A step on buffers of its own: copy in, replay, copy out.
 
     Args:
@@ -90,15 +109,11 @@ class StepGraph:
         record: such as `recorder_of` gives.
     """
 
-    def __init__(self, step: Step, record: Record) -> None:
+    def __init__(self, step: Step[Fixed, State], record: Record) -> None:
         self._step, self._record = step, record
-        self._rows = 0
-        self._inputs: Arrays = ()
-        self._state: Arrays = ()
-        self._control: Tensor | None = None
-        self._replay: Callable[[], None] | None = None
+        self._recording: _Recording[State] | None = None
 
-    def run(self, networks: Networks, fixed: Arrays, state: Arrays, controls: Float[Tensor, "steps B c"]) -> Arrays:
+    def run(self, networks: Networks, fixed: Fixed, state: State, controls: Float[Tensor, "steps B c"]) -> State:
         """The state after a step for each of `controls`.
 
         Args:
@@ -108,26 +123,37 @@ class StepGraph:
             controls: numbers of each step, a row a run.
         """
         inputs, rows = (networks.factor, networks.target, networks.samples, *fixed), len(networks.samples)
-        if not self._rows / 2 < rows <= self._rows:
-            self._make(networks, inputs, state, controls[0])
-        for buffer, value in zip((*self._inputs, *self._state), (*inputs, *state), strict=True):
+        held = self._recording
+        if held is None or not held.rows / 2 < rows <= held.rows:
+            held = self._recording = None  # an older graph gives its memory back first
+            held = self._recording = self._make(networks, fixed, state, controls[0])
+        for buffer, value in zip((*held.inputs, *held.state), (*inputs, *state), strict=True):
             buffer[:rows].copy_(value)
         for control in controls:
-            self._control[:rows].copy_(control)
-            self._replay()
-        return tuple(buffer[:rows].clone() for buffer in self._state)
+            held.control[:rows].copy_(control)
+            held.replay()
+        return _each(held.state, lambda buffer: buffer[:rows].clone())
 
-    def _make(self, networks: Networks, inputs: Arrays, state: Arrays, control: Float[Tensor, "B c"]) -> None:
+    def _make(self, networks: Networks, fixed: Fixed, state: State, control: Float[Tensor, "B c"]) -> _Recording[State]:
         """Buffers for as many runs as there are, and the step recorded on them."""
-        self._replay = None  # an older graph gives its memory back first
-        self._inputs, self._state = tuple(v.clone() for v in inputs), tuple(v.clone() for v in state)
-        self._control, self._rows = control.clone(), len(networks.samples)
-        factor, target, samples, *fixed = self._inputs
-        held = Networks(factor=factor, target=target, samples=samples, shapes=networks.shapes)
+        held = replace(
+            networks, factor=networks.factor.clone(), target=networks.target.clone(), samples=networks.samples.clone()
+        )
+        stay, now, numbers = _each(fixed, Tensor.clone), _each(state, Tensor.clone), control.clone()
 
         def launch() -> None:
-            following = self._step(held, tuple(fixed), self._state, self._control)
-            for buffer, value in zip(self._state, following, strict=True):
+            following = self._step(held, stay, now, numbers)
+            for buffer, value in zip(now, following, strict=True):
                 buffer.copy_(value)
 
-        self._replay = self._record(launch, networks.factor.device)
+        return _Recording(
+            inputs=(held.factor, held.target, held.samples, *stay),
+            state=now,
+            control=numbers,
+            replay=self._record(launch, networks.factor.device),
+        )
+
+
+def _each(arrays: State, change: Callable[[Tensor], Tensor]) -> State:
+    """As many arrays, each changed."""
+    return cast("State", tuple(change(array) for array in arrays))  # a tuple made of an iterator has no stated length

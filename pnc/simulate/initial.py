@@ -14,10 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float
 
-from pnc.simulate.economical import EconomicalData
+from pnc.simulate.economical import EconomicalData, orthogonal_triangular
 from pnc.spec import NetworkSpec
 
 __all__ = [
@@ -42,13 +41,13 @@ def haar(rng: np.random.Generator, rows: int, columns: int) -> Float[np.ndarray,
     """
     if rows < columns:
         return haar(rng, columns, rows).T
-    q, r = scipy.linalg.qr(rng.standard_normal((rows, columns)), mode="economic", check_finite=False)
+    q, r = orthogonal_triangular(rng.standard_normal((rows, columns)))
     return q * np.where(np.diag(r) < 0, -1.0, 1.0)
 
 
 def first_factor(data: EconomicalData, network: NetworkSpec, *, seed: int) -> Float[np.ndarray, "width d"]:
     """`W_1/ε` of a network narrower than its inputs, with orthonormal rows: the first thing that is drawn."""
-    return haar(np.random.default_rng([seed, 0]), network.width, data.basis.shape[0])
+    return haar(np.random.default_rng([seed, 0]), network.stated_width, data.basis.shape[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,16 +90,16 @@ def _draw(
     """The shared draw: generator, first factor `W_1/ε` (narrow nets only), image of span(X), classifier."""
     rng = np.random.default_rng([seed, 0])
     dimension, rank = data.basis.shape
-    classes = data.target.shape[0]
+    classes, width = data.target.shape[0], network.stated_width
     first = None
-    if network.width < dimension:
-        first = haar(rng, network.width, dimension)
+    if width < dimension:
+        first = haar(rng, width, dimension)
         image = first @ data.basis
         frame = np.linalg.svd(image, full_matrices=False)[0]  # d_h × min(d_h, m)
         inside = frame.shape[1]
     else:
         frame, inside = np.empty((0, 0)), rank
-    classifier = _draw_classifier(rng, classes=classes, inside=inside, width=network.width)
+    classifier = _draw_classifier(rng, classes=classes, inside=inside, width=width)
     return rng, first, frame, classifier
 
 
@@ -145,7 +144,7 @@ def full_orthogonal_weights(data: EconomicalData, network: NetworkSpec, *, seed:
     Shapes: W_1 (d_h, d), hidden (d_h, d_h), W_L (K, d_h).
     """
     rng, first, frame, classifier = _draw(data, network, seed)
-    dimension, width = data.basis.shape[0], network.width
+    dimension, width = data.basis.shape[0], network.stated_width
     rotations = [haar(rng, width, dimension) if first is None else first]
     rotations += [haar(rng, width, width) for _ in range(network.depth - 2)]
     # an orthonormal basis of R^d_h: the image of span(X) first, then a random frame of the rest
@@ -161,7 +160,7 @@ def _frame_off(image: Float[np.ndarray, "width m"], columns: Float[np.ndarray, "
     """Orthonormal columns that span `columns` without their part in the range of `image`."""
     for _ in range(2):  # twice is enough for orthogonality to rounding
         columns = columns - image @ (image.T @ columns)
-    return scipy.linalg.qr(columns, mode="economic", check_finite=False)[0]
+    return orthogonal_triangular(columns)[0]
 
 
 def classifier_overlap(data: EconomicalData, network: NetworkSpec, *, seed: int) -> Float[np.ndarray, "p off"]:
@@ -172,12 +171,12 @@ def classifier_overlap(data: EconomicalData, network: NetworkSpec, *, seed: int)
     rotations are drawn but not built.
     """
     rng, _, _, classifier = _draw(data, network, seed)
-    dimension, rank = data.basis.shape
-    rotation = haar(rng, network.width, dimension)
+    (dimension, rank), width = data.basis.shape, network.stated_width
+    rotation = haar(rng, width, dimension)
     for _ in range(network.depth - 2):
-        rng.standard_normal((network.width, network.width))
-    rest = rng.standard_normal((network.width, classifier.outside.shape[1]))
-    complement = scipy.linalg.qr(data.basis, check_finite=False)[0][:, rank:]
+        rng.standard_normal((width, width))
+    rest = rng.standard_normal((width, classifier.outside.shape[1]))
+    complement = orthogonal_triangular(data.basis, mode="full")[0][:, rank:]
     return _frame_off(rotation @ data.basis, rest).T @ (rotation @ complement)
 
 
@@ -187,7 +186,7 @@ def default_weights(data: EconomicalData, network: NetworkSpec, *, seed: int) ->
     Shapes: W_1 (d_h, d), hidden (d_h, d_h), W_L (K, d_h).
     """
     rng = np.random.default_rng([seed, 1])
-    sizes = [data.basis.shape[0], *[network.width] * (network.depth - 1), data.target.shape[0]]
+    sizes = [data.basis.shape[0], *[network.stated_width] * (network.depth - 1), data.target.shape[0]]
     return [
         rng.uniform(-1, 1, (rows, columns)) / np.sqrt(columns)
         for columns, rows in zip(sizes[:-1], sizes[1:], strict=True)

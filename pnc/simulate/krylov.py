@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import scipy.linalg
@@ -83,7 +84,8 @@ def krylov_coordinates(
     moved = gram[:, None] * basis
     values, vectors = np.linalg.eigh(basis.T @ moved)
     frame, moved = basis @ vectors, moved @ vectors
-    leak = np.linalg.qr(moved - frame @ (frame.T @ moved), mode="r")
+    # NumPy's types know one result of `qr`, not the triangle alone
+    leak = cast("np.ndarray", np.linalg.qr(moved - frame @ (frame.T @ moved), mode="r"))
     inside = replace(
         data,
         basis=data.basis @ frame,

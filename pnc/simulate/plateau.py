@@ -11,6 +11,7 @@ the outputs reach `reach` of the largest singular value of the map to be learned
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import scipy.integrate
@@ -91,7 +92,7 @@ def plateau(networks: BalancedNetworks, y: Float[torch.Tensor, "1 P"], *, reach:
     def arrives(_: float, flat: np.ndarray) -> float:
         return np.log(spectrum(flat)[1]) + (n + 1) * np.log(ε) - np.log(reach * largest)
 
-    arrives.terminal = True
+    cast("Any", arrives).terminal = True  # of a function SciPy reads this, and no type of functions has it
     found = scipy.integrate.solve_ivp(
         slope,
         (0, _LONGEST),

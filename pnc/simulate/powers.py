@@ -52,10 +52,6 @@ def measure_powers(
 
     start = replace(summary, means=coordinates(summary.means), factor=coordinates(summary.factor))
     parts = [image for block in _blocks(layers, start) for image in [_images(start, gain, block)]]
-    fields = {
-        name: np.concatenate([getattr(part, name)() for part in parts])
-        for name in ("compression", "discrimination", "within_scatter", "between_scatter")
-    }
     tangled = [part.separation_fuzziness() if fuzziness else np.full(len(part.means), np.nan) for part in parts]
     floors = np.concatenate([part.noise_floor() for part in parts]).tolist()
     notes = [
@@ -64,10 +60,13 @@ def measure_powers(
     ]
     return LayerCurve(
         layers=np.arange(layers),
+        compression=np.concatenate([part.compression() for part in parts]),
+        discrimination=np.concatenate([part.discrimination() for part in parts]),
+        within_scatter=np.concatenate([part.within_scatter() for part in parts]),
+        between_scatter=np.concatenate([part.between_scatter() for part in parts]),
         separation_fuzziness=np.concatenate(tangled),
         notes=notes,
         origin=measure_linear(summary, [], fuzziness=False).origin,
-        **fields,
     )
 
 

@@ -320,7 +320,7 @@ def _stable_learning_rate(data: EconomicalData, network: ResidualSpec) -> float:
     if network.embedding_scale is not None:
         extra = 2 * max(network.embedding_scale, 1 / network.embedding_scale) ** 2
     if network.block != "one-matrix":
-        extra = 2 * (1 + network.block_scale * network.initial_scale**2) ** (2 * m)
+        extra = 2 * (1 + network.block_scale * (network.initial_scale or 0.0) ** 2) ** (2 * m)
     return 1 / (curvature * extra * (1 + network.classifier_scale**2))
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -71,7 +72,7 @@ class UsedCoordinates:
         span: (d, m) orthonormal basis of the inputs' whole span where W_1 acts on a part of it.
     """
 
-    kind: Literal[krylov, reduced, full]
+    kind: Literal["krylov", "reduced", "full"]
     dimensions: int
     of: int
     cut_off: float = 0.0
@@ -177,8 +178,7 @@ def initial_weights(
     Raises:
         InvalidInputError: a width that is not stated or too small for the labels.
     """
-    if network.width is None:
-        raise InvalidInputError(got="a network without a width", expected="a hidden width", next_step="pass `width`")
+    width = network.stated_width
     signal_modes(problem, network)  # refuses a width that the labels cannot pass
     data = economical(problem, network)
     reduced = train.coordinates == "reduced"
@@ -187,7 +187,7 @@ def initial_weights(
     if train.weights == "exact":
         if not reduced:
             return exact_weights(problem, network, seed=train.seed), data
-        size = min(network.width, data.scale.size + problem.classes)
+        size = min(width, data.scale.size + problem.classes)
         inside = Problem(X=problem.X @ data.basis, y=problem.y)
         return exact_weights(inside, replace(network, width=size), seed=train.seed), data
     make = reduced_orthogonal_weights if reduced else full_orthogonal_weights
@@ -298,14 +298,14 @@ class PreparedRun:
     @property
     def balanced(self) -> bool:
         """Whether training moves two matrices of K rows in place of all weights (theory note, Y5)."""
-        train, wide = self.train, self.network.width >= self.problem.dimension
+        train, wide = self.train, self.network.stated_width >= self.problem.dimension
         law = train.weights == "orthogonal" and train.engine == "flow" and self.reduced and wide
         return law and self.device.type == "cpu" and train.dtype == "float64"
 
     @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
+    def shapes(self) -> tuple[tuple[int, int], ...]:
         """Shapes of what training moves: W_1…W_L in the coordinates of the run, or w and γ (Y5)."""
-        return tuple(w.shape for w in self.initial)
+        return tuple((w.shape[0], w.shape[1]) for w in self.initial)
 
     @property
     def stable_learning_rate(self) -> float:
@@ -348,16 +348,21 @@ class PreparedRun:
 
     def networks(self) -> Networks | BalancedNetworks:
         """Its loss, as a batch of one."""
+        return self._two_matrices() if self.balanced else self._all_weights()
+
+    def _two_matrices(self) -> BalancedNetworks:
         data = self.data
-        if self.balanced:
-            return BalancedNetworks(
-                factor=self._tensor(data.scale),
-                target=self._tensor(data.target),
-                samples=self._tensor(np.array(float(data.samples))),
-                scale=self._tensor(np.array(self.network.residual_scale)),
-                depth=self._tensor(np.array(float(self.network.depth))),
-                size=self.initial[0].shape[1],
-            )
+        return BalancedNetworks(
+            factor=self._tensor(data.scale),
+            target=self._tensor(data.target),
+            samples=self._tensor(np.array(float(data.samples))),
+            scale=self._tensor(np.array(self.network.residual_scale)),
+            depth=self._tensor(np.array(float(self.network.depth))),
+            size=self.initial[0].shape[1],
+        )
+
+    def _all_weights(self) -> Networks:
+        data = self.data
         return Networks(
             factor=self._tensor(np.diag(data.scale) if self.reduced else data.basis * data.scale),
             target=self._tensor(data.target),
@@ -376,7 +381,7 @@ class PreparedRun:
     def measure(self, y: Float[torch.Tensor, "1 P"], *, fuzziness: bool) -> LayerCurve:
         """What the layers make of the inputs, of weights in one row."""
         if self.balanced:
-            at = self.networks().spectrum(y.double())
+            at = self._two_matrices().spectrum(y.double())
             layers, scale = self.network.depth, self.network.residual_scale
             beside = self.krylov is not None
             return measure_powers(
@@ -393,7 +398,7 @@ class PreparedRun:
             *hidden, last = self._split(y)
             weights = [self._with_beside(w).cpu().numpy() for w in hidden]
             return [*weights, _padded(last.cpu().numpy(), self.krylov)]
-        root, m = self.networks().hidden(y.double())[0], self.data.scale.size
+        root, m = self._two_matrices().hidden(y.double())[0], self.data.scale.size
         # turned so that inputs beside the span enter the last of the hidden coordinates, as they do at the start
         left, _, right = np.linalg.svd(root[:, m:])
         turn = np.vstack([left[:, len(right) :].T, (left[:, : len(right)] @ right).T])
@@ -420,7 +425,7 @@ class PreparedRun:
     def _leaving(self, y: Float[torch.Tensor, "1 P"]) -> tuple[np.ndarray, np.ndarray]:
         """W_{L:2} and W_{L:1}, in any coordinates of the first hidden layer."""
         if self.balanced:
-            at, K = self.networks().spectrum(y.double()), self.data.target.shape[0]
+            at, K = self._two_matrices().spectrum(y.double()), self.data.target.shape[0]
             before = at.rows[0, :K] * at.gain[0] ** (self.network.depth - 2)
             return before, (before * at.gain[0]) @ at.frame[0, : self.data.scale.size].T
         first, *rest = [w.cpu().numpy() for w in self._split(y)]
@@ -465,16 +470,16 @@ class PreparedRun:
         inside, basis, size = self.inside, data.basis, weights[0].shape[0]
         if self.krylov is not None:
             basis = np.hstack([basis, _beside(self.span, basis)])
-        projection = None
-        if network.width < problem.dimension and not (self.reduced and train.weights == "exact"):
+        projection, narrow = None, network.stated_width < problem.dimension
+        if narrow and not (self.reduced and train.weights == "exact"):
             orthogonal = train.weights == "orthogonal"
             first = first_factor(data, network, seed=train.seed) if orthogonal else self.initial[0]
             projection = residual_projection_of([first], problem, network)
-        elif network.width < problem.dimension:
+        elif narrow:
             projection = residual_projection_of(self.initial, inside, replace(network, width=size)) @ data.basis.T
         measured = self.measure(trained.y, fuzziness=True)
         residuals = _measured(weights, inside, replace(network, width=size), balanced=self.balanced)
-        if train.coordinates == "reduced" and network.width < problem.dimension:
+        if train.coordinates == "reduced" and narrow:
             residuals = residuals.without_layer(1)  # its scale is ε on all of R^d, not on the span of the samples
         if self.krylov is not None:
             copies = self.span.shape[1] - basis.shape[1]
@@ -518,7 +523,9 @@ def prepare(problem: Problem, network: NetworkSpec, train: SimulationSpec) -> Pr
         network = replace(network, width=max(512, problem.dimension, 32 * problem.classes))
     device = resolve_device(train.device)
     _require_signal(signal_modes(problem, network), network)
-    cuts = train.weights == "orthogonal" and train.coordinates == "reduced" and network.width >= problem.dimension
+    cuts = (
+        train.weights == "orthogonal" and train.coordinates == "reduced" and network.stated_width >= problem.dimension
+    )
     if cuts and train.cut_off > 0:
         data = economical(problem, network)
         classifier = reduced_classifier(data, network, seed=train.seed)
@@ -650,9 +657,16 @@ def train_stack(
     if runs[0].train.weights == "exact":
         done = {"outcome": Outcome.CONVERGED, "loss": 0.0, "steps": 0, "evaluations": 0, "flow_time": 0.0}
         return [Trained(y=y, learning_rate=math.nan, **done) for y in starts.split(1)]
-    each = [run.networks() for run in runs]
-    networks = each[0].join_batch(each)
+    networks = _joined([run.networks() for run in runs])
     return train_together(networks, starts, [run.course for run in runs], recorders, progress=progress)
+
+
+def _joined(each: Sequence[Networks | BalancedNetworks]) -> Networks | BalancedNetworks:
+    balanced = [networks for networks in each if isinstance(networks, BalancedNetworks)]
+    if not balanced:
+        return Networks.join_batch([networks for networks in each if isinstance(networks, Networks)])
+    assert len(balanced) == len(each)  # runs of equal shapes are of one kind
+    return BalancedNetworks.join_batch(balanced)
 
 
 def _with_origin(

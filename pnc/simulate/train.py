@@ -130,11 +130,12 @@ def train_together(
         descending = [
             _Descending(index=i, steps=0, rate=c.learning_rate, flow_time=0.0, loss=1.0, before=(0, 0))
             for i, c in enumerate(courses)
+            if c.learning_rate is not None  # as all or none have one
         ]
         stack.descend(starts, descending, adapt=False)
     else:
         stack.descend(*stack.flow(starts), adapt=True)
-    return stack.results
+    return [stack.results[i] for i in range(len(courses))]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -195,7 +196,7 @@ class _Stack:
         self.signal = torch.from_numpy(signal).to(networks.target)
         self.target_rows = (self.signal @ networks.target).square().sum(2)
         self.first: list[float] = []
-        self.results: list[Trained | None] = [None] * len(courses)
+        self.results: dict[int, Trained] = {}
         self.progress, self.tolerance = progress, min(course.tolerance for course in courses)
         record = None
         if isinstance(networks, Networks):  # the factorisations of the others wait for the device
@@ -270,7 +271,7 @@ class _Stack:
                 self.report("flow", taken, max(losses))
         except KeyboardInterrupt:
             for place, i in enumerate(members.tolist()):
-                if self.results[i] is None and all(run.index != i for _, run in near):
+                if i not in self.results and all(run.index != i for _, run in near):
                     run = _arrived(i, state, place, losses[place], taken, rate=math.nan)
                     self._end(i, run.end(state.y[place : place + 1], Outcome.INTERRUPTED))
             for y, run in near:
@@ -347,8 +348,9 @@ class _Stack:
         sound = y  # at the last look at which nothing had blown up, and what was known there
         known = [(run.loss, run.steps, run.flow_time) for run in runs]
         try:
-            if runs:
-                gradient, error = networks.gradient(y)
+            if not runs:
+                return
+            gradient, error = networks.gradient(y)
             while runs:
                 due = [run.steps % _CHECK_EVERY == 0 or run.steps >= self._budget(run) for run in runs]
                 found = self.measure(members, error)
@@ -378,7 +380,7 @@ class _Stack:
                     y, gradient, error = self._to_next_look(networks, y, gradient, error, runs)
         except KeyboardInterrupt:
             for place, run in enumerate(runs):
-                if self.results[run.index] is None:
+                if run.index not in self.results:
                     run.loss, run.steps, run.flow_time = known[place]
                     self._end(run.index, run.end(sound[place : place + 1], Outcome.INTERRUPTED))
 
@@ -398,6 +400,7 @@ class _Stack:
         limits = torch.tensor(ahead, device=y.device)
         rates = torch.tensor([[-run.rate] for run in runs], dtype=torch.float64).to(y)
         if self.descent_graph is not None:
+            assert isinstance(networks, Networks)  # steps of the others are not recorded
             moves = torch.arange(max(ahead), device=y.device)[:, None] < limits
             controls = torch.where(moves[..., None], rates, 0.0)
             y, gradient, error = self.descent_graph.run(networks, (), (y, gradient, error), controls)

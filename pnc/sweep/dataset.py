@@ -132,7 +132,7 @@ def make_table(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> str:
     )
     for run in plan.runs:
         record = records[run.hash]
-        row = [_harmless(axis_label(run.coordinates.get(name, ""))) for name in axes]
+        row = [_harmless(axis_label(run.coordinates[name])) if name in run.coordinates else "" for name in axes]
         row += [_harmless(record.get(name, "")) for name in TEXT_FIELDS]
         row += [_cell(record.get(name)) for name in SCALAR_FIELDS]
         for name in LAYER_FIELDS:

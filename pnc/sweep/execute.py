@@ -200,6 +200,7 @@ def _start_worker() -> None:
     """Ignore Ctrl-C, which the parent handles, and end when the parent has gone, however it went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
+    assert parent is not None  # this runs in the processes of the pool alone
 
     def watch() -> None:
         connection.wait([parent.sentinel])

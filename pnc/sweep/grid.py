@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pnc.errors import InvalidInputError
 from pnc.spec import Coordinates, DataKind, Engine, InitialWeights
@@ -59,7 +59,7 @@ class SweepSettings:
     learning_rate: float | None = None
     steps: int = 100_000
     loss_tolerance: float = 1e-16
-    dtype: str = "float64"
+    dtype: Literal["float64", "float32"] = "float64"
     seed: int = 0
     seeds: int = 1
     certificates: bool = True
@@ -93,9 +93,14 @@ class SweepSettings:
                 )
 
     @property
+    def kind(self) -> DataKind | None:
+        """Of the data that every run draws; `None` where data are read."""
+        return next((kind for kind in get_args(DataKind) if kind == self.data), None)
+
+    @property
     def synthetic(self) -> bool:
         """Whether every run draws its own data."""
-        return self.data in get_args(DataKind)
+        return self.kind is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +198,10 @@ def parse_values(name: str, value: Any) -> tuple[Value, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _number(value: Any, kind: type) -> float:
+N = TypeVar("N", int, float)
+
+
+def _number(value: Any, kind: type[N]) -> N:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError
     number = float(value)

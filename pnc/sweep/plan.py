@@ -17,6 +17,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -136,7 +137,7 @@ class Plan:
         total = 0.0
         for i in self.batches[batch]:
             run = self.runs[i]
-            samples = run.problem.samples if run.problem else self.problem.samples
+            samples = _stated(run.problem, self.problem).samples
             smallest = min(run.problem.counts) if run.problem else samples / classes
             signal = math.sqrt(smallest) / run.network.label_scale
             scale = run.network.residual_scale
@@ -235,7 +236,7 @@ def make_plan(sweep: Sweep, *, device: str = "auto") -> Plan:
 
 def _run(
     sweep: Sweep,
-    point: dict[str, Value],
+    point: Mapping[str, Any],  # values of the kinds that `AXES` names
     named: Set[str],
     seed: int,
     digest: str,
@@ -245,11 +246,11 @@ def _run(
     """One run, with a coordinate for every axis that its grid or, among `named`, another one states."""
     settings = sweep.settings
     problem = None
-    if settings.synthetic:
+    if settings.kind is not None:
         given = {n: point[n] for n in ("classes", "samples_per_class", "dimension", "theta") if n in point}
         if isinstance(sizes := given.get("samples_per_class"), tuple):
             given.setdefault("classes", len(sizes))
-        problem = ProblemSpec(kind=settings.data, seed=seed, **given)
+        problem = ProblemSpec(kind=settings.kind, seed=seed, **given)
         if len(set(problem.counts)) == 1:  # the same data, however their sizes were written
             problem = replace(problem, samples_per_class=problem.counts[0])
     network = NetworkSpec(
@@ -277,7 +278,7 @@ def _run(
         if "dimension" in named:
             stated["dimension"] = problem.dimension
     if "width" in named:
-        stated["width"] = _width(network, shared if problem is None else problem)
+        stated["width"] = _width(network, _stated(problem, shared))
     return Run(
         coordinates={**point, **stated, "seed": seed},
         problem=problem,
@@ -296,10 +297,9 @@ def _width(network: NetworkSpec, data: Problem | ProblemSpec) -> int:
 
 def _shape(run: Run, problem: Problem | None) -> tuple[int, int, int, int]:
     """(Inputs' rank, width, depth, classes) in the coordinates of the run; of generic inputs where they are drawn."""
-    samples, dimension = (run.problem.samples, run.problem.dimension) if problem is None else problem.X.shape
-    classes = run.problem.classes if problem is None else problem.classes
-    width = _width(run.network, run.problem if problem is None else problem)
-    rank = min(samples, dimension)
+    data = _stated(run.problem, problem)
+    dimension, classes, width = data.dimension, data.classes, _width(run.network, data)
+    rank = min(data.samples, dimension)
     if run.train.coordinates == "full":
         return dimension, width, run.network.depth, classes
     return rank, min(width, min(width, rank) + classes), run.network.depth, classes
@@ -314,11 +314,19 @@ def _read(sweep: Sweep) -> tuple[Problem, str]:
         whiten=settings.whiten,
         scale=settings.scale,
     )
-    digest = hashlib.sha256(np.ascontiguousarray(problem.X)).hexdigest()
-    digest += hashlib.sha256(np.ascontiguousarray(problem.y)).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(problem.X).data).hexdigest()
+    digest += hashlib.sha256(np.ascontiguousarray(problem.y).data).hexdigest()
     return problem, digest
 
 
 def problem_of(run: Run, shared: Problem | None) -> Problem:
     """The data of a run."""
-    return draw(run.problem) if run.problem is not None else shared
+    data = _stated(run.problem, shared)
+    return draw(data) if isinstance(data, ProblemSpec) else data
+
+
+def _stated(own: ProblemSpec | None, shared: Problem | None) -> ProblemSpec | Problem:
+    """How the data of a run are drawn, or the data that all runs share."""
+    data = shared if own is None else own
+    assert data is not None  # a plan whose runs draw no data holds what they share
+    return data

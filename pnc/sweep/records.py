@@ -78,7 +78,7 @@ def run_batch(runs: Sequence[Run], problem: Problem | None) -> list[dict[str, An
     """
     from pnc.simulate import simulate_batch  # torch, which planning does without
 
-    records: list[dict[str, Any] | None] = [None] * len(runs)
+    records: dict[int, dict[str, Any]] = {}
     ready = []
     for i, run in enumerate(runs):
         data = problem_of(run, problem)
@@ -91,7 +91,7 @@ def run_batch(runs: Sequence[Run], problem: Problem | None) -> list[dict[str, An
     simulations = simulate_batch([(data, runs[i].network, runs[i].train) for i, data in ready])
     for (i, data), simulation in zip(ready, simulations, strict=True):
         records[i] = _record(runs[i], data, simulation)
-    return records
+    return [records[i] for i in range(len(runs))]
 
 
 def _require_signal(problem: Problem, run: Run) -> None:
