@@ -85,6 +85,8 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     recipe = _RECIPES[scale]
     data = image_data(recipe["data"], train=recipe["train"], test=recipe["test"])
     samples, tested = data.train, data.test
+    assert samples.mean is not None  # of pixels both are known
+    assert samples.scale is not None
     device = resolve_device("auto")
     trained: dict[tuple[str, int], Any] = {}
     for name, kind in NETWORKS.items():
@@ -92,7 +94,7 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
             if not quiet:
                 print(f"training {name}, seed {seed}", file=sys.stderr)
             net = _train(recipe, kind["sites"], seed, data, out / "runs" / f"{name}-{seed}")
-            trained[name, seed] = PixelModel(net, samples.mean, samples.scale).to(device)
+            trained[name, seed] = PixelModel(net, samples.mean.tolist(), samples.scale.tolist()).to(device)
     runs: dict[str, list[dict[str, Any]]] = {}
     for (name, seed), net in trained.items():
         # a plain network is attacked from the next seed's, every other one from the plain one of its own seed
