@@ -113,7 +113,7 @@ class BalancedNetworks:
     def error(self, y: Float[Tensor, "B P"]) -> Float[Tensor, "B K m"]:
         """W_{L:1} F - T."""
         at = self.spectrum(y)
-        return torch.from_numpy(self._error(at, at.gain ** self.arrays.power[:, None]))
+        return torch.from_numpy(self._error(at, _raised(at.gain, self.arrays.power)))
 
     def _error(self, at: Spectrum, power: Float[np.ndarray, "B s"]) -> Float[np.ndarray, "B K m"]:
         arrays = self.arrays
@@ -123,7 +123,7 @@ class BalancedNetworks:
     def gradient(self, y: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B K m"]]:
         """Minus the right-hand side of the flow, and the error."""
         arrays, at = self.arrays, self.spectrum(y)
-        error = self._error(at, at.gain ** arrays.power[:, None])
+        error = self._error(at, _raised(at.gain, arrays.power))
         gradient = motion(at, arrays.scale, arrays.power, error * arrays.share)
         return torch.from_numpy(gradient.reshape(len(gradient), -1)), torch.from_numpy(error)
 
@@ -132,6 +132,12 @@ class BalancedNetworks:
     ) -> tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]:
         """Largest absolute eigenvalue of the flow's derivative, as `Networks.curvature` finds it."""
         return largest_eigenvalue(lambda at: self.gradient(at)[0], y, probe, iterations=iterations)
+
+
+def _raised(gain: Float[np.ndarray, "B s"], power: Float[np.ndarray, " B"]) -> Float[np.ndarray, "B s"]:
+    """`gain ** power`, one power a run. NumPy squares where an exponent is 2 and repeated in memory, which depends on how
+    many runs there are: with an exponent of its own for every number a run is the same alone and in a batch."""
+    return np.power(gain, np.repeat(power[:, None], gain.shape[1], axis=1))
 
 
 def spectrum_of(pair: Float[np.ndarray, "B 2K r"], scale: Float[np.ndarray, " B"]) -> Spectrum:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-TRIALS = int(os.environ.get("PNC_FAULT_TRIALS", "2"))
+TRIALS = int(os.environ.get("PNC_FAULT_TRIALS", "1"))
 ROOT = Path(__file__).parents[2]
 
 
