@@ -51,7 +51,7 @@ def full_checks(run: Simulation, problem: Problem) -> FullChecks | None:
     >>> found = [
     ...     full_checks(simulate(problem, network, SimulationSpec(coordinates=c)), problem) for c in ("reduced", "full")
     ... ]
-    >>> bool(np.isclose(found[0].map_error, found[1].map_error))
+    >>> bool(np.isclose(found[0].map_error, found[1].map_error, rtol=1e-3))  # two integrators, each to its tolerance
     True
     """
     network, train = run.network, run.train
