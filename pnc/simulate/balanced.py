@@ -135,8 +135,11 @@ class BalancedNetworks:
 
 
 def _raised(gain: Float[np.ndarray, "B s"], power: Float[np.ndarray, " B"]) -> Float[np.ndarray, "B s"]:
-    """`gain ** power`, one power a run. NumPy squares where an exponent is 2 and repeated in memory, which depends on how
-    many runs there are: with an exponent of its own for every number a run is the same alone and in a batch."""
+    """`gain ** power`, one power a run, with an exponent of its own for every number.
+
+    NumPy squares where one exponent of 2 is repeated in memory, which depends on how many runs there are: a run would
+    not be the same alone and in a batch.
+    """
     return np.power(gain, np.repeat(power[:, None], gain.shape[1], axis=1))
 
 

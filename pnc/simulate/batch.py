@@ -12,6 +12,7 @@ from pnc.simulate.device import threads_for
 from pnc.simulate.outcome import Outcome
 from pnc.simulate.run import PreparedRun, Simulation, prepare, simulate, train_stack
 from pnc.spec import NetworkSpec, SimulationSpec
+from pnc.threads import threads_by_size
 
 __all__ = ["simulate_batch"]
 
@@ -43,19 +44,24 @@ def simulate_batch(
     >>> [run.outcome.name for run in simulate_batch([(problem, network, SimulationSpec(seed=s)) for s in range(3)])]
     ['CONVERGED', 'CONVERGED', 'CONVERGED']
     """
-    prepared = [prepare(*run) for run in runs]
+    prepared = []
+    for run in runs:
+        with threads_by_size(*run[0].X.shape):  # as `simulate` alone: sums depend on the number of threads
+            prepared.append(prepare(*run))
     results: dict[int, Simulation] = {}
     for indices in _stacks(prepared):
         members = [prepared[i] for i in indices]
         recorders = [run.recorder() for run in members]
         began = time.perf_counter()
-        with threads_for(max(members[0].shapes[1]), members[0].device):
+        size = max(runs[i][0].X.shape for i in indices)
+        with threads_by_size(*size), threads_for(max(members[0].shapes[1]), members[0].device):
             trained = train_stack(members, recorders)
         if any(end.outcome is Outcome.INTERRUPTED for end in trained):
             raise KeyboardInterrupt
         seconds = (time.perf_counter() - began) / len(members)
         for i, end, recorder in zip(indices, trained, recorders, strict=True):
-            found = prepared[i].finish(end, recorder, seconds=seconds)
+            with threads_by_size(*runs[i][0].X.shape):
+                found = prepared[i].finish(end, recorder, seconds=seconds)
             if found.coordinates.cut_off > prepared[i].train.cut_off:
                 found = simulate(*runs[i])
             results[i] = found
