@@ -117,6 +117,6 @@ def test_umap_keeps_clusters_and_repeats_itself():
 
 def test_without_umap(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(InvalidInputError, match=r"pnc\[viz\]"):
+    with pytest.raises(InvalidInputError, match="pip install umap-learn"):
         sims.fig2_umap.reproduce(tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()
