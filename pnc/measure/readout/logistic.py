@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from pnc.measure.readout.probe import LinearProbe
 
@@ -113,6 +114,17 @@ def fit_logistic_probe(
     >>> found.accuracy, found.held_out_accuracy, found.probe.predict([[3.0], [5.0]]).tolist()
     (1.0, 1.0, [0, 1])
     """
+    # SciPy's steps and torch's products in turn: threads of the one that wait spin against those of the other
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(limits=1):
+            return _cross_validated(features, labels, classes)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _cross_validated(features: torch.Tensor, labels: torch.Tensor, classes: int) -> CrossValidated:
     x = features.to(torch.float64)
     origin = x.mean(0)
     x = x - origin
