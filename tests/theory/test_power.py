@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mpmath import mp
 
 from pnc.data import Problem
 from pnc.spec import NetworkSpec
@@ -190,3 +191,20 @@ def test_moment_law_rejects_a_sequence_that_bends_the_wrong_way():
     sly = moment_law([1.0, 1.0, 1.05, 2.0, 3.9])
     assert min(sly.log_convexity.min(), sly.ratio_increases.min(), sly.jensen_excess.min()) >= -0.05
     assert not sly.holds(allowance=1e-3)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_the_bounds_on_the_rate_are_those_of_the_note_in_50_digits(depth):
+    """Every factor and every exponent of T5, for a Gram matrix whose spread makes them all count."""
+    network = NetworkSpec(depth=depth, residual_scale=0.4, label_scale=1.7)
+    found = compression_ratio_bounds_of_gram(0.3, 1.9, [4, 7], network)
+    with mp.workdps(50):
+        g, top, ε, α = mp.mpf("0.3"), mp.mpf("1.9"), mp.mpf("0.4"), mp.mpf("1.7")
+        h_least, h_most = 4 / top, 7 / g
+        ρ = (top - g) ** 2 / (4 * g * top)
+        q = ε**2 * mp.root(α**2 / h_least, depth)
+        for l in range(depth - 1):
+            lower = ε**2 * mp.root(α**2 / h_most, depth) / (1 + ρ * q ** (l + 1))
+            upper = q * (1 + ρ * q**l)
+            assert found.lower[l] == pytest.approx(float(lower), rel=1e-13)
+            assert found.upper[l] == pytest.approx(float(upper), rel=1e-13)
