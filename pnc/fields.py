@@ -164,11 +164,13 @@ class Group:
         only: names of the fields that are options here, in their order; `None`: all.
         options: field → what it says of itself here.
         defaults: field → its default here.
+        stated: a spec for a parameter that is a mapping: of what was given for its fields, and nothing else.
     """
 
     only: tuple[str, ...] | None = None
     options: Mapping[str, Option] = dataclasses.field(default_factory=dict)
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    stated: type | None = None
 
 
 class Declared(NamedTuple):

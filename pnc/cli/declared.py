@@ -16,7 +16,7 @@ import inspect
 import json
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, is_dataclass
+from dataclasses import MISSING, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
@@ -103,13 +103,14 @@ class _Spec:
     kind: type
     optional: bool
     members: Mapping[str, _Leaf | _Spec]
+    bare: bool = False  # a mapping of what is given, in place of the spec
 
     def leaves(self) -> Iterator[_Leaf]:
         for member in self.members.values():
             yield from member.leaves() if isinstance(member, _Spec) else [member]
 
     def build(self, values: Mapping[str, Any]) -> Any:
-        """The spec that the parsed values describe; `None` for one that was not asked for.
+        """The spec, or the mapping, that the parsed values describe; `None` for a spec that was not asked for.
 
         Raises:
             InvalidInputError: what the spec refuses; options of a spec of which what it needs is not given.
@@ -122,6 +123,8 @@ class _Spec:
                     given[name] = built
             elif values[member.name] is not None and values[member.name] != []:
                 given[name] = member.value(values[member.name])
+        if self.bare:
+            return given
         if self.optional:
             needed = next(iter(self.members))
             if needed not in given:
@@ -232,6 +235,8 @@ def _spec_of(annotation: Any) -> _Spec | None:
     if get_origin(annotation) is Annotated:
         annotation, *said = get_args(annotation)
         group = next((one for one in said if isinstance(one, Group)), None)
+        if group is not None and group.stated is not None:
+            return replace(_spec(group.stated, group, optional=True), bare=True)
     if isinstance(annotation, types.UnionType) or get_origin(annotation) is Union:
         kinds = [one for one in get_args(annotation) if one is not type(None)]
         annotation, optional = kinds[0], len(kinds) < len(get_args(annotation))

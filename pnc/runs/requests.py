@@ -21,11 +21,16 @@ from pnc.spec.shared import (
     NUMBERS,
     OUTPUT,
     PROBABILITIES,
+    PROBLEM_DATA,
     SIZES,
     TRAINING,
     WHOLE_NUMBERS,
     WORDS,
+    Components,
+    DataDir,
+    Scale,
     Seed,
+    Whiten,
 )
 from pnc.spec.training import TrainSpec
 
@@ -47,7 +52,6 @@ __all__ = [
 
 ATTACK = "Attack"
 
-DATA_DIR = Option("Where a data set's files are.", panel=DATA)
 LABELLED = Option(
     "fashion-mnist, mnist, cifar-10, cifar-100; a folder of images; a problem file (X, y); a .csv, .tsv or .jsonl of "
     "texts.",
@@ -68,7 +72,7 @@ class DataSource:
     """Labelled data in two splits: the arguments of `pnc.data.load_splits`; without `data`, what a workflow takes."""
 
     data: Annotated[str | Path | None, LABELLED] = None
-    data_dir: Annotated[Path | str | None, DATA_DIR] = None
+    data_dir: DataDir = None
     download: Annotated[bool, Option("Fetch a named data set that is not there.", panel=DATA)] = False
     samples_per_class: Annotated[
         Sizes,
@@ -106,23 +110,11 @@ class ProblemSource:
     ] = None
     dimension: Annotated[int | None, Option("Input dimension d; default ⌈5N/3⌉.", panel=DATA)] = None
     theta: Annotated[float | None, Option("θ of nearly orthonormal data, below 1; default 0.2.", panel=DATA)] = None
-    data: Annotated[
-        str | Path | None,
-        Option(
-            "A problem file (.npz or .safetensors with X, y); nearly-orthonormal (the default), orthonormal, "
-            "orthonormal-noise, gaussian-clusters; fashion-mnist, mnist, cifar-10, cifar-100; a folder of images; "
-            "a .csv, .tsv or .jsonl of texts.",
-            panel=DATA,
-            metavar="FILE|NAME",
-        ),
-    ] = None
-    data_dir: Annotated[Path | str | None, DATA_DIR] = None
-    components: Annotated[int | None, Option("Keep so many principal components.", panel=DATA)] = None
-    whiten: Annotated[bool, Option("Give all kept components the same variance.", panel=DATA)] = False
-    scale: Annotated[
-        Literal["orthonormal", "unit-norm", "unit-variance"] | None,
-        Option("Scale of real data; default orthonormal (X Xᵀ = I).", panel=DATA, choices=True),
-    ] = None
+    data: Annotated[str | Path | None, PROBLEM_DATA] = None
+    data_dir: DataDir = None
+    components: Components = None
+    whiten: Whiten = False
+    scale: Scale = None
     seed: Seed = 0
     download: bool = False
     size: Annotated[tuple[int, int] | None, Whole(1), SIZE] = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pnc.fields import Option, Text, Whole
 
@@ -19,12 +20,17 @@ __all__ = [
     "NUMBERS",
     "OUTPUT",
     "PROBABILITIES",
+    "PROBLEM_DATA",
     "SHARES",
     "SIZES",
     "TRAINING",
     "WHOLE_NUMBERS",
     "WORDS",
+    "Components",
+    "DataDir",
+    "Scale",
     "Seed",
+    "Whiten",
 ]
 
 DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
@@ -33,6 +39,20 @@ DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
 MOST_WIDTH, MOST_DEPTH = 1_000_000, 100_000
 
 Seed = Annotated[int, Whole(0), Option("Of every random draw.")]
+DataDir = Annotated[Path | str | None, Option("Where a data set's files are.", panel=DATA)]
+PROBLEM_DATA = Option(
+    "A problem file (.npz or .safetensors with X, y); nearly-orthonormal (the default), orthonormal, "
+    "orthonormal-noise, gaussian-clusters; fashion-mnist, mnist, cifar-10, cifar-100; a folder of images; "
+    "a .csv, .tsv or .jsonl of texts.",
+    panel=DATA,
+    metavar="FILE|NAME",
+)
+Components = Annotated[int | None, Option("Keep so many principal components.", panel=DATA)]
+Whiten = Annotated[bool, Option("Give all kept components the same variance.", panel=DATA)]
+Scale = Annotated[
+    Literal["orthonormal", "unit-norm", "unit-variance"] | None,
+    Option("Scale of real data; default orthonormal (X Xᵀ = I).", panel=DATA, choices=True),
+]
 
 
 def _sizes(words: str) -> int | tuple[int, ...]:

@@ -15,6 +15,34 @@ InitialWeights = Literal["orthogonal", "default", "exact"]
 Engine = Literal["flow", "descent"]
 Coordinates = Literal["reduced", "full"]
 
+# also of a sweep
+WeightsField = Annotated[InitialWeights, Option("Initial weights.", panel=TRAINING, choices=True)]
+EngineField = Annotated[Engine, Option("Gradient flow, or full-batch descent.", panel=TRAINING, choices=True)]
+LearningRateField = Annotated[
+    float | None,
+    Number(above=0, advice="pass for instance `learning_rate=0.1`"),
+    Option("Of descent; default a stable one.", panel=TRAINING),
+]
+StepsField = Annotated[
+    int, Whole(1, expected="at least 1 step", advice="pass a larger `steps`"), Option("Most steps.", panel=TRAINING)
+]
+LossToleranceField = Annotated[
+    float,
+    Number(
+        above=0,
+        below=1,
+        expected="a share of the initial loss between 0 and 1",
+        advice="pass for instance `loss_tolerance=1e-16`",
+    ),
+    Option("Stop at this share of the initial loss.", panel=TRAINING),
+]
+DtypeField = Annotated[Literal["float64", "float32"], Option("Of training.", panel=TRAINING, choices=True)]
+COORDINATES = Option(
+    "Reduced (exact, any width at one cost) or full; default reduced, full for default weights.",
+    panel=TRAINING,
+    choices=True,
+)
+
 _MOST_POINTS = 100_000  # every curve is kept at each
 
 
@@ -47,34 +75,12 @@ class SimulationSpec:
     'flow'
     """
 
-    weights: Annotated[InitialWeights, Option("Initial weights.", panel=TRAINING, choices=True)] = "orthogonal"
-    engine: Annotated[Engine, Option("Gradient flow, or full-batch descent.", panel=TRAINING, choices=True)] = "flow"
-    coordinates: Annotated[
-        FilledIn[Coordinates],
-        Option(
-            "Reduced (exact, any width at one cost) or full; default reduced, full for default weights.",
-            panel=TRAINING,
-            choices=True,
-        ),
-    ] = NOT_GIVEN
-    learning_rate: Annotated[
-        float | None,
-        Number(above=0, advice="pass for instance `learning_rate=0.1`"),
-        Option("Of descent; default a stable one.", panel=TRAINING),
-    ] = None
-    steps: Annotated[
-        int, Whole(1, expected="at least 1 step", advice="pass a larger `steps`"), Option("Most steps.", panel=TRAINING)
-    ] = 100_000
-    loss_tolerance: Annotated[
-        float,
-        Number(
-            above=0,
-            below=1,
-            expected="a share of the initial loss between 0 and 1",
-            advice="pass for instance `loss_tolerance=1e-16`",
-        ),
-        Option("Stop at this share of the initial loss.", panel=TRAINING),
-    ] = 1e-16
+    weights: WeightsField = "orthogonal"
+    engine: EngineField = "flow"
+    coordinates: Annotated[FilledIn[Coordinates], COORDINATES] = NOT_GIVEN
+    learning_rate: LearningRateField = None
+    steps: StepsField = 100_000
+    loss_tolerance: LossToleranceField = 1e-16
     cut_off: Annotated[
         float,
         Number(
@@ -91,7 +97,7 @@ class SimulationSpec:
         Option("Points of the training to record curves at; with --out also drawn and animated.", panel=OUTPUT),
     ] = 0
     device: Annotated[str, Option("auto, cpu, cuda or cuda:1.", panel=TRAINING)] = "auto"
-    dtype: Annotated[Literal["float64", "float32"], Option("Of training.", panel=TRAINING, choices=True)] = "float64"
+    dtype: DtypeField = "float64"
     seed: Seed = 0
 
     def __post_init__(self) -> None:

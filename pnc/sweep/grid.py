@@ -7,23 +7,17 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pnc.errors import InvalidInputError
-from pnc.spec import Coordinates, DataKind, Engine, InitialWeights
+from pnc.fields import Whole, declarations
+from pnc.spec.sweep import SweepAxes, SweepSettings
 from pnc.toml_file import read_toml
 
 __all__ = ["AXES", "Sweep", "SweepSettings", "parse_values", "read_sweep"]
 
 AXES: dict[str, type] = {
-    "classes": int,
-    "samples_per_class": int,
-    "dimension": int,
-    "theta": float,
-    "depth": int,
-    "width": int,
-    "epsilon": float,
-    "label_scale": float,
+    axis.name: int if isinstance(axis.limits, Whole) else float for axis in declarations(SweepAxes)
 }
 """Parameters that a sweep can vary, and what their values are; in the order of the result's dimensions."""
 
@@ -32,75 +26,6 @@ Value = float | tuple[int, ...]
 
 _OF_DATA = ("classes", "samples_per_class", "dimension", "theta")
 _MOST_VALUES = 1_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepSettings:
-    """What all runs of a sweep have in common.
-
-    Args:
-        data: a synthetic kind, `fashion-mnist`, or a problem file.
-        data_dir, components, whiten, scale: of data that are not drawn, see `pnc.data.resolve_data`.
-        weights, engine, coordinates, learning_rate, steps, loss_tolerance, dtype: see `pnc.spec.SimulationSpec`.
-        seed: first seed; a run's seed draws its data and its weights, as in `pnc simulate --seed`.
-        seeds: how many seeds.
-        certificates: whether to compute the certificate of every run's weights (T8).
-        full_checks: whether to check the assumptions on the full matrices, as the paper plots them.
-    """
-
-    data: str = "nearly-orthonormal"
-    data_dir: str | None = None
-    components: int | None = None
-    whiten: bool = False
-    scale: str | None = None
-    weights: InitialWeights = "orthogonal"
-    engine: Engine = "flow"
-    coordinates: Coordinates | None = None
-    learning_rate: float | None = None
-    steps: int = 100_000
-    loss_tolerance: float = 1e-16
-    dtype: Literal["float64", "float32"] = "float64"
-    seed: int = 0
-    seeds: int = 1
-    certificates: bool = True
-    full_checks: bool = False
-
-    def __post_init__(self) -> None:
-        for name, least in (("seeds", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InvalidInputError(
-                    got=f"{name} = {value!r}",
-                    expected=f"a whole number, {least} or more",
-                    next_step=f"pass for instance `{name}={10 * least}`",
-                )
-        for name in ("learning_rate", "loss_tolerance"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise InvalidInputError(
-                    got=f"{name} = {value!r}", expected="a number", next_step=f"write for instance {name} = 1e-12"
-                )
-        if not isinstance(self.data, str):
-            raise InvalidInputError(
-                got=f"data = {self.data!r}", expected="a name or a path", next_step='write data = "orthonormal"'
-            )
-        for name in ("certificates", "full_checks", "whiten"):
-            if not isinstance(getattr(self, name), bool):
-                raise InvalidInputError(
-                    got=f"{name} = {getattr(self, name)!r}",
-                    expected="true or false",
-                    next_step=f"write {name} = true, or leave it out",
-                )
-
-    @property
-    def kind(self) -> DataKind | None:
-        """Of the data that every run draws; `None` where data are read."""
-        return next((kind for kind in get_args(DataKind) if kind == self.data), None)
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether every run draws its own data."""
-        return self.kind is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,12 +196,7 @@ def read_sweep(source: str | Path | Mapping[str, Any] | None = None, **options: 
         axes | {name: parse_values(name, value) for name, value in table.items() if options.get(name) is None}
         for table in tables or [{}]
     ]
-    try:
-        settings = SweepSettings(**stated)
-    except TypeError as error:
-        raise InvalidInputError(
-            got=str(error), expected="settings of the right kind", next_step="see `pnc sweep --help`"
-        ) from None
+    settings = SweepSettings(**stated)
     return Sweep(grids=tuple(grids), settings=settings)
 
 

@@ -167,6 +167,22 @@ def test_a_recorded_run_is_asked_for_again(tmp_path):
         asked("--config", tmp_path)
 
 
+def test_a_command_may_ask_for_what_was_given_and_no_more():
+    """Such a mapping can go over what a file says: a default of the spec would hide it."""
+    seen = []
+
+    @declared()
+    def work(given: Annotated[dict[str, object], Group(stated=Longer)]) -> None:
+        seen.append(given)
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(cls=Command)(work)
+    app.callback()(lambda: None)
+    app(["work"], standalone_mode=False)
+    app(["work", "--patience", "7", "--ends", "0.2,0.4", "--engine", "flow"], standalone_mode=False)
+    assert seen == [{}, {"patience": 7, "ends": (0.2, 0.4), "engine": "flow"}]
+
+
 def test_options_of_a_spec_that_was_not_asked_for_are_refused():
     with pytest.raises(InvalidInputError, match="got --rank without --low-rank-site"):
         asked("--rank", 3)
