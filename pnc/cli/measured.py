@@ -10,6 +10,7 @@ from pnc.cli.output import law_line, number, print_table, say
 
 if TYPE_CHECKING:
     from pnc.curves import LayerCurve, LayerRanks
+    from pnc.measure import Attribution
     from pnc.runs import MeasureResult
 
 __all__ = ["print_measured"]
@@ -27,9 +28,31 @@ def print_measured(result: MeasureResult) -> None:
         laws = fit_laws(curve)
         say(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))
         say(law_line("linear law: D_(l+1) - D_l", laws["linear"], None, geometric=False))
-    if result.verdict is not None:
+        if split in result.attributions:
+            _print_attribution(result.attributions[split])
+    for split, found in result.attributions.items():
+        for violation in found.violations:
+            say(f"DISAGREES: {split}: {violation} (U5, which holds for every network)")
+    if any(result.below_noise.values()):
         layers = sorted({layer for some in result.below_noise.values() for layer in some})
         say(f"BELOW_NOISE: C at layers {layers} (*) is not resolved above the rounding of the features; use float64")
+
+
+def _print_attribution(found: Attribution) -> None:
+    """A row a module, what kinds of modules add up to, and the whole."""
+    before, after = found.compression
+    say("\nwhere C changes (U5): log C_out - log C_in = Δ log tr Σ_W - Δ log tr Σ_B of each module")
+    whole = 0.0
+    rows = []
+    for effect in found.effects:
+        whole += effect.compression
+        changes = (effect.within, effect.between, effect.compression, whole)
+        rows.append([effect.name, effect.kind, *(f"{change:+.3f}" for change in changes)])
+    print_table(["module", "kind", "Δ log tr Σ_W", "Δ log tr Σ_B", "Δ log C", "sum so far"], rows)
+    shares = ", ".join(f"{kind} {share:+.3f}" for kind, share in found.by_kind().items())
+    say(f"log C: {shares}; together {whole:+.3f}, C from {number(before)} to {number(after)}")
+    for note in found.notes:
+        say(f"note: {note}")
 
 
 def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[str, Any] | None) -> None:

@@ -14,7 +14,14 @@ from pnc.compare import Verdict, fit_laws
 from pnc.curves import LayerCurve, json_ready
 from pnc.data import load_features
 from pnc.errors import InvalidInputError
-from pnc.measure import measure_features, measure_neural_collapse, measure_splits, resolved
+from pnc.measure import (
+    Attribution,
+    attribute_compression,
+    measure_features,
+    measure_neural_collapse,
+    measure_splits,
+    resolved,
+)
 from pnc.runs.requests import MeasureRequest
 from pnc.runs.subject import TEXTS, Subject, network_subject, run_subject, text_subject
 from pnc.simulate.device import resolve_device
@@ -35,6 +42,7 @@ class MeasureResult:
         title: one line on what it is.
         curves: split → curve; `features` for a file of features.
         collapsed: split → NC1–NC4, where there is a classifier.
+        attributions: split → where log C changes, where that was asked for (U5).
         record: what it is, for JSON.
         notes: what a reader of the numbers should know.
     """
@@ -42,6 +50,7 @@ class MeasureResult:
     title: str
     curves: Mapping[str, LayerCurve]
     collapsed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    attributions: Mapping[str, Attribution] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -52,12 +61,14 @@ class MeasureResult:
 
     @property
     def verdict(self) -> Verdict | None:
-        """BELOW_NOISE where rounding hides some of the layers."""
+        """DISAGREES where U5, which holds for every network, is broken; BELOW_NOISE where rounding hides layers."""
+        if any(found.violations for found in self.attributions.values()):
+            return Verdict.DISAGREES
         return Verdict.BELOW_NOISE if any(self.below_noise.values()) else None
 
     @property
     def exit_status(self) -> int:
-        """0, or 4 where rounding hides some of the layers."""
+        """0; 3 where an inequality of U5 fails; 4 where rounding hides some of the layers."""
         return 0 if self.verdict is None else self.verdict.exit_status
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +79,7 @@ class MeasureResult:
                 "laws": {name: None if fit is None else fit.to_dict() for name, fit in fit_laws(curve).items()},
                 "below_noise": self.below_noise[split],
                 **({"neural_collapse": self.collapsed[split]} if split in self.collapsed else {}),
+                **({"attribution": self.attributions[split].to_dict()} if split in self.attributions else {}),
             }
             for split, curve in self.curves.items()
         }
@@ -142,7 +154,9 @@ def resolve_subject(request: MeasureRequest, device: torch.device) -> Subject:
         )
     _refuse(model, given & {"classes"})
     if model.startswith(TEXTS):
-        _refuse(model, given & (shape | pixels | {"weights", "vocabulary", "data_dir", "download", "layers"}))
+        _refuse(
+            model, given & (shape | pixels | {"weights", "vocabulary", "data_dir", "download", "layers", "attribute"})
+        )
         return text_subject(request, device)
     _refuse(model, given & {"longest"})
     return network_subject(request, device)
@@ -248,9 +262,13 @@ def _measured(
         except InvalidInputError as error:
             notes.append(f"no NC1–NC4: {error.got}")
             break
+    attributions = {
+        split: attribute_compression(subject.model, batches, classes=subject.classes, progress=seen)
+        for split, batches in (subject.splits.items() if wanted.attribute else ())
+    }
     if "train" in collapsed and subject.trained:
         notes += _near_chance(collapsed["train"], subject.classes)
     return MeasureResult(
         title=subject.title, curves={str(split): curve for split, curve in curves.items()}, collapsed=collapsed,
-        record=subject.record, notes=tuple(notes),
+        attributions=attributions, record=subject.record, notes=tuple(notes),
     )  # fmt: skip

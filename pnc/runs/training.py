@@ -30,7 +30,7 @@ from pnc.records import (
     read_run,
 )
 from pnc.report.training import write_training
-from pnc.runs.requests import DataSource, TrainRequest, request_record
+from pnc.runs.requests import DataSource, MeasurementSpec, TrainRequest, request_record
 from pnc.simulate.device import resolve_device
 from pnc.train import (
     Batches,
@@ -277,7 +277,12 @@ def _differences(record: RunRecord, request: TrainRequest, data: LabelledData | 
         spec = training.get("spec") if isinstance(training, dict) else None
         pairs = [("training", asked["training"], spec)]
     else:
-        pairs = [(name, value, record.request.get(name)) for name, value in asked.items() if name != "device"]
+        # what an earlier version did not know was as it is by default
+        recorded = dict(record.request)
+        for group, usual in (("data", DataSource()), ("measurement", MeasurementSpec())):
+            if isinstance(recorded.get(group), dict):
+                recorded[group] = {**vars(usual), **recorded[group]}
+        pairs = [(name, value, recorded.get(name)) for name, value in asked.items() if name != "device"]
         if data is not None:
             pairs = [pair for pair in pairs if pair[0] != "data"]
     found = [text for name, new, old in pairs for text in _unlike(name, old, new)]

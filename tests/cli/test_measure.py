@@ -164,6 +164,42 @@ def test_the_table_has_everything(capsys, trained):
     assert "geometric law" in text
 
 
+def test_where_the_compression_happens(capsys, trained):
+    ended = run(capsys, "measure", trained, "--quick", "--attribute", "--json", "--device", "cpu")
+    assert ended.status == 0
+    result = ended.json()
+    for split in ("train", "test"):
+        found, curve = result["splits"][split]["attribution"], result["splits"][split]
+        before, after = found["compression"]
+        assert sum(found["log_compression"]) == pytest.approx(np.log(after / before), abs=1e-12)
+        assert sum(found["by_kind"].values()) == pytest.approx(np.log(after / before), abs=1e-12)
+        assert before == pytest.approx(curve["compression"][0], rel=1e-6)
+        last = found["names"].index("body.2.1") + 1  # the last block ends there
+        assert before * np.exp(sum(found["log_compression"][:last])) == pytest.approx(
+            curve["compression"][-1], rel=1e-5
+        )
+        assert found["violations"] == []
+        assert found["samples"] == 60
+    assert result["attribution"] == result["splits"]["train"]["attribution"]
+    text = run(capsys, "measure", trained, "--quick", "--attribute", "--device", "cpu").out
+    assert text.count("where C changes (U5)") == 2
+    assert "Δ log tr Σ_W" in text
+    assert "attribution" not in run(capsys, "measure", trained, "--quick", "--json", "--device", "cpu").json()
+
+
+def test_a_module_whose_features_have_no_rows_is_named(capsys, trained, folder, tmp_path):
+    (tmp_path / "odd_rows.py").write_text(
+        "import torch\nfrom torch import nn\n\n\ndef odd(input_shape, classes):\n"
+        "    return nn.Sequential(nn.Linear(input_shape[0], 6), nn.Flatten(0), nn.Unflatten(0, (-1, 6)), "
+        "nn.Linear(6, classes))\n"
+    )
+    network = f"{tmp_path / 'odd_rows.py'}:odd"
+    line = refused(capsys, "measure", network, *data_of(folder), "--quick", "--attribute", "--layers", "3")
+    assert "features of 1 of shape (360,) for 60 samples" in says_what_to_do(line)
+    np.savez(tmp_path / "f.npz", y=[0, 0, 1, 1], layer_0=np.eye(4))
+    assert "--attribute with" in says_what_to_do(refused(capsys, "measure", tmp_path / "f.npz", "--attribute"))
+
+
 def test_other_data_than_the_runs_own(capsys, trained, folder):
     result = run(capsys, "measure", trained, "--data", folder / "test.npz", "--json", "--device", "cpu").json()
     whole = run(capsys, "measure", trained, "--json", "--device", "cpu").json()

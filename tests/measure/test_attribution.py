@@ -7,6 +7,7 @@ from torch import nn
 
 from pnc.errors import InvalidInputError
 from pnc.measure import attribute_compression
+from pnc.measure.model import attribution
 from pnc.nets import build
 from tests.oracles import measure_layer
 
@@ -138,3 +139,58 @@ def test_refused():
         attribute_compression(nn.Sequential(nn.Linear(2, 2)), [], classes=2)
     with pytest.raises(InvalidInputError, match="for 10 samples"):
         attribute_compression(nn.Sequential(nn.Linear(6, 4), nn.Flatten(0)), batches((6,), n=30), classes=3)
+
+
+class Wrapped(nn.Module):
+    """A model that scales its input and ends in a function, both outside of modules."""
+
+    def __init__(self, ending):
+        super().__init__()
+        self.first, self.ending = nn.Linear(6, 5), ending
+
+    def forward(self, x):
+        return self.ending(self.first(torch.stack([x[:, 0] * 7, *x[:, 1:].T], 1)))
+
+
+def test_what_happens_before_the_first_module_and_after_the_last_is_no_modules():
+    torch.manual_seed(2)
+    net, data = Wrapped(torch.tanh), batches((6,))
+    found = attribute_compression(net, data, classes=3)
+    assert [effect.name for effect in found.effects] == ["input → first", "first", "first → output"]
+    assert [effect.kind for effect in found.effects] == ["between modules", "linear", "between modules"]
+    x, y = torch.cat([x for x, _ in data]), torch.cat([y for _, y in data])
+    given = x * torch.tensor([7.0, 1, 1, 1, 1, 1])
+    with torch.no_grad():
+        steps = [x, given, net.first(given), net(x)]
+    for effect, one, other in zip(found.effects, steps, steps[1:]):
+        (a, b), (c, d) = log_traces(one, y), log_traces(other, y)
+        assert (effect.within, effect.between) == (pytest.approx(c - a, abs=2e-6), pytest.approx(d - b, abs=2e-6))
+
+
+def test_an_output_without_a_row_a_sample_ends_the_path_before_it():
+    torch.manual_seed(2)
+    found = attribute_compression(Wrapped(torch.sum), batches((6,)), classes=3)
+    assert [effect.name for effect in found.effects] == ["input → first", "first"]
+    assert found.notes == ("the output has no row for each sample: the path ends at first",)
+
+
+def test_modules_that_do_not_fit_together_are_looked_at_one_after_another(monkeypatch):
+    data = batches((6,))
+    net = NETWORKS["mlp"][0]().eval()
+    whole = attribute_compression(net, data, classes=3)
+    # class means and sums take 20 bytes an entry, and half of the memory may be used: 9 entries a class at a time
+    monkeypatch.setattr(attribution, "free_memory", lambda device: 2 * 20 * 3 * 10)
+    apart = attribute_compression(net, data, classes=3)
+    assert apart.notes[0].endswith(f"{len(whole.effects)} passes")  # the input goes with the first
+    assert apart.samples == whole.samples
+    for one, other in zip(apart.effects, whole.effects, strict=True):
+        assert one.name == other.name
+        assert (one.within, one.between) == (other.within, other.between)
+
+
+def test_rounding_of_collapsed_features_is_no_violation():
+    """Within-class distances of a few float32 units: tanh rounds them up, which no theorem forbids."""
+    y = torch.arange(40) % 2
+    x = (0.2 + 0.3 * y[:, None]).repeat(1, 3) + torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 1e-8
+    net = nn.Sequential(nn.Tanh(), nn.Linear(3, 2))
+    assert attribute_compression(net, [(x, y)], classes=2).violations == ()

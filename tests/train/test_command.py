@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,25 @@ def test_a_finished_training_is_complete(
     assert not (tmp_path / ".run.checkpoints").exists()
     assert pnc(*arguments, "--learning-rate", 0.5) == 2
     assert "learning_rate 0.001, now 0.5" in capsys.readouterr().err
+
+
+def test_a_finished_training_of_a_version_with_fewer_options_is_complete(files: list[str], tmp_path: Path) -> None:
+    """What that version did not know was as it is by default."""
+    out = tmp_path / "run"
+    arguments = ["train", "mlp", *files, *SMALL, "--accuracy-limit", 0, "--out", out, "--resume", "--quiet"]
+    assert pnc(*arguments) == 0
+    record = json.loads((out / "run.json").read_text())
+    for group in ("data", "measurement"):
+        del record["request"][group][list(record["request"][group])[-1]]
+    del record["request"]["measurement"]["attribute"]
+    (out / "run.json").write_text(json.dumps(record))
+    sums = (out / "SHA256SUMS").read_text().splitlines()
+    digest = hashlib.sha256((out / "run.json").read_bytes()).hexdigest()
+    sums = [f"{digest}  run.json" if line.endswith("  run.json") else line for line in sums]
+    (out / "SHA256SUMS").write_text("\n".join(sums) + "\n")
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert pnc(*arguments) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
 @pytest.mark.parametrize(("depth", "expected"), [(4, 6), (None, None)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +19,10 @@ from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _Av
 
 from pnc.curves import json_ready
 from pnc.errors import InvalidInputError
-from pnc.measure.accumulate.moments import ClassMoments
 from pnc.measure.accumulate.running import BatchLabels, RunningMoments
 from pnc.measure.model.batches import BatchSource, count_classes
 from pnc.measure.model.hooks import call_model, call_name, evaluating, unwrapped
+from pnc.measure.model.memory import bytes_needed, free_memory, groups_within
 from pnc.measure.model.samples import batch_size, first_tensor, rows_of
 
 __all__ = ["Attribution", "Kind", "ModuleEffect", "attribute_compression", "module_path"]
@@ -135,8 +136,46 @@ class _Place:
     name: str
     call: _Call | None = None
     after: bool = True
-    running: RunningMoments | None = None
-    moments: ClassMoments | None = field(default=None, repr=False)
+    running: RunningMoments | None = field(default=None, repr=False)
+    rounding: float = 0.0  # of one unit in the features' arithmetic, relative
+    found: _Scatters | None = None
+
+    @property
+    def entries(self) -> int:
+        """Features of a sample, 0 where the input does not say."""
+        tensor = None if self.call is None else self.call.output if self.after else self.call.given
+        return 0 if tensor is None or tensor.ndim == 0 else tensor.numel() // max(tensor.shape[0], 1)
+
+    @property
+    def scatters(self) -> _Scatters:
+        """Of all samples."""
+        assert self.found is not None
+        return self.found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Scatters:
+    """What is kept of a place's moments."""
+
+    within: float
+    between: float
+    compression: float
+    class_squares: Float[np.ndarray, " K"]
+    mean_square: float  # of a sample's features, with their mean
+
+    @classmethod
+    def of(cls, running: RunningMoments) -> _Scatters:
+        moments = running.moments()
+        squares = moments.squares.cpu().numpy()
+        counts = moments.counts.cpu().numpy()
+        norms = torch.linalg.vecdot(moments.means, moments.means).cpu().numpy()
+        return cls(
+            within=moments.within_scatter(),
+            between=moments.between_scatter(),
+            compression=moments.compression(),
+            class_squares=squares,
+            mean_square=float((squares + counts * norms).sum() / max(counts.sum(), 1)),
+        )
 
 
 def attribute_compression(
@@ -174,24 +213,30 @@ def attribute_compression(
     if first is None:
         raise InvalidInputError(got="no batches", expected="at least one batch", next_step="check the data")
     inner = unwrapped(model)
-    path = _path(inner, first)
-    places = _places(path)
+    path, output = _path(inner, first)
+    places, notes = _places(path, output)
     samples = 0
-    with evaluating(model), torch.no_grad(), _taken(inner, places, number) as run:
-        for inputs, labels in source:
-            if progress is not None:
-                progress(samples)
-            samples += run(inputs, labels, samples)
-    for place in places:
-        assert place.running is not None
-        place.moments = place.running.moments()
+    groups = _groups(places, number, source.device)
+    for group in groups:
+        samples = 0
+        with evaluating(model), torch.no_grad(), _taken(inner, group, number) as run:
+            for inputs, labels in source:
+                if progress is not None:
+                    progress(samples)
+                samples += run(inputs, labels, samples)
+        for place in group:
+            assert place.running is not None
+            place.found, place.running = _Scatters.of(place.running), None
+    if len(groups) > 1:
+        notes.append(f"the class means of all modules do not fit into memory at once: {len(groups)} passes")
     effects = tuple(_effect(one, other) for one, other in zip(places, places[1:]))
     return Attribution(
         effects=effects,
-        compression=(_moments(places[0]).compression(), _moments(places[-1]).compression()),
+        compression=(places[0].scatters.compression, places[-1].scatters.compression),
         samples=samples,
         classes=number,
         violations=tuple(_violations(places)),
+        notes=tuple(notes),
     )
 
 
@@ -202,7 +247,7 @@ def module_path(model: nn.Module, inputs: Any) -> list[tuple[str, nn.Module, boo
     >>> [(name, gap) for name, _, gap in module_path(net, torch.zeros(4, 2))]
     [('0', False), ('1', False)]
     """
-    return [(call.name, call.module, call.gap) for call in _path(unwrapped(model), inputs)]
+    return [(call.name, call.module, call.gap) for call in _path(unwrapped(model), inputs)[0]]
 
 
 def _kind(module: nn.Module) -> Kind:
@@ -212,8 +257,8 @@ def _kind(module: nn.Module) -> Kind:
     return "other"
 
 
-def _path(model: nn.Module, inputs: Any) -> list[_Call]:
-    """The calls from the input to the output, found by a pass over a few samples."""
+def _path(model: nn.Module, inputs: Any) -> tuple[list[_Call], torch.Tensor | None]:
+    """The calls from the input to the output, and the output, found by a pass over a few samples."""
     calls: list[_Call] = []
     numbers: dict[str, int] = {}
     inside: list[list[int]] = []  # for each module under way, whether it has called another
@@ -237,14 +282,19 @@ def _path(model: nn.Module, inputs: Any) -> list[_Call]:
 
     handles = []
     few = rows_of(inputs, slice(0, min(3, batch_size(inputs))))
-    given = first_tensor(few)
+    given: list[torch.Tensor | None] = []  # of the model, as it sees it
     try:
+        handles.append(
+            model.register_forward_pre_hook(
+                lambda module, args, kwargs: given.append(first_tensor([*args, *kwargs.values()])), with_kwargs=True
+            )
+        )
         for name, module in parts.items():
             if name:
                 handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
                 handles.append(module.register_forward_hook(leave(name), with_kwargs=True, always_call=True))
         with evaluating(model), torch.no_grad():
-            call_model(model, few)
+            output = first_tensor(call_model(model, few))
     finally:
         for handle in handles:
             handle.remove()
@@ -253,12 +303,13 @@ def _path(model: nn.Module, inputs: Any) -> list[_Call]:
             got="a model without modules inside", expected="modules that call no others", next_step="wrap its layers"
         )
     for index, call in enumerate(calls):
-        _link(call, calls[:index], given)
-    path, call = [], calls[-1]
+        _link(call, calls[:index], given[0])
+    path: list[_Call] = []
+    call = next((one for one in reversed(calls) if output is not None and _same(one.output, output)), calls[-1])
     while call is not None:
         path.append(call)
         call = call.before
-    return path[::-1]
+    return path[::-1], output
 
 
 def _link(call: _Call, earlier: Sequence[_Call], given: torch.Tensor | None) -> None:
@@ -271,7 +322,7 @@ def _link(call: _Call, earlier: Sequence[_Call], given: torch.Tensor | None) -> 
             one for one in earlier if not any(_same(one.output, other.given) for other in earlier if other is not one)
         ]
         made = max(loose or earlier, key=lambda one: one.length, default=None)
-        call.gap = made is not None
+        call.gap = True
     call.before = made
     call.length = 1 if made is None else made.length + 1
 
@@ -280,13 +331,28 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one is other or (one.numel() == other.numel() and one.numel() > 0 and one.data_ptr() == other.data_ptr())
 
 
-def _places(path: Sequence[_Call]) -> list[_Place]:
+def _places(path: Sequence[_Call], output: torch.Tensor | None) -> tuple[list[_Place], list[str]]:
+    """Where scatters are taken, from the input to the output, and what cannot be looked at."""
     places = [_Place("input")]
-    for index, call in enumerate(path):
-        if call.gap or (index == 0 and call.before is not None):
-            places.append(_Place(f"{path[index - 1].name} → {call.name}", call, after=False))
+    for call in path:
+        if call.gap:
+            places.append(_Place(f"{places[-1].name} → {call.name}", call, after=False))
         places.append(_Place(call.name, call))
-    return places
+    last = path[-1]
+    if output is None or _same(output, last.output):
+        return places, []
+    if output.ndim and output.shape[0] == last.output.shape[0]:
+        return [*places, _Place(f"{last.name} → output")], []
+    return places, [f"the output has no row for each sample: the path ends at {last.name}"]
+
+
+def _groups(places: Sequence[_Place], classes: int, device: torch.device) -> list[list[_Place]]:
+    """The places in as few groups as fit into memory, each for a pass of its own."""
+    needed = {
+        str(index): bytes_needed(classes, place.entries or 1, fuzziness=False, probes=False, spectra=None)
+        for index, place in enumerate(places)
+    }
+    return [[places[int(index)] for index in group] for group in groups_within(needed, free_memory(device))]
 
 
 @contextmanager
@@ -297,6 +363,7 @@ def _taken(
     wanted: dict[tuple[str, bool], _Place] = {
         (place.call.name, place.after): place for place in places if place.call is not None
     }
+    ends = {place.name == "input": place for place in places if place.call is None}
     numbers: dict[str, int] = {}
     parts = dict(model.named_modules())
     batch: dict[str, Any] = {}
@@ -314,6 +381,7 @@ def _taken(
         rows = rows if rows.is_floating_point() else rows.to(torch.float64)
         if place.running is None:
             place.running = RunningMoments(classes=classes, dimension=rows.shape[1], device=rows.device)
+            place.rounding = torch.finfo(rows.dtype).eps
         place.running.update(rows, batch["labels"], name=place.name, first_sample=batch["first"])
 
     def before(name: str) -> Callable[..., None]:
@@ -340,8 +408,11 @@ def _taken(
         device = "cpu" if given is None else given.device
         batch.update(size=size, first=first)
         batch["labels"] = BatchLabels.of(labels, samples=size, classes=classes, device=device, first_sample=first)
-        take(places[0], given)
-        call_model(model, inputs)
+        if True in ends:
+            take(ends[True], given)
+        output = call_model(model, inputs)
+        if False in ends:
+            take(ends[False], first_tensor(output))
         return size
 
     handles = []
@@ -357,21 +428,15 @@ def _taken(
             handle.remove()
 
 
-def _moments(place: _Place) -> ClassMoments:
-    assert place.moments is not None
-    return place.moments
-
-
 def _effect(one: _Place, other: _Place) -> ModuleEffect:
-    a, b = _moments(one), _moments(other)
+    a, b = one.scatters, other.scatters
     with np.errstate(divide="ignore", invalid="ignore"):
-        class_within = np.log(b.squares.cpu().numpy()) - np.log(a.squares.cpu().numpy())
         return ModuleEffect(
             name=other.name,
             kind=_kind(other.call.module) if other.after and other.call is not None else "between modules",
-            within=float(np.log(b.within_scatter()) - np.log(a.within_scatter())),
-            between=float(np.log(b.between_scatter()) - np.log(a.between_scatter())),
-            class_within=class_within,
+            within=float(np.log(b.within) - np.log(a.within)),
+            between=float(np.log(b.between) - np.log(a.between)),
+            class_within=np.log(b.class_squares) - np.log(a.class_squares),
         )
 
 
@@ -380,13 +445,16 @@ def _violations(places: Sequence[_Place]) -> Iterator[str]:
     for one, other in zip(places, places[1:]):
         if other.call is None or not other.after:
             continue
-        before, after = _moments(one).within_scatter(), _moments(other).within_scatter()
+        before, after = one.scatters.within, other.scatters.within
         module = other.call.module
         if isinstance(module, _CONTRACTIONS):
-            most = 1.0
+            most, noise = 1.0, other.rounding**2 * other.scatters.mean_square
         elif type(module) is nn.Linear and other.call.output.ndim == 2:
-            most = float(torch.linalg.matrix_norm(module.weight.detach().to(torch.float64), 2)) ** 2
+            weight = module.weight.detach().to(torch.float64)
+            most = float(torch.linalg.matrix_norm(weight, 2)) ** 2
+            # of a sum of d_in products, each rounded
+            noise = other.rounding**2 * weight.shape[1] * float(weight.square().sum()) * one.scatters.mean_square
         else:
             continue
-        if after > most * before * (1 + _ROUNDING):
+        if math.sqrt(after) > math.sqrt(most * before) * (1 + _ROUNDING) + math.sqrt(noise):
             yield f"{other.name}: tr Σ_W times {after / before:.6g}, and at most {most:.6g} is possible"
