@@ -91,14 +91,23 @@ def test_train_and_test_modes_differ_and_evaluation_is_measured():
 
 
 @settings(max_examples=40)
-@given(cases(), st.sampled_from([torch.float64, torch.float32]), st.booleans(), st.sampled_from([1, 3, 10**6]))
-def test_running_moments_are_the_exact_answer(case, dtype, wide, flush):
+@given(
+    cases(),
+    st.sampled_from([torch.float64, torch.float32]),
+    st.sampled_from(["rows", "chunks", "batches", "columns"]),
+    st.sampled_from([1, 3, 10**6]),
+)
+def test_running_moments_are_the_exact_answer(case, dtype, way, flush):
     x = torch.from_numpy(case.x).to(dtype)
     exact = slow.measure(x.to(torch.float64).numpy(), case.y, fuzziness=False)
-    running = RunningMoments(classes=case.classes, dimension=case.dimension)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pnc.measure.accumulate.running._FLUSH_SAMPLES", flush)
-        patch.setattr("pnc.measure.accumulate.running._ROW_ENTRIES", 1 if wide else 10**9)
+        place = "pnc.measure.accumulate.running"
+        patch.setattr(f"{place}._FLUSH_SAMPLES", flush)
+        patch.setattr(f"{place}._ROW_ENTRIES", 1 if way == "rows" else 10**9)
+        patch.setattr(f"{place}.FEW_CLASSES", 0 if way in ("batches", "columns") else 1024)
+        if way == "columns":
+            patch.setattr(f"{place}._BLOCK_ENTRIES", 1)
+        running = RunningMoments(classes=case.classes, dimension=case.dimension)
         for part in case.batches:
             rows = x[part]
             y = BatchLabels.of(case.y[part], samples=len(rows), classes=case.classes, device="cpu")
@@ -119,9 +128,11 @@ def test_running_moments_are_the_exact_answer(case, dtype, wide, flush):
     assert abs(moments.between_scatter() - float(exact.between)) <= 4 * between + 4 * error * (norms + error)
 
 
+@pytest.mark.parametrize("few", [0, 1024])  # whether each batch is merged at once
 @pytest.mark.parametrize("dimension", [50, 9000])  # on either side of where rows are taken one by one
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
-def test_single_precision_features_keep_six_digits_whatever_their_means(dimension, offset):
+def test_single_precision_features_keep_six_digits_whatever_their_means(dimension, offset, few, monkeypatch):
+    monkeypatch.setattr("pnc.measure.accumulate.running.FEW_CLASSES", few)
     generator = torch.Generator().manual_seed(dimension)
     y = torch.arange(400) % 4
     x = torch.randn(400, dimension, generator=generator) + offset
@@ -136,14 +147,18 @@ def test_single_precision_features_keep_six_digits_whatever_their_means(dimensio
     assert moments.discrimination() == pytest.approx(truth.discrimination(), rel=1e-6, abs=1e-9)
 
 
-def test_values_whose_squares_overflow_single_precision_are_measured():
+@pytest.mark.parametrize("few", [0, 1024])
+def test_values_whose_squares_overflow_single_precision_are_measured(few, monkeypatch):
+    monkeypatch.setattr("pnc.measure.accumulate.running.FEW_CLASSES", few)
     x = torch.tensor([[1e30], [3e30], [5e30], [7e30]])
     labels = BatchLabels.of([0, 0, 1, 1], samples=4, classes=2, device="cpu")
     running = RunningMoments(classes=2, dimension=1).update(x, labels).update(x, labels)
     assert running.moments().compression() == pytest.approx(0.25, rel=1e-6)
 
 
-def test_a_refused_batch_leaves_nothing_behind():
+@pytest.mark.parametrize("few", [0, 1024])
+def test_a_refused_batch_leaves_nothing_behind(few, monkeypatch):
+    monkeypatch.setattr("pnc.measure.accumulate.running.FEW_CLASSES", few)
     x, y = data(40, dtype=torch.float32)
     broken = x.clone()
     broken[0] = torch.nan
@@ -158,14 +173,38 @@ def test_a_refused_batch_leaves_nothing_behind():
     assert running.update(x, labels).moments().compression() == pytest.approx(truth.compression(), rel=1e-6)
 
 
+def test_a_batch_of_many_classes_touches_only_those_that_it_holds():
+    running = RunningMoments(classes=2000, dimension=6)
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(40) // 2 * 7 + 3
+    running.update(x, BatchLabels.of(y, samples=40, classes=2000, device="cpu"))
+    moments = running.moments()
+    moments.means[y[0]] = torch.nan  # what is not touched keeps whatever it holds
+    running.update(x[2:], BatchLabels.of(y[2:], samples=38, classes=2000, device="cpu"))
+    assert moments.means[y[0]].isnan().all()
+    assert not moments.means[torch.arange(2000) % 7 != 3].any()
+    np.testing.assert_allclose(moments.means[y[2]], x[2:4].mean(0), rtol=1e-6)
+
+
+def test_running_moments_of_many_classes_hold_little_more_than_the_means():
+    classes, dimension = 4000, 256
+    running = RunningMoments(classes=classes, dimension=dimension)
+    y = torch.arange(4000)
+    running.update(torch.randn(4000, dimension), BatchLabels.of(y, samples=4000, classes=classes, device="cpu"))
+    running.moments()
+    tensors = [each for owner in (running, running._total) for each in vars(owner).values() if torch.is_tensor(each)]
+    assert sum(each.numel() * each.element_size() for each in tensors) < 1.05 * 8 * classes * dimension
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_three_ways_to_sum_a_batch_agree(dtype):
     x, y = data(40, dtype=dtype)
     labels = BatchLabels.of(y, samples=40, classes=3, device="cpu")
     running = RunningMoments(classes=3, dimension=5).update(x + 1, labels)  # shifts away from the means of these rows
-    sums, squares = running._accelerated(x, labels)
+    shifts = running._total.means.to(torch.float32)
+    sums, squares = running._accelerated(x, labels, shifts)
     for other in (running._row_by_row, running._in_chunks):
-        for a, b in zip(other(x, labels), (sums, squares), strict=True):
+        for a, b in zip(other(x, labels, shifts), (sums, squares), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5 if dtype == torch.float32 else 1e-13)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from pnc.measure.quantities.class_pairs import discrimination
 from pnc.measure.quantities.scatter import ClassWeights, between_scatter, class_weights, compression
 
 __all__ = ["ClassMoments"]
+
+_BLOCK_ENTRIES = 2**21  # of class means that are merged at a time
 
 
 class ClassMoments:
@@ -171,11 +173,16 @@ class ClassMoments:
             )
         n, m = self.counts.to(torch.float64), other.counts.to(self.device, torch.float64)
         share = torch.where(m > 0, m / (n + m), 0)
-        delta = other.means.to(self.device) - self.means
-        self.squares += other.squares.to(self.device) + n * share * torch.linalg.vecdot(delta, delta)
-        # an empty side takes the other's mean as it is, not to rounding
-        merged = self.means + delta * share[:, None]
-        self.means = torch.where((n == 0)[:, None], other.means.to(self.device), merged)
+        added = torch.zeros_like(self.squares)
+        # a block after another, in place: K × d numbers more would be as much as all that is kept
+        for rows, columns in _blocks(self.classes, self.dimension):
+            mine = self.means[rows, columns]
+            theirs = other.means[rows, columns].to(self.device)
+            delta = theirs - mine
+            added[rows] += torch.linalg.vecdot(delta, delta)
+            # an empty side takes the other's mean as it is, not to rounding
+            mine.copy_(torch.where((n[rows] == 0)[:, None], theirs, mine + delta * share[rows, None]))
+        self.squares += other.squares.to(self.device) + n * share * added
         self.counts = self.counts + other.counts.to(self.device)
         return self
 
@@ -252,3 +259,11 @@ class ClassMoments:
         value = float(discrimination(self.means, spread))
         self._known = (*key, value)  # of many classes it takes a product of all pairs
         return value
+
+
+def _blocks(classes: int, dimension: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of a (K, d) matrix that are worked on together."""
+    rows, columns = max(1, _BLOCK_ENTRIES // dimension), min(dimension, _BLOCK_ENTRIES)
+    for row in range(0, classes, rows):
+        for column in range(0, dimension, columns):
+            yield slice(row, row + rows), slice(column, column + columns)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 import torch
 
 from pnc.errors import InvalidInputError
+from pnc.measure.accumulate.running import FEW_CLASSES
 from pnc.memory import available_memory
 
 __all__ = ["bytes_needed", "free_memory", "groups_within", "out_of_memory"]
 
 _SHARE = 0.5  # of what is free; the model, its activations and other programs need some too
-_MEANS, _FUZZINESS, _PROBES, _MOMENTARY = 20, 8, 24, 24  # bytes for each entry of the class means
+_MEANS, _MEANS_OF_MANY, _FUZZINESS, _PROBES = 16, 8, 8, 24  # bytes for each entry of the class means
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -34,10 +35,11 @@ def bytes_needed(
     Class means and sums for K × d entries, their whitening, probes, and the factor of the spectrum.
 
     >>> bytes_needed(1000, 802_816, fuzziness=False, probes=False, spectra=None) / 2**30
-    14.95...
+    11.96...
     """
     second = 8 + _FUZZINESS * fuzziness + _PROBES * probes
-    means = classes * dimension * max(_MEANS, second)
+    first = _MEANS if classes <= FEW_CLASSES else _MEANS_OF_MANY
+    means = classes * dimension * max(first, second)
     if spectra is None:
         return means
     width, sketch = spectra
