@@ -1,4 +1,5 @@
-"""Timing of measuring a whole model: all layers of a ResNet-18 against its bare forward pass; fuzziness.
+"""Timing of measuring a whole model: all layers of a ResNet-18, or one wide layer of 500 classes, against the bare
+forward pass; fuzziness.
 
     python -m sims.timing_model --images 10000    # 10,000 is the default
     python -m sims.timing_model --smoke           # 1,000
@@ -143,6 +144,29 @@ def model_rows(threads: int, *, samples: int, device: str = "cpu", uncertainty: 
     ]
 
 
+def wide_rows(threads: int, *, classes: int = 500, samples: int = 1000) -> list[dict[str, Any]]:
+    """Seconds of measuring one layer of 65,536 entries and many classes, with all that depends on pairs of classes."""
+    model = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU()).eval()
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(samples, 1, 64, 64, generator=generator), torch.arange(samples) % classes
+    batches = list(zip(x.split(BATCH), y.split(BATCH), strict=True))
+    with torch.no_grad():
+        model(x[:BATCH])
+        start = time.perf_counter()
+        for some, _ in batches:
+            model(some)
+        middle = time.perf_counter()
+    measure_model(model, batches, classes=classes, layers=["1"])
+    return [
+        {
+            "name": f"{classes} classes of 65,536 entries, {samples} images",
+            "threads": threads,
+            "bare_seconds": middle - start,
+            "seconds": time.perf_counter() - middle,
+        }
+    ]
+
+
 def fuzziness_rows(threads: int, *, repeats: int = 3) -> list[dict[str, Any]]:
     """Fuzziness of 50,000 × 1024 features in two passes, against covariances and a pseudo-inverse."""
     x, y = _draw(0, "shuffled")
@@ -193,7 +217,7 @@ def rows(
     try:
         samples = images or (1_000 if smoke else 10_000)
         model = model_rows(threads, samples=samples, device=device, uncertainty=uncertainty)
-        return model + fuzziness_rows(threads)
+        return model + wide_rows(threads) + fuzziness_rows(threads)
     finally:
         torch.set_num_threads(before)
 

@@ -1,10 +1,11 @@
-"""stdout and stderr as they are found: closed, full, or of an encoding without Greek letters."""
+"""stdout and stderr as they are found: closed, full, or of an encoding without Greek letters; warnings as one line."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import sys
+import warnings
 from typing import TextIO
 
 __all__ = ["discard_output", "prepare_streams"]
@@ -25,9 +26,22 @@ def _spelt_out(error: UnicodeError) -> tuple[str, int]:
     return "".join(_PLAIN.get(character, "?") for character in missing), error.end
 
 
+_DEFAULT = warnings.formatwarning
+
+
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What a user should know, in one line; others, which are about code, with their place in it."""
+    if category is UserWarning:
+        return f"warning: {' '.join(str(message).split())}\n"
+    return _DEFAULT(message, category, filename, lineno, line)
+
+
 def prepare_streams() -> None:
     """Have stdout and stderr take any text; what is closed takes it too, and keeps nothing of it."""
     codecs.register_error("pnc-spelt-out", _spelt_out)
+    warnings.formatwarning = _warning
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)
         if stream is None:

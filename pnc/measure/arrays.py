@@ -10,7 +10,9 @@ import torch
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["as_labels", "as_matrix", "dtype_name", "first_nonfinite"]
+__all__ = ["as_labels", "as_matrix", "dtype_name", "empty", "first_nonfinite", "squared_norms", "zeros"]
+
+_PART_ENTRIES = 2**18  # of a part whose products stay in the cache: 2 MiB of float64
 
 
 def dtype_name(array: Any) -> str:
@@ -98,6 +100,40 @@ def as_labels(
             next_step="state more classes or check the labels",
         )
     return whole
+
+
+def zeros(*shape: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Zeros, on the CPU in memory that the system hands out only when it is written to, in pages as large as it has.
+
+    >>> zeros(1, 2, dtype=torch.float64)
+    tensor([[0., 0.]], dtype=torch.float64)
+    """
+    if torch.device(device).type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(shape, torch.zeros(0, dtype=dtype).numpy().dtype))
+
+
+def empty(*shape: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> torch.Tensor:
+    """As `zeros`, with anything in it.
+
+    >>> empty(2, 3, dtype=torch.float32).shape
+    torch.Size([2, 3])
+    """
+    if torch.device(device).type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.empty(shape, torch.zeros(0, dtype=dtype).numpy().dtype))
+
+
+def squared_norms(rows: torch.Tensor) -> torch.Tensor:
+    """(N,) ‖x‖² of (N, d) rows, without a second N × d array.
+
+    >>> squared_norms(torch.tensor([[3.0, 4.0], [1.0, 0.0]]))
+    tensor([25.,  1.])
+    """
+    if rows.numel() <= _PART_ENTRIES or rows.device.type != "cpu":
+        return torch.linalg.vecdot(rows, rows)
+    parts = rows.split(max(1, _PART_ENTRIES // rows.shape[1]))
+    return torch.cat([torch.linalg.vecdot(part, part) for part in parts])
 
 
 def first_nonfinite(features: torch.Tensor) -> tuple[int, int] | None:

@@ -56,3 +56,9 @@ def test_figures_do_not_depend_on_the_backend_of_a_notebook(backend, tmp_path):
     done = run(*SMALL, "--out", str(tmp_path / "run"), stdout=subprocess.PIPE, env={"MPLBACKEND": backend})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "curves.png").stat().st_size > 10_000
+
+
+def test_a_warning_is_one_line_without_its_place_in_the_code():
+    code = "import warnings; from pnc.cli.streams import prepare_streams as p; p(); warnings.warn('a long\\nstory')"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr == "warning: a long story\n"

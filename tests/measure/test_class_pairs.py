@@ -72,6 +72,23 @@ def test_the_closest_pair_is_found_where_cosines_cannot_tell(entries, monkeypatc
         assert float(discrimination(means)) == pytest.approx(min(gaps.values()), rel=1e-5)
 
 
+def test_many_classes_are_taken_in_blocks_of_classes(monkeypatch):
+    means = np.random.default_rng(5).standard_normal((40, 9)) + 0.3
+    whole = class_pairs(moments_of(means)), closest_pair(torch.from_numpy(means)).tolist()
+    monkeypatch.setattr(module, "_BLOCK_CLASSES", 7)
+    parts = class_pairs(moments_of(means)), closest_pair(torch.from_numpy(means)).tolist()
+    assert parts[1] == whole[1]
+    for name, value in vars(whole[0]).items():
+        assert getattr(parts[0], name) == pytest.approx(value, rel=1e-13), name
+
+
+def test_the_closest_pair_is_looked_for_again_where_the_means_change():
+    moments = ClassMoments(classes=3, dimension=2).update([[1.0, 0.0], [0.0, 1.0], [1.0, 0.2]], [0, 1, 2])
+    assert moments.closest_pair().tolist() == [0, 2]
+    moments.update([[-40.0, 0.0]], [0])
+    assert moments.closest_pair().tolist() == [1, 2]
+
+
 def test_a_batch_of_means_is_each_of_them():
     means = torch.randn(5, 3, 9, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     alone = torch.stack([discrimination(one) for one in means.reshape(15, 9, 4)]).reshape(5, 3)

@@ -41,7 +41,8 @@ def test_groups_give_what_all_at_once_gives(little, quick):
     whole = measure_splits(model, splits, classes=3, **options)
     most = bytes_needed(3, 8, fuzziness=not quick, probes=not quick, spectra=None if quick else (1024, 128))
     little["bytes"] = 2 * (2 * most + 24 * 3 * 8) + 100  # room for two layers
-    parts = measure_splits(model, splits, classes=3, **options)
+    with pytest.warns(UserWarning, match=r"GiB for all layers at once.*measured in \d groups"):  # before it starts
+        parts = measure_splits(model, splits, classes=3, **options)
     for split in splits:
         note = [note for note in parts[split].origin.remarks if "groups" in note]
         assert len(note) == 1
@@ -79,7 +80,8 @@ def test_batches_that_can_be_read_once_allow_one_group(little):
     little["bytes"] = 2 * (bytes_needed(3, 6, fuzziness=False, probes=False, spectra=None) + 24 * 3 * 6) + 10
     with pytest.raises(InvalidInputError, match="read once only, and a need of"):
         measure_model(mlp(), iter(in_batches(x, y, 20)), classes=3)
-    assert len(measure_model(mlp(), in_batches(x, y, 20), classes=3)) == 4
+    with pytest.warns(UserWarning, match="groups"):
+        assert len(measure_model(mlp(), in_batches(x, y, 20), classes=3)) == 4
 
 
 def test_groups_in_order():

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pnc.errors import InvalidInputError
-from pnc.measure import ClassMoments
+from pnc.measure import ClassMoments, arrays
 from tests.measure import slow
 from tests.measure.cases import UNIT, between_tolerance, cases, within_tolerance
 
@@ -358,3 +358,9 @@ def test_an_accelerator_returns_the_same(case):
     exact = slow.measure(case.x, case.y, fuzziness=False)
     assert there.within_scatter() == pytest.approx(here.within_scatter(), rel=2 * within_tolerance(case, exact))
     assert here.merge(there).samples == 2 * case.y.size
+
+
+def test_norms_in_parts_are_the_norms(monkeypatch):
+    rows = torch.randn(37, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    monkeypatch.setattr(arrays, "_PART_ENTRIES", 50)
+    np.testing.assert_allclose(arrays.squared_norms(rows).numpy(), (rows.numpy() ** 2).sum(1), rtol=1e-14)

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.centred_rows import centred_chunks
-from pnc.measure.arrays import as_labels, as_matrix, first_nonfinite
-from pnc.measure.quantities.class_pairs import discrimination
+from pnc.measure.arrays import as_labels, as_matrix, first_nonfinite, zeros
+from pnc.measure.quantities.class_pairs import closest_pair, discrimination_of_pair
 from pnc.measure.quantities.scatter import ClassWeights, between_scatter, class_weights, compression
 
 __all__ = ["ClassMoments"]
@@ -60,10 +60,10 @@ class ClassMoments:
                 next_step="pass device='cpu'",
             )
         self.counts: Int[torch.Tensor, " K"] = torch.zeros(classes, dtype=torch.int64, device=device)
-        self.means: Float[torch.Tensor, "K d"] = torch.zeros((classes, dimension), dtype=torch.float64, device=device)
+        self.means: Float[torch.Tensor, "K d"] = zeros(classes, dimension, dtype=torch.float64, device=device)
         self.squares: Float[torch.Tensor, " K"] = torch.zeros(classes, dtype=torch.float64, device=device)
         # what takes a look at all class means is kept until these change
-        self._known: tuple[torch.Tensor, int, int, float] | None = None
+        self._closest: tuple[torch.Tensor, int, torch.Tensor] | None = None
         self._scatter: tuple[torch.Tensor, int, int, ClassWeights, float] | None = None
 
     @property
@@ -252,13 +252,15 @@ class ClassMoments:
 
         NaN where a mean is zero.
         """
-        key = (self.means, self.means._version, self.squares._version)
-        if self._known is not None and self._known[0] is key[0] and self._known[1:3] == key[1:]:
-            return self._known[3]
         spread = torch.sqrt(self.squares / self.counts.clamp(min=1))
-        value = float(discrimination(self.means, spread))
-        self._known = (*key, value)  # of many classes it takes a product of all pairs
-        return value
+        return float(discrimination_of_pair(self.means, self.closest_pair(), spread))
+
+    def closest_pair(self) -> Int[torch.Tensor, " 2"]:
+        """The two classes whose means have the largest cosine: of many classes it takes a product of all pairs."""
+        key = (self.means, self.means._version)
+        if self._closest is None or self._closest[0] is not key[0] or self._closest[1] != key[1]:
+            self._closest = (*key, closest_pair(self.means))
+        return self._closest[2]
 
 
 def _blocks(classes: int, dimension: int) -> Iterator[tuple[slice, slice]]:

@@ -8,7 +8,6 @@ import torch
 
 from pnc.measure.accumulate.deviations import deviations, require_complete
 from pnc.measure.accumulate.moments import ClassMoments
-from pnc.measure.quantities.class_pairs import closest_pair
 
 __all__ = ["SamplingErrorPass"]
 
@@ -50,7 +49,8 @@ class SamplingErrorPass:
         self._mean = self._shares @ moments.means
         self._between = moments.between_scatter()
         self._ratio = moments.compression()
-        self._towards, self._pair = _gradient(moments.means)
+        self._pair = moments.closest_pair()
+        self._towards = _gradient(moments.means, self._pair)
         self._place = torch.zeros_like(moments.counts)  # row of `_towards`, 0 where D does not depend on the class
         self._place[self._pair] = torch.arange(1, 3, device=counts.device)
         # about the class's own mean of ‖t‖², so that nothing cancels; rows: φ, h·t
@@ -125,15 +125,15 @@ class SamplingErrorPass:
         return float((self._variances(1) / self._counts)[self._pair].sum().sqrt())
 
 
-def _gradient(means: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(3, d) zero, ∂D/∂μ_a, ∂D/∂μ_b, and (a, b), the pair of classes whose cosine is the largest."""
+def _gradient(means: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:
+    """(3, d) zero, ∂D/∂μ_a, ∂D/∂μ_b, with (a, b) the pair of classes whose cosine is the largest."""
+    means = means[pair]
     norms = torch.linalg.vector_norm(means, dim=1)
     units = means / torch.where(norms == 0, 1, norms)[:, None]
-    pair = closest_pair(means)
     gradient = means.new_zeros((3, means.shape[1]))
     # û_b - c û_a as the part of û_b - û_a across û_a: nearly parallel means keep their digits
-    for row, (one, other) in enumerate((pair, pair.flip(0)), 1):
+    for row, (one, other) in enumerate(((0, 1), (1, 0)), 1):
         gap = units[other] - units[one]
         across = gap - (gap @ units[one]) * units[one]
         gradient[row] = -across / torch.where(norms[one] == 0, 1, norms[one])
-    return gradient, pair
+    return gradient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -119,7 +120,9 @@ class Measurement:
                     expected="batches that can be read for one group of layers after another",
                     next_step="pass the loader itself, or fewer `layers`",
                 )
-            self.notes.append(f"{said}: the layers were measured in {len(groups)} groups, each in passes of its own")
+            how = f"in {len(groups)} groups, each in passes of its own"
+            warnings.warn(f"{said}: the layers are measured {how}", stacklevel=4)
+            self.notes.append(f"{said}: the layers were measured {how}")
         return groups
 
     def _listed(self, patterns: Sequence[str] | None) -> LayerList | None:

@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from jaxtyping import Float, Int
 
+from pnc.measure.arrays import empty, squared_norms
+
 __all__ = [
     "ClassPairs",
     "class_distance_normalised_variance",
@@ -17,9 +19,11 @@ __all__ = [
     "class_pairs",
     "closest_pair",
     "discrimination",
+    "discrimination_of_pair",
 ]
 
 _BLOCK_ENTRIES = 2**22  # of a block of classes against all: 32 MiB of float64
+_BLOCK_CLASSES = 128  # of many classes, so that half of the products, each pair the other way round, is not taken
 _NEAR = 1e-5  # squared distance, relative to both squared norms, below which a product of means has lost its digits
 _TIED = 64 * torch.finfo(torch.float64).eps  # cosines that differ by less may be in the wrong order
 _UNIT = torch.finfo(torch.float64).eps
@@ -35,27 +39,31 @@ class _Moments(Protocol):
 
 def _blocks(classes: int) -> Iterator[slice]:
     """Rows of a K × K matrix that are looked at together."""
-    rows = max(1, _BLOCK_ENTRIES // classes)
+    rows = min(max(1, _BLOCK_ENTRIES // classes), _BLOCK_CLASSES)
     for start in range(0, classes, rows):
         yield slice(start, min(start + rows, classes))
 
 
-def _units(means: torch.Tensor) -> torch.Tensor:
+def _norms(means: torch.Tensor) -> torch.Tensor:
+    """(…, K, 1) norms to divide by: 1 for a mean that is zero."""
     norms = torch.linalg.vector_norm(means, dim=-1, keepdim=True)
-    return means / torch.where(norms == 0, 1, norms)
+    return torch.where(norms == 0, 1, norms)
 
 
-def _cosines(units: torch.Tensor, rows: slice) -> torch.Tensor:
+def _cosines(means: torch.Tensor, norms: torch.Tensor, rows: slice) -> torch.Tensor:
     """(…, b, K - start): cosines of a block of classes with it and those after it; -inf on and below the diagonal."""
-    cosines = units[..., rows, :] @ units[..., rows.start :, :].mT
+    units = means[..., rows, :] / norms[..., rows, :]
+    cosines = (units @ means[..., rows.start :, :].mT).div_(norms[..., rows.start :, :].mT)
     # masked, not dropped: leaving zeros of a triangle out would lose pairs that are exactly orthogonal
-    upper = torch.ones(cosines.shape[-2:], dtype=torch.bool, device=units.device).triu_(1)
+    upper = torch.ones(cosines.shape[-2:], dtype=torch.bool, device=means.device).triu_(1)
     return cosines.masked_fill_(~upper, -torch.inf)
 
 
-def _half_gap(units: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
+def _half_gap(means: torch.Tensor, norms: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
     """1 - cos = ‖û - v̂‖²/2 of (P, 2) pairs, which keeps the digits that 1 - cos loses for nearly parallel means."""
-    return (units[pairs[:, 0]] - units[pairs[:, 1]]).square().sum(-1) / 2
+    parts = pairs.split(max(1, _BLOCK_ENTRIES // means.shape[1]))
+    units = ((means[part[:, i]] / norms[part[:, i]] for i in (0, 1)) for part in parts)
+    return torch.cat([(one - other).square().sum(-1) / 2 for one, other in units])
 
 
 def closest_pair(means: Float[torch.Tensor, "K d"]) -> Int[torch.Tensor, " 2"]:
@@ -64,10 +72,10 @@ def closest_pair(means: Float[torch.Tensor, "K d"]) -> Int[torch.Tensor, " 2"]:
     >>> closest_pair(torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.1]], dtype=torch.float64)).tolist()
     [0, 2]
     """
-    units = _units(means)
+    norms = _norms(means)
     best, candidates = -math.inf, torch.zeros((0, 2), dtype=torch.int64, device=means.device)
     for rows in _blocks(means.shape[0]):
-        cosines = _cosines(units, rows)
+        cosines = _cosines(means, norms, rows)
         largest = float(cosines.max())
         if largest < best - _TIED or largest == -math.inf:
             continue
@@ -75,7 +83,7 @@ def closest_pair(means: Float[torch.Tensor, "K d"]) -> Int[torch.Tensor, " 2"]:
         found = torch.nonzero(cosines >= best - _TIED)[:4096] + rows.start
         # of the ties so far the nearest one is kept, so that they stay few
         candidates = torch.cat([candidates, found]) if largest <= best else found
-        candidates = candidates[_half_gap(units, candidates).argmin()][None]
+        candidates = candidates[_half_gap(means, norms, candidates).argmin()][None]
     return candidates[0]
 
 
@@ -95,17 +103,30 @@ def discrimination(
     >>> discrimination(torch.tensor([[1.0, 0.0], [0.0, 0.0]])).item()
     nan
     """
-    norms = torch.linalg.vector_norm(means, dim=-1)
-    rounding = 0 if spread is None else 8 * _UNIT * spread
-    undefined = (norms <= rounding).any(-1)
-    units = _units(means)
     if means.ndim == 2:
-        distance = _half_gap(units, closest_pair(means)[None])[0]
-    else:
-        closest = _cosines(units, slice(0, means.shape[-2])).flatten(-2).argmax(-1)
-        pair = torch.stack([closest // means.shape[-2], closest % means.shape[-2]], -1)[..., None]
-        chosen = torch.take_along_dim(units, pair, dim=-2)
-        distance = (chosen[..., 0, :] - chosen[..., 1, :]).square().sum(-1) / 2
+        return discrimination_of_pair(means, closest_pair(means), spread)
+    norms = _norms(means)
+    closest = _cosines(means, norms, slice(0, means.shape[-2])).flatten(-2).argmax(-1)
+    return discrimination_of_pair(
+        means, torch.stack([closest // means.shape[-2], closest % means.shape[-2]], -1), spread
+    )
+
+
+def discrimination_of_pair(
+    means: Float[torch.Tensor, "*batch K d"],
+    pair: Int[torch.Tensor, "*batch 2"],
+    spread: Float[torch.Tensor, "*batch K"] | None = None,
+) -> Float[torch.Tensor, "*batch"]:
+    """`discrimination` where the closest pair of classes is known.
+
+    >>> discrimination_of_pair(torch.tensor([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]]), torch.tensor([0, 1])).item()
+    1.0
+    """
+    rounding = 0 if spread is None else 8 * _UNIT * spread
+    undefined = (torch.linalg.vector_norm(means, dim=-1) <= rounding).any(-1)
+    chosen = torch.take_along_dim(means, pair[..., None], dim=-2)
+    units = chosen / _norms(chosen)
+    distance = (units[..., 0, :] - units[..., 1, :]).square().sum(-1) / 2
     return torch.where(undefined, torch.nan, distance)
 
 
@@ -153,9 +174,9 @@ def class_pairs(moments: _Moments) -> ClassPairs:
     p = counts / counts.sum()
     variance = moments.squares / counts
     within = float(moments.squares.sum() / counts.sum())
-    squares = torch.linalg.vecdot(means, means)
-    centred = means - means.mean(0)
-    norms = torch.linalg.vecdot(centred, centred)
+    squares = squared_norms(means)
+    centred = torch.sub(means, means.mean(0), out=empty(*means.shape, dtype=means.dtype, device=means.device))
+    norms = squared_norms(centred)
     coincide = float((8 * _UNIT) ** 2 * squares.max())
     total, undefined = 0.0, bool((counts == 0).any())
     separation = bracket = math.inf

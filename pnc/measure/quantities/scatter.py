@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
+from pnc.measure.arrays import squared_norms
 
 __all__ = ["ClassWeights", "between_factor", "between_scatter", "class_weights", "compression"]
 
@@ -92,5 +93,6 @@ def compression(
     >>> compression(torch.tensor(3.0), torch.tensor(0.0), means).item()
     nan
     """
-    rounding = (8 * torch.finfo(torch.float64).eps) ** 2 * torch.linalg.vecdot(means, means).amax(-1)
+    norms = squared_norms(means) if means.ndim == 2 else torch.linalg.vecdot(means, means)
+    rounding = (8 * torch.finfo(torch.float64).eps) ** 2 * norms.amax(-1)
     return torch.where(between > rounding, within / between, torch.nan)
