@@ -51,6 +51,7 @@ __all__ = [
     "WIELANDT",
     "Classical",
     "applied",
+    "matrix_power",
 ]
 
 Comparison = tuple[str, arb | fmpq, arb | fmpq]
@@ -283,7 +284,7 @@ LOEWNER_HEINZ = Classical(
 # --- one positive root ----------------------------------------------------------------------------------------------
 
 
-def _power(matrix: fmpq_mat, exponent: int) -> fmpq_mat:
+def matrix_power(matrix: fmpq_mat, exponent: int) -> fmpq_mat:
     total = identity(matrix.nrows())
     for _ in range(exponent):
         total = total * matrix
@@ -306,7 +307,7 @@ ROOT_UNIQUE = Classical(
     holds=lambda i: (
         bool(certainly_psd(i[0]))
         and bool(certainly_psd(i[1]))
-        and exactly_zero(_power(i[0], i[2]) - _power(i[1], i[2]))
+        and exactly_zero(matrix_power(i[0], i[2]) - matrix_power(i[1], i[2]))
     ),
     compares=lambda i: [("‖A - B‖_F² ≤ 0", frobenius_square(i[0] - i[1]), fmpq(0))],
     sample=_roots_sample,

@@ -11,13 +11,12 @@ from sympy.polys.matrices import DomainMatrix
 
 from .assumptions import A1, A2, A3, INVERTIBLE, WIDE
 from .balls import ball_matrix, certainly_psd, exactly_zero, identity
-from .classical import ROOT_UNIQUE, applied
+from .classical import ROOT_UNIQUE, applied, matrix_power
 from .instances import (
     ExactNetwork,
     averaging,
     columns,
     diagonal,
-    exact_network,
     labels,
     orthogonal,
     random_matrix,
@@ -36,45 +35,18 @@ from .ledger import (
 )
 from .quantities import hidden_map
 from .rewriting import ANY, Algebra, Instance
+from .t1_networks import (
+    L,
+    balance_algebra,
+    balance_instances,
+    eps,
+    fit_only_instance,
+    l,
+    networks,
+    orthonormal_instances,
+)
 
-__all__ = ["STATEMENT", "balance_algebra", "fit_only_instance", "networks", "power_of_hidden"]
-
-L, l = sp.symbols("L l", positive=True)
-eps = sp.Symbol("epsilon", positive=True)
-
-
-def networks(scope: Scope) -> list[ExactNetwork]:
-    """Exact networks: several depths, widths above d, unequal classes, ε above 1, equal singular values, α ≠ 1."""
-    rng = scope.rng("networks")
-    cases = [
-        dict(counts=(2, 2), dimension=4, depth=3),
-        dict(counts=(2, 2), dimension=5, depth=4, width=7),
-        dict(counts=(1, 3), dimension=4, depth=2, residual_scale="3/2"),
-        dict(counts=(1, 2, 2), dimension=6, depth=3, label_scale="5/2"),
-        dict(counts=(2, 2, 2), dimension=6, depth=5, roots=("3/2", "3/2", "3/2")),
-        dict(counts=(1, 1), dimension=3, depth=6, residual_scale="1/10"),
-    ]
-    if scope.depth != "quick":
-        cases.append(dict(counts=(3, 3, 3, 3), dimension=14, depth=5, width=18))
-        cases.append(dict(counts=(4, 1, 2, 3, 2), dimension=12, depth=6, label_scale="1/3"))
-    return [exact_network(rng, **case) for case in cases] + [
-        exact_network(rng, counts=(2, 3), dimension=6, depth=4, residual_scale=f"{k + 1}/5")
-        for k in range(scope.count(2, 24, 96))
-    ]
-
-
-def balance_algebra() -> tuple[Algebra, dict[str, sp.Symbol]]:
-    """W = W_l, W' = W_{l+1}, P = W_{l-1:1}, A = W_1ᵀW_1, with A2 at l and the induction hypotheses at l-1."""
-    algebra = Algebra()
-    s = {
-        "P": algebra.symbol("P", "a", "d"),
-        "W": algebra.symbol("W", "b", "a"),
-        "W'": algebra.symbol("W'", "c", "b"),
-        "A": algebra.symbol("A", "d", "d", functional=True),
-        "V": algebra.symbol("V", "d", "K"),
-        "S": algebra.symbol("S", "K", "K", functional=True),
-    }
-    return algebra, s
+__all__ = ["STATEMENT"]
 
 
 def _telescoped_map(scope: Scope) -> Evidence:
@@ -83,7 +55,7 @@ def _telescoped_map(scope: Scope) -> Evidence:
     P, W, V, A = s["P"], s["W"], s["W'"], s["A"]
     algebra.rule(algebra.T(V) * V * W * P, W * algebra.T(W) * W * P, "A2 at l")
     algebra.rule(algebra.T(W) * W * P, P * A, "hypothesis at l")
-    return algebra.proves(algebra.T(V) * V * (W * P), (W * P) * A, instances=_balance_instances(scope))
+    return algebra.proves(algebra.T(V) * V * (W * P), (W * P) * A, instances=balance_instances(scope))
 
 
 def _telescoped_power(scope: Scope) -> Evidence:
@@ -92,7 +64,7 @@ def _telescoped_power(scope: Scope) -> Evidence:
     P, W, A = s["P"], s["W"], s["A"]
     algebra.rule(algebra.T(W) * W * P, P * A, "step 1")
     algebra.rule(algebra.T(P) * P, A ** (l - 1), "hypothesis at l-1")
-    instances = _balance_instances(scope, power=True)
+    instances = balance_instances(scope, power=True)
     return algebra.proves(algebra.T(W * P) * (W * P), A**l, instances=instances)
 
 
@@ -104,29 +76,7 @@ def _last_layer(scope: Scope) -> Evidence:
     algebra.rule(algebra.T(W) * W * P, P * A, "step 1")
     algebra.rule(algebra.T(P) * P, A ** (L - 2), "step 2")
     m = last * W * P
-    return algebra.proves(algebra.T(m) * m * V, A**L * V, instances=_balance_instances(scope, last=True))
-
-
-def _balance_instances(scope: Scope, *, power: bool = False, last: bool = False) -> list[Instance]:
-    found = []
-    for net in networks(Scope(depth="quick", seed=scope.seed))[:2]:
-        layer = net.depth - 1 if last else net.depth - 2
-        gram = net.weights[0].transpose() * net.weights[0]
-        found.append(
-            Instance(
-                matrices={
-                    "P": net.product(layer - 1),
-                    "W": net.weights[layer - 1],
-                    "W'": net.weights[layer],
-                    "A": gram,
-                    "V": net.right,
-                    "S": diagonal(net.roots),
-                },
-                scalars={l: sp.Integer(layer), L: sp.Integer(net.depth)},
-                name=net.name,
-            )
-        )
-    return found
+    return algebra.proves(algebra.T(m) * m * V, A**L * V, instances=balance_instances(scope, last=True))
 
 
 def _signal_root(scope: Scope) -> Evidence:
@@ -135,7 +85,7 @@ def _signal_root(scope: Scope) -> Evidence:
     for net in networks(scope):
         a = net.weights[0].transpose() * net.weights[0]
         if not exactly_zero(
-            _power(a, net.depth) * net.right - net.right * diagonal([r ** (2 * net.depth) for r in net.roots])
+            matrix_power(a, net.depth) * net.right - net.right * diagonal([r ** (2 * net.depth) for r in net.roots])
         ):
             return undecided(f"A^L V = V S² fails on {net.name}")
         inside = net.right.transpose() * a * net.right
@@ -145,14 +95,7 @@ def _signal_root(scope: Scope) -> Evidence:
     return applied(ROOT_UNIQUE, scope, uses)
 
 
-def _power(matrix: fmpq_mat, exponent: int) -> fmpq_mat:
-    total = identity(matrix.nrows())
-    for _ in range(exponent):
-        total = total * matrix
-    return total
-
-
-def power_of_hidden(algebra: Algebra, V: sp.Symbol, S: sp.Symbol, exponent: sp.Expr, scale: sp.Expr) -> sp.Expr:
+def _power_of_hidden(algebra: Algebra, V: sp.Symbol, S: sp.Symbol, exponent: sp.Expr, scale: sp.Expr) -> sp.Expr:
     """V S^{2l/L} Vᵀ + ε^{2l} (I - VVᵀ), the claimed A^l."""
     return V * S ** (2 * exponent / L) * algebra.T(V) + scale ** (2 * exponent) * (1 - V * algebra.T(V))
 
@@ -162,27 +105,14 @@ def _all_powers(scope: Scope) -> Evidence:
     algebra, s = balance_algebra()
     V, S = s["V"], s["S"]
     algebra.rule(algebra.T(V) * V, sp.Integer(1), "VᵀV = I")
-    model = _orthonormal_instances(scope)
+    model = orthonormal_instances(scope)
     base = algebra.proves(
-        power_of_hidden(algebra, V, S, sp.Integer(0), eps), sp.Integer(1) * V * algebra.T(V) + 1 - V * algebra.T(V)
+        _power_of_hidden(algebra, V, S, sp.Integer(0), eps), sp.Integer(1) * V * algebra.T(V) + 1 - V * algebra.T(V)
     )
-    before = power_of_hidden(algebra, V, S, l, eps)
-    once = power_of_hidden(algebra, V, S, sp.Integer(1), eps)
-    step = algebra.proves(before * once, power_of_hidden(algebra, V, S, l + 1, eps), instances=model)
+    before = _power_of_hidden(algebra, V, S, l, eps)
+    once = _power_of_hidden(algebra, V, S, sp.Integer(1), eps)
+    step = algebra.proves(before * once, _power_of_hidden(algebra, V, S, l + 1, eps), instances=model)
     return both(base, step)
-
-
-def _orthonormal_instances(scope: Scope) -> list[Instance]:
-    rng = scope.rng("frames")
-    values = [fmpq(3, 2), fmpq(5, 4)]
-    return [
-        Instance(
-            matrices={"V": columns(orthogonal(4, rng), 0, 2), "S": diagonal([v**3 for v in values])},
-            powers={"S": lambda e: diagonal([v ** int(3 * e) for v in values])},
-            scalars={L: sp.Integer(3), l: sp.Integer(1), eps: sp.Rational(3, 10)},
-            name="K = 2, n = 2, L = 3",
-        )
-    ]
 
 
 def _insertion(scope: Scope) -> Evidence:
@@ -201,7 +131,7 @@ def _insertion(scope: Scope) -> Evidence:
     algebra.rule(M * X, Y, "M X = Y")
     algebra.rule(T(X) * X, G, "G = XᵀX")
     algebra.rule(U * S**ANY * T(U), H ** (ANY / 2), "functional calculus, H = U S² Uᵀ")
-    left = T(X) * power_of_hidden(algebra, V, S, l, eps) * X
+    left = T(X) * _power_of_hidden(algebra, V, S, l, eps) * X
     right = T(Y) * H ** (l / L - 1) * Y + eps ** (2 * l) * (G - T(Y) * H**-1 * Y)
     net = networks(Scope(depth="quick", seed=scope.seed))[0]
     m = _map(net)
@@ -277,10 +207,10 @@ def law_holds(
         power = bar * signal * bar.transpose() * alpha**2
         given_back = targets.transpose() * power * targets
         wanted = inverse if layer - depth + power_shift < 0 else h
-        wanted = _power(wanted, abs(layer - depth + power_shift))
+        wanted = matrix_power(wanted, abs(layer - depth + power_shift))
         if not exactly_zero(given_back - signal):
             return False, f"layer {layer}: the signal part is no function of the labels"
-        if not exactly_zero(_power(power, depth) - wanted) or not certainly_psd(power):
+        if not exactly_zero(matrix_power(power, depth) - wanted) or not certainly_psd(power):
             return False, f"layer {layer}: the signal part is not Yᵀ H^{{l/L-1}} Y"
     return True, ""
 
@@ -348,7 +278,7 @@ def _narrow(scope: Scope) -> Evidence:
         return V * S ** (2 * k / L) * T(V) + eps ** (2 * k) * projector
 
     frame = orthogonal(4, scope.rng("narrow"))
-    model = _orthonormal_instances(scope)[0]
+    model = orthonormal_instances(scope)[0]
     instance = Instance(
         matrices={
             "V": columns(frame, 0, 2),
@@ -423,22 +353,6 @@ def _compressed_balance(scope: Scope) -> Evidence:
             return undecided("the instance is not balanced in the compressed sense")
     good, why = law_holds(weights, data, eye, (1, 1), fmpq(3, 10), fmpq(1))
     return discharged("no contradiction") if good else refuted(f"d_h = 4 > d = 2, L = 4, W_2 = [3I 4I; 0 0]: {why}")
-
-
-def fit_only_instance() -> tuple[list[fmpq_mat], fmpq_mat]:
-    """L = 2, K = 2, d = 4, N = 2, ε = 3: all of A1-A3 but that W_{L:1} = M, of which only W_{L:1} X = M X holds.
-
-    In the plane of v (the row space of M, twice) and e (outside span X), W_1 = 3I + uuᵀ with u = (3, 4)/5, and
-    W_2 = m W_1⁻¹ with m = vᵀW_1⁴/12: then m v = 12 and (W_2ᵀW_2 - W_1W_1ᵀ)W_1 v = 0.
-    """
-    u = fmpq_mat(2, 1, [fmpq(3, 5), fmpq(4, 5)])
-    plane = identity(2) * 3 + u * u.transpose()
-    v = fmpq_mat(2, 1, [1, 0])
-    row = v.transpose() * _power(plane, 4) * fmpq(1, 12) * plane.inv()
-    first = fmpq_mat(4, 4, [plane[i // 2, j // 2] * int(i % 2 == j % 2) for i in range(4) for j in range(4)])
-    second = fmpq_mat(2, 4, [row[0, j // 2] * int(i == j % 2) for i in range(2) for j in range(4)])
-    data = fmpq_mat(4, 2, [fmpq(int(i == j), 12) for i in range(4) for j in range(2)])
-    return [first, second], data
 
 
 def _fit_only(scope: Scope) -> Evidence:

@@ -14,7 +14,7 @@ from .instances import averaging, diagonal, labels
 from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged, refuted
 from .quantities import closed_form, cosines, moments
 from .rewriting import Algebra, Instance
-from .t1_gram_law import networks
+from .t1_networks import networks
 
 __all__ = ["STATEMENT", "class_algebra", "class_instance"]
 

@@ -14,7 +14,7 @@ from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
 from .quantities import ClosedForm, class_scatter, closed_form
 from .rewriting import Algebra, Instance
 from .scalar import for_all
-from .t1_gram_law import networks
+from .t1_networks import networks
 from .t2_compression import class_algebra, class_instance
 
 __all__ = ["STATEMENT", "pseudo_inverse"]

@@ -21,7 +21,7 @@ from .instances import (
 from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both
 from .rewriting import Algebra, Instance
 from .scalar import for_all
-from .t1_gram_law import balance_algebra
+from .t1_networks import balance_algebra
 
 __all__ = ["STATEMENT"]
 

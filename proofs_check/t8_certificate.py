@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
@@ -15,160 +13,28 @@ from flint import arb, fmpq, fmpq_mat
 
 from pnc.theory.certificates import certify
 
-from .balls import at_most, ball, eigenvalues, frobenius_square, identity, meets
+from .balls import at_most, ball, meets
 from .classical import STANDARD_MODEL, SUBMULTIPLICATIVE, applied
-from .instances import diagonal, labels, random_matrix
+from .instances import random_matrix
 from .ledger import Evidence, Kind, Scope, Statement, Step, WrongVariant, both, discharged
 from .quantities import moments
 from .rewriting import Algebra, Instance
 from .scalar import choice, for_all
+from .t8_blocks import Blocks, Bounds, attaining, factors, gains, instances, norm
 
 __all__ = ["STATEMENT"]
-
-
-# --- an implementation of its own: exact block-triangular weights, gains and leaks enclosed ---------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Blocks:
-    """Weights in adapted orthonormal coordinates: blocks[l][i][j] maps part j to part i; part 0 is the signal."""
-
-    name: str
-    layers: tuple[tuple[tuple[fmpq_mat, ...], ...], ...]
-    data: fmpq_mat
-    counts: tuple[int, ...]
-    sizes: tuple[int, ...]
-
-    def part(self, matrix: fmpq_mat, index: int) -> fmpq_mat:
-        """Rows of one part."""
-        start = sum(self.sizes[:index])
-        rows = matrix.tolist()[start : start + self.sizes[index]]
-        return fmpq_mat(self.sizes[index], matrix.ncols(), [x for row in rows for x in row])
-
-    def apply(self, layer: int, matrix: fmpq_mat) -> fmpq_mat:
-        """W_l times a matrix."""
-        rows: list[fmpq] = []
-        for i in range(len(self.sizes)):
-            total = self.layers[layer][i][0] * self.part(matrix, 0)
-            for j in range(1, i + 1):
-                total = total + self.layers[layer][i][j] * self.part(matrix, j)
-            rows += total.entries()
-        return fmpq_mat(sum(self.sizes), matrix.ncols(), rows)
-
-
-def _blocks(rng: random.Random, *, coupled: Fraction, counts: tuple[int, ...], depth: int) -> _Blocks:
-    """Random triangular weights: signal gains about 2, residual about 1/3 and 1/6, leaks of size `coupled`."""
-    classes = len(counts)
-    sizes = (classes, 3, 2)
-    layers = []
-    for _ in range(depth - 1):
-        rows = []
-        for i, gain in enumerate((fmpq(2), fmpq(1, 3), fmpq(1, 6))):
-            row = []
-            for j in range(i + 1):
-                block = random_matrix(sizes[i], sizes[j], rng, denominator=40 if i == j else 5)
-                if i == j:
-                    block = (block + identity(sizes[i])) * gain
-                else:
-                    block = block * fmpq(coupled.numerator, coupled.denominator)
-                row.append(block)
-            rows.append(tuple(row))
-        layers.append(tuple(rows))
-    data = random_matrix(sum(sizes), sum(counts), rng)
-    centre = random_matrix(sum(sizes), classes, rng, size=6) * labels(counts)
-    return _Blocks(
-        name=f"triangular weights, leak {coupled}, n = {counts}, L = {depth}",
-        layers=tuple(layers),
-        data=data + centre,
-        counts=counts,
-        sizes=sizes,
-    )
-
-
-def _instances(scope: Scope) -> list[_Blocks]:
-    rng = scope.rng("T8 blocks")
-    shapes = [((2, 2), 3), ((1, 3), 4), ((2, 2, 2), 4)]
-    leaks = (Fraction(0), Fraction(1, 10), Fraction(1))
-    return [
-        _blocks(rng, coupled=leaks[number % 3], counts=shapes[number // 3 % 3][0], depth=shapes[number // 3 % 3][1])
-        for number in range(scope.count(18, 360, 1440))
-    ]
-
-
-def _norm(matrix: fmpq_mat) -> arb:
-    return ball(frobenius_square(matrix)).sqrt()
-
-
-def _gains(block: fmpq_mat) -> tuple[arb, arb]:
-    values = eigenvalues(block.transpose() * block)
-    return values[0].max(arb(0)).sqrt(), values[-1].sqrt()
-
-
-@dataclass
-class _Bounds:
-    """The recursion (2)-(3) for one matrix x whose columns are coordinates in the adapted bases."""
-
-    blocks: _Blocks
-    start: fmpq_mat
-    couple: bool = True
-    lower_gain: bool = True
-
-    def __post_init__(self) -> None:
-        parts = range(1, len(self.blocks.sizes))
-        self.signal = self.blocks.part(self.start, 0)
-        self.masses = {i: _norm(self.blocks.part(self.start, i)) for i in parts}
-        self.low = {i: arb(1) for i in parts}
-        self.high = {i: arb(1) for i in parts}
-        self.leak = {i: arb(0) for i in parts}
-
-    def advance(self, layer: int) -> None:
-        blocks = self.blocks.layers[layer]
-        before = dict(self.leak)
-        for i in self.masses:
-            low, high = _gains(blocks[i][i])
-            total = high * before[i]
-            if self.couple:
-                total += _gains(blocks[i][0])[1] * _norm(self.signal)
-                for j in range(1, i):
-                    total += _gains(blocks[i][j])[1] * (self.high[j] * self.masses[j] + before[j])
-            self.leak[i] = total
-        for i in self.masses:
-            low, high = _gains(blocks[i][i])
-            self.low[i], self.high[i] = self.low[i] * (low if self.lower_gain else high), self.high[i] * high
-        self.signal = blocks[0][0] * self.signal
-
-    def interval(self) -> tuple[arb, arb]:
-        """Bounds (4) on the squared norm."""
-        base = ball(frobenius_square(self.signal))
-        low = high = base
-        for i, mass in self.masses.items():
-            least = (self.low[i] * mass - self.leak[i]).max(arb(0))
-            most = self.high[i] * mass + self.leak[i]
-            low, high = low + least * least, high + most * most
-        return low, high
-
-
-def _factors(blocks: _Blocks) -> tuple[fmpq_mat, fmpq_mat, fmpq_mat]:
-    """(R_wᵀ, centred class means times √n_k absorbed as n_k-fold columns, class means), all exact."""
-    y = labels(blocks.counts)
-    ybar = diagonal([Fraction(1, n) for n in blocks.counts]) * y
-    samples = sum(blocks.counts)
-    means = blocks.data * ybar.transpose()
-    spread = means * y
-    ones = fmpq_mat(samples, samples, [fmpq(1, samples)] * samples**2)
-    return blocks.data - spread, spread - blocks.data * ones, means
 
 
 def _theorems(
     scope: Scope, *, couple: bool = True, lower_gain: bool = True, tighten: Fraction = Fraction(0), sharp: bool = False
 ) -> Iterator[tuple[str, arb, arb]]:
-    for blocks in [_attaining(which) for which in ("low", "high")] if sharp else _instances(scope):
-        within, between, means = _factors(blocks)
-        runs = [_Bounds(blocks, m, couple, lower_gain) for m in (within, between)]
+    for blocks in [attaining(which) for which in ("low", "high")] if sharp else instances(scope):
+        within, between, means = factors(blocks)
+        runs = [Bounds(blocks, m, couple, lower_gain) for m in (within, between)]
         singles = []
         for k in range(len(blocks.counts)):
             column = fmpq_mat(means.nrows(), 1, [means[r, k] for r in range(means.nrows())])
-            singles.append(_Bounds(blocks, column, couple, lower_gain))
+            singles.append(Bounds(blocks, column, couple, lower_gain))
         features = blocks.data
         for layer in range(len(blocks.layers)):
             features = blocks.apply(layer, features)
@@ -189,7 +55,7 @@ def _theorems(
             yield from _cosine_bounds(name, blocks, singles, found)
 
 
-def _cosine_bounds(name: str, blocks: _Blocks, singles: list[_Bounds], found) -> Iterator[tuple[str, arb, arb]]:
+def _cosine_bounds(name: str, blocks: Blocks, singles: list[Bounds], found) -> Iterator[tuple[str, arb, arb]]:
     """(6) and (7) for every pair of classes."""
     for a, b in combinations(range(len(blocks.counts)), 2):
         first, second = singles[a], singles[b]
@@ -216,30 +82,6 @@ def _cosine_bounds(name: str, blocks: _Blocks, singles: list[_Bounds], found) ->
             yield f"{name}, cos {a}{b}", sign * found.cosine(a, b), bound + arb("1e-25")
 
 
-def _attaining(which: str) -> _Blocks:
-    """No leaks, every residual group half at its largest and half at its smallest gain, all of its mass on one half."""
-    sizes = (2, 2, 2)
-    gains = ((fmpq(1, 2), fmpq(1, 4)), (fmpq(1, 5), fmpq(1, 10)))
-    zero = fmpq_mat(2, 2, [0] * 4)
-    layer = (
-        (diagonal([2, 3]),),
-        (zero, diagonal(gains[0])),
-        (zero, zero, diagonal(gains[1])),
-    )
-    place = 0 if which == "high" else 1
-    data = [[fmpq(0)] * 4 for _ in range(6)]
-    data[0][0] = data[0][1] = data[1][2] = data[1][3] = fmpq(1)
-    for group in (1, 2):
-        data[2 * group + place] = [fmpq(1, group), -fmpq(1, group), fmpq(0), fmpq(0)]
-    return _Blocks(
-        name=f"mass on the {'largest' if which == 'high' else 'smallest'} gains",
-        layers=(layer, layer, layer),
-        data=fmpq_mat(6, 4, [x for row in data for x in row]),
-        counts=(2, 2),
-        sizes=sizes,
-    )
-
-
 def _whole(scope: Scope, **change) -> Evidence:
     return at_most(_theorems(scope, **change), noun="bounds of Theorems 1 and 2")
 
@@ -249,13 +91,13 @@ def _sharp(scope: Scope) -> Evidence:
     del scope
 
     def pairs():
-        starts = [_attaining(which) for which in ("low", "high")]
-        factors = [_factors(blocks)[0] for blocks in starts]
+        starts = [attaining(which) for which in ("low", "high")]
+        within = [factors(blocks)[0] for blocks in starts]
         for index in (1, 2):
-            masses = [_norm(blocks.part(f, index)) for blocks, f in zip(starts, factors)]
+            masses = [norm(blocks.part(f, index)) for blocks, f in zip(starts, within)]
             yield f"mass of group {index}", masses[0], masses[1]
-        for end, blocks, factor in zip((0, 1), starts, factors):
-            run, features = _Bounds(blocks, factor), blocks.data
+        for end, blocks, factor in zip((0, 1), starts, within):
+            run, features = Bounds(blocks, factor), blocks.data
             for layer in range(3):
                 features = blocks.apply(layer, features)
                 run.advance(layer)
@@ -356,10 +198,10 @@ def _leak_bound(scope: Scope) -> Evidence:
 
 def _submultiplicative(scope: Scope) -> Evidence:
     uses = []
-    for blocks in _instances(scope)[:6]:
+    for blocks in instances(scope)[:6]:
         for part in (1, 2):
             block = blocks.layers[0][part][part]
-            low = Fraction(int(float(_gains(block)[0].lower()) * 1000), 1000)
+            low = Fraction(int(float(gains(block)[0].lower()) * 1000), 1000)
             uses.append((block, blocks.part(blocks.data, part), fmpq(low.numerator, low.denominator)))
     return applied(SUBMULTIPLICATIVE, scope, uses)
 
