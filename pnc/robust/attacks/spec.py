@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pnc.errors import InvalidInputError
-from pnc.fields import nearest
+from pnc.fields import Number, Whole, check_fields
 from pnc.robust.attacks.kinds import attack_named
 
 __all__ = ["AttackSpec", "Loss", "Norm"]
 
 Norm = Literal["linf", "l2"]
 Loss = Literal["cross-entropy", "margin"]
+
+_RADIUS = "pass for instance `radius=8/255`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,46 +47,26 @@ class AttackSpec:
     """
 
     attack: str = "pgd"
-    radius: float = 8 / 255
+    radius: Annotated[float, Number(above=0, advice=_RADIUS)] = 8 / 255
     norm: Norm = "linf"
-    steps: int = 20
-    restarts: int = 1
+    steps: Annotated[int, Whole(1)] = 20
+    restarts: Annotated[int, Whole(1)] = 1
     targeted: bool = False
-    step_ratio: float = 2.5
+    step_ratio: Annotated[float, Number(above=0)] = 2.5
     loss: Loss = "cross-entropy"
-    seed: int = 0
+    seed: Annotated[int, Whole(0)] = 0
 
     def __post_init__(self) -> None:
         kind = attack_named(self.attack)
-        for name, choices in (("norm", get_args(Norm)), ("loss", get_args(Loss))):
-            if getattr(self, name) not in choices:
-                raise nearest(name, getattr(self, name), choices)
         if kind.one_step:
             object.__setattr__(self, "steps", 1)
             object.__setattr__(self, "step_ratio", 1.0)
-        for name, least in (("steps", 1), ("restarts", 1), ("seed", 0)):
-            try:
-                value = operator.index(getattr(self, name))
-            except TypeError:
-                value = least - 1
-            if isinstance(getattr(self, name), bool) or value < least:
-                raise InvalidInputError(
-                    got=f"{name} = {getattr(self, name)!r}",
-                    expected=f"a whole number, {least} or more",
-                    next_step=f"pass another `{name}`",
-                )
-            object.__setattr__(self, name, value)
-        largest = 1 if self.norm == "linf" else math.inf
-        if not (_is_number(self.radius) and 0 < self.radius <= largest and math.isfinite(self.radius)):
+        check_fields(self)
+        if self.norm == "linf" and self.radius > 1:
             raise InvalidInputError(
-                got=f"radius = {self.radius} for {self.norm}",
-                expected="a number above 0"
-                + (" and at most 1, since pixels are in [0, 1]" if self.norm == "linf" else ""),
-                next_step="pass for instance `radius=8/255`",
-            )
-        if not (_is_number(self.step_ratio) and 0 < self.step_ratio < math.inf):
-            raise InvalidInputError(
-                got=f"step_ratio = {self.step_ratio}", expected="a number above 0", next_step="pass for instance 2.5"
+                got=f"radius = {self.radius} for linf",
+                expected="a number above 0 and at most 1, since pixels are in [0, 1]",
+                next_step=_RADIUS,
             )
         if self.restarts > 1 and not kind.random_start:
             raise InvalidInputError(
@@ -102,7 +82,3 @@ class AttackSpec:
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "step": self.step}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
