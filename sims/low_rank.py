@@ -25,14 +25,19 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pnc.curves import LayerNotes
+from pnc.runs import LabelledData, MeasurementSpec, NetworkSource, TrainRequest, train_and_measure
 from pnc.statistics import student_interval
 
 from .common import Scale, command, new_figure, save
+from .networks import image_data
+
+if TYPE_CHECKING:
+    from pnc.train import Samples
 
 __all__ = ["reproduce"]
 
@@ -60,21 +65,13 @@ _WATCHED = 50  # images of each class on which U1 and U2 are held against the bl
 
 def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
     """Train all three kinds from every seed; write the tables, and the figure of what compression costs."""
-    from pnc.data import load_images
-    from pnc.simulate.device import resolve_device
-    from pnc.train import as_samples
-
-    recipe, device = _RECIPES[scale], resolve_device("auto")
-    training, test = (
-        load_images(recipe["data"], split=split, samples_per_class=recipe[split]) for split in ("train", "test")
-    )
-    samples = as_samples(training)
-    splits = {"train": samples, "test": as_samples(test, like=samples, name="the test split")}
+    recipe = _RECIPES[scale]
+    data = image_data(recipe["data"], train=recipe["train"], test=recipe["test"])
     kinds = {"plain": (), "1-LR": recipe["sites"][:1], "2-LR": recipe["sites"]}
     runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for seed in range(_SEEDS):
         for kind, sites in kinds.items():
-            found = _run(sites, seed, recipe, splits, training.subset(_WATCHED), device)
+            found = _run(sites, seed, recipe, data, out / "runs" / f"{kind}-{seed}")
             runs[kind].append(found)
             if not quiet:
                 shares = ", ".join(f"{site} {found['share'][site]['test', 'centred']:.2%}" for site in recipe["sites"])
@@ -90,38 +87,36 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     return save(out, "low_rank", _figure(runs, recipe), summary)
 
 
-def _run(
-    sites: tuple[str, ...], seed: int, recipe: dict[str, Any], splits: dict[str, Any], watched: Any, device: Any
-) -> dict[str, Any]:
-    """One network: trained, measured at every block, compressed at both sites."""
+def _run(sites: tuple[str, ...], seed: int, recipe: dict[str, Any], data: LabelledData, folder: Path) -> dict[str, Any]:
+    """One network: trained unless it has been, measured at every block, compressed at both sites."""
     from pnc.compare import variance_floors
     from pnc.measure import curve_spectra, measure_compressed, measure_model, variance_curve
     from pnc.measure.compress.activations import site_of
-    from pnc.nets import Network, build
-    from pnc.train import LowRankSpec, TrainSpec, as_samples, evaluate, train
+    from pnc.nets import Network
+    from pnc.simulate.device import resolve_device
+    from pnc.train import LowRankSpec, TrainSpec, evaluate
 
-    samples = splits["train"]
-    model = build(
-        recipe["network"], input_shape=samples.input_shape, classes=samples.classes, width=recipe["width"], seed=seed
-    )
-    assert isinstance(model, Network)  # by its name
-    blocks = list(model.block_names)[:-1]
-    some = as_samples(watched, like=samples).to(device).batches(_BATCH)
+    samples, device = data.train, resolve_device("auto")
+    some = _first(samples, _WATCHED).to(device).batches(_BATCH)
 
     def watch(network: Any, batches: Any, split: str) -> Any:
         return measure_model(
-            network, some, classes=samples.classes, layers=blocks, spectra=True, width=256, sketch=32, split=split
-        )
+            network, some, classes=samples.classes, layers=list(network.block_names)[:-1], spectra=True, width=256,
+            sketch=32, split=split,
+        )  # fmt: skip
 
-    run = train(
-        model, samples,
-        TrainSpec(
+    request = TrainRequest(
+        network=NetworkSource(name=recipe["network"], width=recipe["width"], seed=seed),
+        training=TrainSpec(
             loss="cross-entropy", epochs=recipe["epochs"], learning_rate=2e-3, batch_size=64, measure_every=1, seed=seed
         ),
         low_rank=LowRankSpec(sites=sites, rank=_RANK, compression_weight=recipe["weight"]) if sites else None,
-        device=device, measure=watch,
-    )  # fmt: skip
-    batches = {split: data.to(device).batches(_BATCH) for split, data in splits.items()}
+        measurement=MeasurementSpec(fuzziness=False, spectra=False, probes=False, uncertainty=False),
+    )
+    run = train_and_measure(request, data=replace(data, test=None), out=folder, resume=True, measure=watch).trained
+    model = run.model
+    assert isinstance(model, Network)  # by its name
+    batches = {split: part.to(device).batches(_BATCH) for split, part in data.splits.items()}
     curves = {
         split: measure_model(model, data, classes=samples.classes, layers=list(recipe["sites"]), spectra=True)
         for split, data in batches.items()
@@ -161,16 +156,21 @@ def _run(
     }  # fmt: skip
 
 
-def _held(samples: Any, dimension: int) -> Any:
+def _held(samples: Samples, dimension: int) -> Samples:
     """The first n images of each class, n·K·d at most what is held at once; all where they are no more than that."""
-    from pnc.data import first_of_each_class
     from pnc.measure.compress.activations import MOST_ENTRIES
 
     if len(samples) * dimension <= MOST_ENTRIES:
         return samples
+    return _first(samples, max(1, MOST_ENTRIES // (samples.classes * dimension)))
+
+
+def _first(samples: Samples, count: int) -> Samples:
+    """The first images of each class, or all of a smaller one."""
+    from pnc.data import first_of_each_class
+
     y = samples.y.cpu().numpy()
-    most = max(1, MOST_ENTRIES // (samples.classes * dimension))
-    rows = first_of_each_class(y, np.minimum(np.bincount(y), most).tolist())
+    rows = first_of_each_class(y, np.minimum(np.bincount(y), count).tolist())
     return replace(samples, x=samples.x[rows], y=samples.y[rows])
 
 

@@ -34,6 +34,7 @@ from pnc.runs.requests import DataSource, MeasurementSpec, TrainRequest, request
 from pnc.simulate.device import resolve_device
 from pnc.train import (
     Batches,
+    Measure,
     Processes,
     Progress,
     Samples,
@@ -152,6 +153,7 @@ def train_and_measure(
     resume: bool = False,
     force: bool = False,
     checkpoint_seconds: float = 60.0,
+    measure: Measure | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainResult:
     """Train a network and measure C_l, D_l and the rest at every layer on both splits: what `pnc train` does.
@@ -163,6 +165,7 @@ def train_and_measure(
         resume: go on with a training of this folder that was interrupted; one that is finished is read.
         force: replace the run in the folder.
         checkpoint_seconds: between checkpoints.
+        measure: (model, batches, split) → the curve that is kept of an epoch, in place of all layers' C and D.
         progress: called now and then.
 
     Raises:
@@ -215,13 +218,13 @@ def train_and_measure(
         layers = list(measurement.layers or blocks) or None
         _check_layers(model, data.train, layers)
 
-        def measure(network: nn.Module, batches: Any, split: str) -> LayerCurve:
+        def on_the_way(network: nn.Module, batches: Any, split: str) -> LayerCurve:
             return measure_model(network, batches, classes=data.train.classes, layers=layers, split=split)
 
         trained = train(
             model, data.train, request.training, test=data.test, low_rank=request.low_rank, device=device,
-            checkpoints=checkpoints, checkpoint_seconds=checkpoint_seconds, resume=resume, measure=measure,
-            measure_batch=measurement.batch_size, progress=progress,
+            checkpoints=checkpoints, checkpoint_seconds=checkpoint_seconds, resume=resume,
+            measure=measure or on_the_way, measure_batch=measurement.batch_size, progress=progress,
         )  # fmt: skip
         splits = _measured(request, trained, data, layers, processes)
         record = _record(request, trained, data, splits)

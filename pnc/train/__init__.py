@@ -9,7 +9,7 @@ from pnc.spec.training import TrainSpec
 from pnc.train.augment import crop_and_flip
 from pnc.train.batch_norm import synchronised_batch_norm
 from pnc.train.checkpoints import Checkpoint, latest_checkpoint, read_checkpoint, write_checkpoint
-from pnc.train.loop import evaluate, train
+from pnc.train.loop import Measure, evaluate, train
 from pnc.train.losses import sample_losses
 from pnc.train.low_rank.sites import find_sites
 from pnc.train.low_rank.variance_shares import variance_shares
@@ -28,6 +28,7 @@ __all__ = [
     "EpochRecord",
     "LowRankOutcome",
     "LowRankSpec",
+    "Measure",
     "Measurement",
     "Processes",
     "Progress",

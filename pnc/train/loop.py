@@ -32,9 +32,10 @@ from pnc.train.samples import Batches, Samples, as_samples
 from pnc.train.steps import Steps, deterministic, threads_for
 from pnc.train.weights import fit_weights
 
-__all__ = ["evaluate", "train"]
+__all__ = ["Measure", "evaluate", "train"]
 
 Measure = Callable[[nn.Module, Batches, str], LayerCurve]
+"""(model, batches, split) → its layers."""
 
 _WORTH_SHARING = 2**18  # entries of a matrix, 512 × 512, from which on more threads than one are of use
 _SAFE_CHANNELS = 16  # of a convolution's output, from which on more threads than one are safe

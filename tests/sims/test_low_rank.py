@@ -65,3 +65,23 @@ def test_a_large_layer_is_fitted_on_as_many_images_as_are_held(monkeypatch):
                                dimensions=[5])  # fmt: skip
     assert found.whole.svm_accuracy is not None
     assert found.whole.linear_accuracy is not None
+
+
+def test_a_network_is_trained_once(monkeypatch, tmp_path):
+    """What is in its run folder is read again, with U1 and U2 of every epoch."""
+    import pnc.runs.training
+    from sims.networks import image_data
+
+    recipe = experiment._RECIPES["smoke"] | {"epochs": 2, "width": 8}
+    data = image_data(recipe["data"], train=8, test=4)
+    monkeypatch.setattr(experiment, "_DIMENSIONS", (2, 10))
+    found = experiment._run(recipe["sites"][:1], 0, recipe, data, tmp_path / "run")
+    blocks, epochs = 6, 2
+    assert found["floors"] == [blocks * (1 + epochs)] * 2
+    monkeypatch.delattr(pnc.runs.training, "train")
+    again = experiment._run(recipe["sites"][:1], 0, recipe, data, tmp_path / "run")
+    assert again["curve"].keys() == found["curve"].keys()
+    assert all(np.array_equal(again["curve"][site], curve) for site, curve in found["curve"].items())
+    assert {name: again[name] for name in ("compression", "floors", "ranks", "seconds", "share_slack")} == {
+        name: found[name] for name in ("compression", "floors", "ranks", "seconds", "share_slack")
+    }
