@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pnc.errors import PncError
+from pnc.report.style import Style
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PLAIN_SVG", "DrawingError", "drawing", "new_figure", "save_figure", "svg_settings"]
+__all__ = ["PLAIN_SVG", "DrawingError", "drawing", "new_figure", "new_panel", "save_figure", "svg_settings"]
 
 PLAIN_SVG = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 """Metadata of figures: none, neither addresses nor the hour."""
@@ -83,6 +85,20 @@ def new_figure(
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, sharey=share_y).ravel()
+
+
+@contextmanager
+def new_panel(style: Style) -> Iterator[tuple[Figure, Axes]]:
+    """A figure of one panel in a style; drawn and saved inside, where the style's settings hold."""
+    _import_matplotlib()
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(style.rc):
+        figure = Figure(figsize=style.size, layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure, figure.subplots()
 
 
 def svg_settings() -> Any:
