@@ -6,9 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from pnc.cli.declared import declared
-from pnc.cli.options import JsonOption, QuietOption
+from pnc.cli.options import ForceOption, JsonOption, OutOption, QuietOption, StyleOption
 from pnc.cli.output import number, print_json, print_table, say
 from pnc.report.live import live_line
+from pnc.report.style import STYLES
 from pnc.runs.requests import ChooseRequest
 
 if TYPE_CHECKING:
@@ -19,7 +20,14 @@ __all__ = ["choose"]
 
 
 @declared(config=True)
-def choose(request: ChooseRequest, json: JsonOption = False, quiet: QuietOption = False) -> None:
+def choose(
+    request: ChooseRequest,
+    out: OutOption = None,
+    style: StyleOption = "screen",
+    force: ForceOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
     """Rank layers for a linear readout of the labels, from one pass and without training a probe.
 
     The criterion is the accuracy of a ridge regression, every sample left out in turn. With --foreign also which layer
@@ -28,11 +36,13 @@ def choose(request: ChooseRequest, json: JsonOption = False, quiet: QuietOption 
     from pnc.runs import choose_for
 
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
-        result = choose_for(request, progress=line)
+        result = choose_for(request, out=out, style=STYLES[style], force=force, progress=line)
     if json:
         print_json(result.to_dict())
     else:
         _print(result)
+        if result.folder is not None:
+            say(f"written to {result.folder}")
 
 
 def _print(result: ChooseResult) -> None:

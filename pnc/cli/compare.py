@@ -10,19 +10,21 @@ import typer
 
 from pnc.cli.following import print_following, print_following_seeds, shout
 from pnc.cli.options import (
-    OUTPUT,
     CompressionLimitOption,
     DiscriminationLimitOption,
     ForceOption,
     JsonOption,
+    OutOption,
+    StyleOption,
     limits_of,
 )
 from pnc.cli.output import print_comparison, print_json, read_text, say
 from pnc.errors import InvalidInputError
+from pnc.report.style import STYLES
 from pnc.spec.shared import SIZES
 
 if TYPE_CHECKING:
-    from pnc.compare import Following, FollowingSeeds, MeasuredRun
+    from pnc.compare import Comparison, Following, FollowingSeeds, MeasuredRun
 
 __all__ = ["compare"]
 
@@ -57,10 +59,8 @@ def compare(
     label_scale: Annotated[
         float | None, typer.Option("--label-scale", help="α, for ε_eff; likewise.", rich_help_panel=RUNS)
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write following.json, figure and page of runs there.", rich_help_panel=OUTPUT),
-    ] = None,
+    out: OutOption = None,
+    style: StyleOption = "screen",
     force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -93,14 +93,29 @@ def compare(
     _refuse_twice(curves)
     texts = [None if name != "-" and Path(name).is_dir() else read_text(name) for name in curves]
     if len(curves) == 2 and not _all_measured(texts):
-        if out is not None or split != "train" or any(x is not None for x in (depth, samples_per_class, label_scale)):
+        if split != "train" or any(x is not None for x in (depth, samples_per_class, label_scale)):
             raise InvalidInputError(
                 got="a predicted curve with an option of runs",
-                expected="--out, --split, --depth, --samples-per-class and --label-scale with measured curves alone",
+                expected="--split, --depth, --samples-per-class and --label-scale with measured curves alone",
                 next_step="leave it out",
             )
-        status = _against_theory(curves, texts, limits, json=json)
-        raise typer.Exit(status)
+        if out is not None:
+            from pnc.records import check_folder
+
+            check_folder(out, force=force)
+        comparison = _against_theory(curves, texts, limits)
+        if out is not None:
+            from pnc.runs.comparison import write_comparison
+
+            write_comparison(out, comparison, names=curves, style=STYLES[style], force=force)
+        if json:
+            print_json(comparison.to_dict())
+        else:
+            print_comparison(comparison)
+            say(f"\n{comparison.verdict.name}: {comparison.advice}")
+            if out is not None:
+                say(f"written to {out}")
+        raise typer.Exit(comparison.verdict.exit_status)
     runs = _read(curves, texts, split)
     if out is not None:
         from pnc.records import check_folder
@@ -119,7 +134,7 @@ def compare(
         from pnc.report.following import write_following
 
         title = ", ".join(Path(name).name for name in names)
-        write_following(out, found, names=names, title=title, force=force)
+        write_following(out, found, names=names, title=title, style=STYLES[style], force=force)
     if json:
         print_json({**found.to_dict(), "names": names})
     else:
@@ -164,7 +179,7 @@ def _all_measured(texts: list[str | None]) -> bool:
     return all(measured(text) for text in texts)
 
 
-def _against_theory(curves: list[str], texts: list[str | None], limits: Any, *, json: bool) -> int:
+def _against_theory(curves: list[str], texts: list[str | None], limits: Any) -> Comparison:
     from pnc.compare import compare as compare_curves
     from pnc.curves import LayerCurve
     from pnc.theory import Certificate
@@ -180,18 +195,12 @@ def _against_theory(curves: list[str], texts: list[str | None], limits: Any, *, 
         read.append(text)
     theory, curve = LayerCurve.from_json(read[0]), LayerCurve.from_json(read[1])  # refuse what is not one object
     intervals = loads(read[1]).get("certificate")
-    comparison = compare_curves(
+    return compare_curves(
         theory,
         curve,
         limits=limits,
         certificate=None if intervals is None else Certificate.from_dict(intervals),
     )
-    if json:
-        print_json(comparison.to_dict())
-    else:
-        print_comparison(comparison)
-        say(f"\n{comparison.verdict.name}: {comparison.advice}")
-    return comparison.verdict.exit_status
 
 
 def _read(curves: list[str], texts: list[str | None], split: str) -> list[MeasuredRun]:

@@ -6,9 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pnc.cli.declared import declared
-from pnc.cli.options import JsonOption, QuietOption
+from pnc.cli.options import ForceOption, JsonOption, OutOption, QuietOption, StyleOption
 from pnc.cli.output import number, print_json, print_table, say
 from pnc.report.live import live_line
+from pnc.report.style import STYLES
 from pnc.runs.requests import CompressRequest
 
 if TYPE_CHECKING:
@@ -18,17 +19,29 @@ if TYPE_CHECKING:
 __all__ = ["compress"]
 
 
-@declared()
-def compress(request: CompressRequest, json: JsonOption = False, quiet: QuietOption = False) -> None:
+@declared(config=True)
+def compress(
+    request: CompressRequest,
+    out: OutOption = None,
+    style: StyleOption = "screen",
+    force: ForceOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
     """Accuracy against the dimensions that a layer is compressed to: SVM, own tail, linear tail, nearest centre."""
     from pnc.runs import compress_layer
 
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
-        result = compress_layer(request, progress=None if line is None else lambda words, done: line(words, done, ""))
+        result = compress_layer(
+            request, out=out, style=STYLES[style], force=force,
+            progress=None if line is None else lambda words, done: line(words, done, ""),
+        )  # fmt: skip
     if json:
         print_json(result.to_dict())
     else:
         _print(result)
+        if result.folder is not None:
+            say(f"written to {result.folder}")
 
 
 def _print(result: CompressResult) -> None:

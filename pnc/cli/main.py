@@ -19,6 +19,7 @@ from pnc.cli.flags import Command
 from pnc.cli.measure import measure
 from pnc.cli.output import printable
 from pnc.cli.predict import predict
+from pnc.cli.report import report
 from pnc.cli.reproduce import reproduce
 from pnc.cli.robustness import robustness
 from pnc.cli.simulate import simulate
@@ -38,7 +39,8 @@ _TOO_LARGE = (
 )
 
 COMMANDS = (
-    predict, simulate, train, sweep, reproduce, measure, choose, tail, compress, compare, robustness, verify, cite,
+    predict, simulate, train, sweep, reproduce, measure, choose, tail, compress, compare, robustness, report, verify,
+    cite,
 )  # fmt: skip
 
 app = typer.Typer(

@@ -10,9 +10,10 @@ import typer
 
 from pnc.cli.declared import declared
 from pnc.cli.measured import print_measured
-from pnc.cli.options import OUTPUT, JsonOption, QuietOption
-from pnc.cli.output import print_json
+from pnc.cli.options import OUTPUT, ForceOption, JsonOption, OutOption, QuietOption, StyleOption
+from pnc.cli.output import print_json, say
 from pnc.report.live import live_line
+from pnc.report.style import STYLES
 from pnc.runs.requests import MeasureRequest
 
 __all__ = ["measure"]
@@ -25,6 +26,9 @@ def measure(
         bool,
         typer.Option("--quick", help="One pass: C, D, CDNV and standard errors alone.", rich_help_panel=OUTPUT),
     ] = False,
+    out: OutOption = None,
+    style: StyleOption = "screen",
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -35,9 +39,11 @@ def measure(
         alone = replace(request.measurement, fuzziness=False, spectra=False, probes=False, collapse=False)
         request = replace(request, measurement=alone)
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
-        result = measure_subject(request, progress=line)
+        result = measure_subject(request, out=out, style=STYLES[style], force=force, progress=line)
     if json:
         print_json(result.to_dict())
     else:
         print_measured(result)
+        if result.folder is not None:
+            say(f"written to {result.folder}")
     raise typer.Exit(result.exit_status)

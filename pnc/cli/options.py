@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,8 +17,11 @@ __all__ = [
     "DiscriminationLimitOption",
     "ForceOption",
     "JsonOption",
+    "OutOption",
     "QuietOption",
     "SeedOption",
+    "StyleName",
+    "StyleOption",
     "limits_of",
 ]
 
@@ -27,6 +31,15 @@ TRAINING, OUTPUT = "Training", "Output"
 SeedOption = Annotated[int, typer.Option("--seed", help="Of every random draw.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUTPUT)]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write the run folder there.", rich_help_panel=OUTPUT),
+]
+StyleName = Literal["screen", "paper"]
+StyleOption = Annotated[
+    StyleName,
+    typer.Option("--style", help="Of the figures in --out: screen, or paper (a column wide).", rich_help_panel=OUTPUT),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is at --out.", rich_help_panel=OUTPUT)]
 CompressionLimitOption = Annotated[
     float,

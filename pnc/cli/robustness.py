@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pnc.cli.declared import declared
-from pnc.cli.options import OUTPUT, ForceOption, JsonOption, QuietOption
+from pnc.cli.options import OUTPUT, ForceOption, JsonOption, QuietOption, StyleOption
 from pnc.cli.output import number, print_json, print_table, say
 from pnc.report.live import live_line
+from pnc.report.style import STYLES
 from pnc.runs.requests import AttackRequest
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def robustness(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write numbers and every sample there.", rich_help_panel=OUTPUT)
     ] = None,
+    style: StyleOption = "screen",
     force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -35,7 +37,7 @@ def robustness(
 
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
         result = attack_network(
-            request, out=out, force=force,
+            request, out=out, style=STYLES[style], force=force,
             progress=None if line is None else lambda what, share: line(what, share, ""),
         )  # fmt: skip
     if json:

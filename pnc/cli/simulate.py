@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pnc.cli.declared import declared
-from pnc.cli.options import OUTPUT, JsonOption, QuietOption
+from pnc.cli.options import OUTPUT, JsonOption, OutOption, QuietOption, StyleOption
 from pnc.cli.output import number, print_comparison, print_curve, print_json, say
 from pnc.report.live import live_line, time_left
+from pnc.report.style import STYLES
 from pnc.runs.requests import SimulateRequest
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ __all__ = ["simulate"]
 @declared(config=True)
 def simulate(
     request: SimulateRequest,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write the run folder there.", rich_help_panel=OUTPUT)
-    ] = None,
+    out: OutOption = None,
+    style: StyleOption = "screen",
     force: Annotated[
         bool, typer.Option("--force", help="Replace an output folder that exists.", rich_help_panel=OUTPUT)
     ] = False,
@@ -41,9 +40,9 @@ def simulate(
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
         progress = None if line is None else partial(_follow, line)
         if request.variant.plain:
-            result = simulate_and_compare(request, out=out, force=force, progress=progress)
+            result = simulate_and_compare(request, out=out, style=STYLES[style], force=force, progress=progress)
         else:
-            result = simulate_variant(request, out=out, force=force, progress=progress)
+            result = simulate_variant(request, out=out, style=STYLES[style], force=force, progress=progress)
     if json:
         print_json(result.to_dict())
     elif isinstance(result, SimulateResult):

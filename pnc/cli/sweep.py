@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pnc.cli.declared import declared
-from pnc.cli.options import OUTPUT, TRAINING, JsonOption
+from pnc.cli.options import OUTPUT, TRAINING, JsonOption, StyleName, StyleOption
 from pnc.cli.output import print_json, print_table
 from pnc.fields import Group
 from pnc.spec.sweep import SWEEP, SweepAxes, SweepSettings
+
+if TYPE_CHECKING:
+    import xarray
+
+    from pnc.sweep.plan import Plan
 
 __all__ = ["sweep"]
 
@@ -38,6 +44,7 @@ def sweep(
     out: Annotated[
         Path, typer.Option("--out", help="The sweep's folder; what is finished there is kept.", rich_help_panel=OUTPUT)
     ] = Path("sweep"),
+    style: StyleOption = "screen",
     plan_only: Annotated[bool, typer.Option("--plan", help="Show the plan and stop.", rich_help_panel=OUTPUT)] = False,
     json: JsonOption = False,
     quiet: Annotated[
@@ -64,6 +71,7 @@ def sweep(
         print(text, file=sys.stderr)
     with show_progress(quiet=quiet) as progress:
         dataset = run_sweep(plan, out, workers=workers, scheduler=scheduler, progress=progress)
+    _write_page(dataset, plan, out, style)
     counts = {
         name: {
             str(value): int((dataset[name].values == value).sum())
@@ -79,5 +87,20 @@ def sweep(
         ["", "runs"],
         [[name, str(count)] for kind in counts.values() for name, count in kind.items()],
     )
-    print(f"written to {out}: {results_name(plan)}, results.csv")
+    print(f"written to {out}: {results_name(plan)}, results.csv, report.html")
     raise typer.Exit(worst_status(counts["verdict"]))
+
+
+def _write_page(dataset: xarray.Dataset, plan: Plan, out: Path, style: StyleName) -> None:
+    from pnc.records import software_versions
+    from pnc.report.canvas import drawing
+    from pnc.report.pages.collections import sweep_page
+    from pnc.report.style import STYLES
+    from pnc.report.writing import add_page
+
+    varied = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items() if name != "layer" and size > 1)
+    title = f"{len(plan.runs)} simulations" + (f": {varied} values" if varied else "")
+    record = {"runs": len(plan.runs), "axes": list(plan.axes), "software": software_versions()}
+    again = shlex.join(["pnc", *(word for word in sys.argv[1:])]) if sys.argv[1:2] == ["sweep"] else "pnc sweep"
+    with drawing(out) as figures, figures:
+        add_page(out, sweep_page(dataset, title=title, record=record, again=(again,)), style=STYLES[style])

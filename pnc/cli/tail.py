@@ -6,9 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from pnc.cli.declared import declared
-from pnc.cli.options import JsonOption, QuietOption
+from pnc.cli.options import ForceOption, JsonOption, OutOption, QuietOption, StyleOption
 from pnc.cli.output import number, print_json, print_table, say
 from pnc.report.live import live_line
+from pnc.report.style import STYLES
 from pnc.runs.requests import TailRequest
 
 if TYPE_CHECKING:
@@ -18,16 +19,25 @@ __all__ = ["tail"]
 
 
 @declared(config=True)
-def tail(request: TailRequest, json: JsonOption = False, quiet: QuietOption = False) -> None:
+def tail(
+    request: TailRequest,
+    out: OutOption = None,
+    style: StyleOption = "screen",
+    force: ForceOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
     """What replacing everything after a layer by one linear map costs, for every layer, and what it saves."""
     from pnc.runs import cut_for
 
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
-        result = cut_for(request, progress=line)
+        result = cut_for(request, out=out, style=STYLES[style], force=force, progress=line)
     if json:
         print_json(result.to_dict())
     else:
         _print(result)
+        if result.folder is not None:
+            say(f"written to {result.folder}")
 
 
 def _print(result: TailResult) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,11 +12,12 @@ import typer
 from pnc.cli.declared import declared
 from pnc.cli.following import shout
 from pnc.cli.low_rank import print_low_rank
-from pnc.cli.options import OUTPUT, ForceOption, JsonOption, QuietOption
+from pnc.cli.options import OUTPUT, ForceOption, JsonOption, OutOption, QuietOption, StyleOption
 from pnc.cli.output import law_line, number, print_json, print_table, say
 from pnc.errors import InvalidInputError
 from pnc.fields import Number, check_number
 from pnc.report.live import follow_training, live_line
+from pnc.report.style import STYLES
 from pnc.runs.requests import TrainRequest
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ __all__ = ["train"]
 @declared(config=True)
 def train(
     request: TrainRequest,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write the run folder there.", rich_help_panel=OUTPUT)
-    ] = None,
+    out: OutOption = None,
+    style: StyleOption = "screen",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was interrupted.", rich_help_panel=OUTPUT)
     ] = False,
@@ -57,7 +56,7 @@ def train(
     first = int(os.environ.get("RANK", "0")) == 0  # of torchrun's processes
     with live_line(shown=first and not quiet and sys.stderr.isatty()) as line:
         result = train_and_measure(
-            request, out=out, resume=resume, force=force, checkpoint_seconds=checkpoint_seconds,
+            request, out=out, style=STYLES[style], resume=resume, force=force, checkpoint_seconds=checkpoint_seconds,
             progress=None if line is None else partial(follow_training, line),
         )  # fmt: skip
     if not result.reports:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pnc.report.dynamics import dynamics_animation, dynamics_figure, shown_times
     from pnc.report.figures import comparison_figure
-    from pnc.report.page import report_page
+    from pnc.report.html import page_html
     from pnc.report.run_folder import write_run
 
 __all__ = [
     "comparison_figure",
     "dynamics_animation",
     "dynamics_figure",
-    "report_page",
+    "page_html",
     "shown_times",
     "write_run",
 ]
@@ -24,7 +24,7 @@ _HOME = {
     "comparison_figure": "figures",
     "dynamics_animation": "dynamics",
     "dynamics_figure": "dynamics",
-    "report_page": "page",
+    "page_html": "html",
     "shown_times": "dynamics",
     "write_run": "run_folder",
 }

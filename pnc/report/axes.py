@@ -72,7 +72,8 @@ def log_ticks(low: float, high: float) -> list[float]:
             return ticks
     from matplotlib.ticker import MaxNLocator
 
-    values = MaxNLocator(nbins=6).tick_values(low, high)
+    scale = 10.0**first  # the locator takes very small numbers for 0
+    values = MaxNLocator(nbins=6).tick_values(low / scale, high / scale) * scale
     return [float(f"{value:.12g}") for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
 
 

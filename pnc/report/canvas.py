@@ -95,7 +95,8 @@ def new_panel(style: Style) -> Iterator[tuple[Figure, Axes]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(style.rc):
+    rc: Any = style.rc  # names of settings, which a type checker does not know one by one
+    with matplotlib.rc_context(rc):
         figure = Figure(figsize=style.size, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure, figure.subplots()

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pnc.compare import BoundCheck, Following, FollowingSeeds, LawEvidence, Phase, Verdict, alternative_fit
+from pnc.compare import Following, FollowingSeeds, LawEvidence, Phase, alternative_fit
 from pnc.curves import LayerCurve
 from pnc.records import new_folder, software_versions
 from pnc.report.canvas import drawing, new_figure, save_figure
-from pnc.report.page import rendered
+from pnc.report.pages.networks import following_page
+from pnc.report.style import SCREEN, Style
+from pnc.report.writing import write_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["following_figure", "following_page", "write_following"]
+__all__ = ["following_figure", "write_following"]
 
 _MEASURED, _LAW, _ALTERNATIVE, _ONSET = "#c0392b", "#1f4e79", "#8a8a8a", "#9db7d1"
 _BOUNDS = {"U1": "#2f7d4f", "U2": "#1f4e79", "U3": "#c0392b", "U4": "#8e5ea2"}
@@ -144,81 +147,23 @@ def _bounds_panel(axis: Axes, found: Following | FollowingSeeds) -> None:
         axis.text(0.5, 0.5, "not computed", ha="center", va="center", transform=axis.transAxes)
 
 
-_Row = tuple[str | float | None, ...]
-
-
-def _criteria(evidence: LawEvidence) -> list[_Row]:
-    """The law and its alternatives with their criteria."""
-    better = {Verdict.FOLLOWS: "the law", Verdict.DEPARTS: "this", Verdict.UNDECIDED: "open"}
-    others = [(a.name, a.criterion, a.difference, better[a.verdict]) for a in evidence.alternatives]
-    return [("law", evidence.criterion, 0.0, ""), *others]
-
-
-def _onsets(phase: Phase) -> list[_Row]:
-    return [(str(layer), weight) for layer, weight in phase.onset_weights.items()]
-
-
-def _universal(found: Following | FollowingSeeds) -> tuple[list[_Row], list[str]]:
-    """Of each statement how often it was checked and how near it came to failing; and what was not checked."""
-    checks: dict[str, list[BoundCheck]] = {}
-    why: dict[str, str] = {}
-    for run in _runs(found):
-        why |= run.universal.not_computed
-        for name, some in run.universal.checks.items():
-            checks.setdefault(name, []).extend(some)
-    rows: list[_Row] = []
-    for name, some in sorted(checks.items()):
-        least = min(some, key=lambda check: check.slack)
-        rows.append((name, str(len(some)), least.slack, str(least.layer), least.value, least.bound))
-    return rows, [f"{name}: {text}" for name, text in why.items() if name not in checks]
-
-
-def _over_seeds(found: Following | FollowingSeeds) -> list[_Row]:
-    """A heading and a row for every quantity; nothing for one run."""
-    if not isinstance(found, FollowingSeeds):
-        return []
-    heading: _Row = ("quantity", *(str(i + 1) for i in range(len(found.runs))), "mean", "lower", "upper")
-    return [
-        heading,
-        *((name.replace("_", " "), *row.values, row.mean, row.lower, row.upper) for name, row in found.table.items()),
-    ]
-
-
-def following_page(found: Following | FollowingSeeds, figure: Figure, *, title: str, record: dict[str, Any]) -> str:
-    """The page as one string: no scripts, no links, the figure as SVG.
-
-    Args:
-        found: what to report.
-        figure: drawn of it.
-        title: of the page.
-        record: what was compared, shown as JSON.
-    """
-    curve = _curve(found)
-    names = ("compression", "discrimination", "within_scatter", "between_scatter", "separation_fuzziness")
-    layers = [(str(l), *(getattr(curve, name)[i] for name in names)) for i, l in enumerate(curve.layers.tolist())]
-    checks, unchecked = _universal(found)
-    return rendered(
-        "following.html.j2", figure=figure, record=record, found=found, title=title, layers=layers, checks=checks,
-        unchecked=unchecked, over_seeds=_over_seeds(found), criteria=_criteria, onsets=_onsets,
-        record_title="What was compared",
-    )  # fmt: skip
-
-
 def write_following(
     path: str | Path,
     found: Following | FollowingSeeds,
     *,
     names: Sequence[str],
     title: str = "pnc compare",
+    style: Style = SCREEN,
     force: bool = False,
 ) -> Path:
-    """Write following.json, curves.csv, following.png and .svg, report.html.
+    """Write following.json, curves.csv, following.png and .svg, report.html and figures/.
 
     Args:
         path: the folder; it appears whole or not at all.
         found: what was found.
         names: where the curves were read from.
         title: of page and figure.
+        style: of the figures in figures/.
         force: replace a folder that exists.
 
     Raises:
@@ -232,6 +177,6 @@ def write_following(
         with figures:
             figure = following_figure(found, title=title)
             save_figure(figure, folder, "following")
-            page = following_page(found, figure, title=title, record=record)
-            (folder / "report.html").write_text(page, encoding="utf-8")
+            page = following_page(found, title=title, record=record, again=(shlex.join(["pnc", "compare", *names]),))
+            write_page(folder, page, style=style)
     return Path(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,15 +13,15 @@ from pnc.records import RunRecord, new_folder, write_record
 from pnc.report.canvas import drawing, save_figure
 from pnc.report.dynamics import dynamics_animation, dynamics_figure
 from pnc.report.figures import comparison_figure
-from pnc.report.page import report_page
+from pnc.report.pages.networks import simulated_page
+from pnc.report.style import SCREEN, Style
+from pnc.report.writing import again, shown_record, write_page
 from pnc.theory import Dynamics
 
 if TYPE_CHECKING:
     from pnc.simulate import History
 
 __all__ = ["save_weights", "write_run"]
-
-_TIMES = ("seconds",)  # of the details: in run.json alone, so that equal runs have equal pages
 
 
 def write_run(
@@ -33,9 +33,11 @@ def write_run(
     history: History | None = None,
     dynamics: Dynamics | None = None,
     title: str = "pnc",
+    style: Style = SCREEN,
     force: bool = False,
 ) -> Path:
-    """Write a run folder: run.json, curves.csv, predicted.csv, curves.png and .svg, weights.safetensors, report.html.
+    """Write a run folder: run.json, curves.csv, predicted.csv, curves.png and .svg, weights.safetensors, report.html
+    and, in figures/, every plot of it with its caption and its numbers.
 
     With a history also training.png, training.svg and training.gif: both curves while training goes on.
 
@@ -47,6 +49,7 @@ def write_run(
         history: curves along training.
         dynamics: what Y1 predicts of them.
         title: of the report and the figure.
+        style: of the figures in figures/.
         force: replace a folder that exists.
 
     Raises:
@@ -59,19 +62,18 @@ def write_run(
         if weights:
             save_weights(folder / "weights.safetensors", weights)
         with figures:
-            figure = comparison_figure(comparison, title=title)
-            save_figure(figure, folder, "curves")
-            page = report_page(comparison, figure, title=title, record=_shown(record))
-            (folder / "report.html").write_text(page, encoding="utf-8")
+            save_figure(comparison_figure(comparison, title=title), folder, "curves")
+            animation = None
             if history is not None:
                 save_figure(dynamics_figure(history, dynamics), folder, "training")
                 dynamics_animation(folder / "training.gif", history, dynamics)
+                animation = (folder / "training.gif").read_bytes()
+            page = simulated_page(
+                comparison, title=title, record=shown_record(record.to_dict()), again=again("simulate"),
+                history=history, dynamics=dynamics, animation=animation,
+            )  # fmt: skip
+            write_page(folder, page, style=style)
     return Path(path)
-
-
-def _shown(record: RunRecord) -> dict[str, Any]:
-    """What the page shows of run.json: neither the curves, which it has, nor times."""
-    return {name: value for name, value in record.to_dict().items() if name not in ("comparison", *_TIMES)}
 
 
 def save_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:

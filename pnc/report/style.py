@@ -1,4 +1,4 @@
-"""How figures look: colours that the colour-blind tell apart, on screens, in print and in a page of either brightness."""
+"""How figures look: colours that the colour-blind tell apart, on screens, in print, in a light or a dark page."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Style:
     MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
     DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)))
 
-    def look(self, place: int) -> dict[str, Any]:
+    def look(self, place: int, *, joined: bool = True) -> dict[str, Any]:
         """Colour, marker and dashes of the curve at a place; every place up to 56 has a look of its own."""
         return {
             "color": self.series[place % len(self.series)],
             "marker": self.MARKERS[place % len(self.MARKERS)],
-            "linestyle": self.DASHES[place % len(self.DASHES)],
+            "linestyle": self.DASHES[place % len(self.DASHES)] if joined else "none",
         }
 
     @property

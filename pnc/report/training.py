@@ -13,9 +13,13 @@ import numpy as np
 
 from pnc.compare import fit_laws
 from pnc.curves import FIELDS, LayerCurve
-from pnc.records import RunRecord, new_folder, write_record
+from pnc.records import NetworkRecord, RunRecord, new_folder, write_record
 from pnc.report.canvas import drawing, new_figure, save_figure
+from pnc.report.pages.model import Page
+from pnc.report.pages.networks import trained_page
 from pnc.report.run_folder import save_weights
+from pnc.report.style import SCREEN, Style
+from pnc.report.writing import again, shown_record, write_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,9 +121,11 @@ def write_training(
     measurements: Iterable[Measurement],
     weights: Mapping[str, np.ndarray],
     title: str = "pnc train",
+    style: Style = SCREEN,
     force: bool = False,
 ) -> Path:
-    """Write run.json, curves.csv (and curves_test.csv), history.csv, trajectory.csv, weights.safetensors and figures.
+    """Write run.json, curves.csv (and curves_test.csv), history.csv, trajectory.csv, weights.safetensors, figures and
+    report.html.
 
     Args:
         path: the folder; it appears whole or not at all.
@@ -127,7 +133,8 @@ def write_training(
         history: one record an epoch.
         measurements: C_l and D_l on the way.
         weights: of the trained network, by name.
-        title: of the figure.
+        title: of the figure and the page.
+        style: of the figures in figures/.
         force: replace a folder that exists.
 
     Raises:
@@ -144,4 +151,25 @@ def write_training(
         _write_trajectory(folder / "trajectory.csv", measurements)
         with figures:
             save_figure(training_figure(curves, history, measurements, title=title), folder, "curves")
+            write_page(folder, _page(record, curves, history, measurements, title=title), style=style)
     return Path(path)
+
+
+def _page(
+    record: RunRecord,
+    curves: Mapping[str, LayerCurve],
+    history: list[EpochRecord],
+    measurements: list[Measurement],
+    *,
+    title: str,
+) -> Page:
+    spec = record.details.get("training", {}).get("spec", {})
+    return trained_page(
+        curves, title=title, verdict=record.verdict, following=record.details["following"],
+        accuracies={name: split.accuracy for name, split in record.splits.items()},
+        history=history, measurements=measurements,
+        depth=record.network.matrices if isinstance(record.network, NetworkRecord) else None,
+        label_scale=spec.get("label_scale", 1.0) if spec.get("loss") == "mse" else 1.0,
+        converged=record.converged, record=shown_record(record.to_dict()), again=again("train"),
+        notes=() if record.data is None else record.data.notes,
+    )  # fmt: skip

@@ -16,7 +16,10 @@ from pnc.data import first_of_each_class, load_splits
 from pnc.errors import InvalidInputError
 from pnc.fields import nearest
 from pnc.nets import build
-from pnc.records import RunRecord, check_folder, claimed, found_folder, new_folder, write_record
+from pnc.records import RunRecord, check_folder, claimed, found_folder
+from pnc.report.pages.decisions import robustness_page
+from pnc.report.style import SCREEN, Style
+from pnc.report.writing import again, shown_record, write_result
 from pnc.robust import ATTACKS, AttackSpec, PixelModel, Robustness, attack_named, evaluate_robustness
 from pnc.runs.requests import AttackRequest, DataSource, request_record
 from pnc.simulate.device import resolve_device
@@ -97,6 +100,7 @@ def attack_network(
     request: AttackRequest,
     *,
     out: str | Path | None = None,
+    style: Style = SCREEN,
     force: bool = False,
     progress: Callable[[str, float], None] | None = None,
 ) -> AttackResult:
@@ -104,7 +108,8 @@ def attack_network(
 
     Args:
         request: the network, its data, attacks and checks.
-        out: folder for the numbers and what became of every sample.
+        out: folder for the numbers, figures, page, and what became of every sample.
+        style: of the figures.
         force: replace the results in the folder.
         progress: called with a word and the share that is done, now and then.
 
@@ -130,20 +135,27 @@ def attack_network(
             labels=samples.y.numpy(), folder=folder,
         )  # fmt: skip
         if folder is not None:
-            _write(folder, result, force=force)
+            _write(folder, result, style=style, force=force)
     return result
 
 
-def _write(folder: Path, result: AttackResult, *, force: bool) -> None:
-    """run.json, and samples.npz with what became of every sample."""
+def _write(folder: Path, result: AttackResult, *, style: Style, force: bool) -> None:
+    """run.json, the page, and samples.npz with what became of every sample."""
     told = result.to_dict()
     record = RunRecord(
         command="robustness", verdict=told["verdict"], request=request_record(result.request), details=told
     )
-    with new_folder(folder, force=force) as new:
-        write_record(new, record)
+    page = robustness_page(
+        result.robustness, title=f"{result.name} under attack, on {result.data}",
+        masked=None if result.verdict is None else result.verdict.value, notes=result.notes,
+        record=shown_record(record.to_dict()), again=again("robustness"),
+    )  # fmt: skip
+
+    def samples(new: Path) -> None:
         arrays: dict[str, Any] = result.arrays()
         np.savez_compressed(new / "samples.npz", **arrays)
+
+    write_result(folder, record, page, more=samples, style=style, force=force)
 
 
 def _check(request: AttackRequest) -> list[str]:

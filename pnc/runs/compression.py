@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from pnc.data import first_of_each_class
 from pnc.errors import InvalidInputError
 from pnc.measure import CompressedSite, measure_compressed
 from pnc.measure.readout.svm import check_strength
+from pnc.records import RunRecord
+from pnc.report.pages.decisions import compressed_page
 from pnc.report.spectra import projected_error_bound
-from pnc.runs.requests import CompressRequest
+from pnc.report.style import SCREEN, Style
+from pnc.report.writing import again, shown_record, write_result
+from pnc.runs.requests import CompressRequest, request_record
+from pnc.runs.reserved import reserved
 from pnc.simulate.device import resolve_device
 from pnc.theory import variance_share_bound
 from pnc.train import Samples, find_sites, load_run
@@ -30,6 +38,7 @@ class CompressResult:
         notes: what a reader of the numbers should know.
         variance_share: that K-1 directions hold, at least (U1).
         centre_error: of the nearest centre in K-1 directions or more, at most (U4); above 1 it says nothing.
+        folder: where it was written.
     """
 
     request: CompressRequest
@@ -38,6 +47,7 @@ class CompressResult:
     notes: tuple[str, ...]
     variance_share: float
     centre_error: float
+    folder: Path | None = None
 
     exit_status = 0
 
@@ -52,11 +62,21 @@ class CompressResult:
         }
 
 
-def compress_layer(request: CompressRequest, *, progress: Callable[[str, float], None] | None = None) -> CompressResult:
+def compress_layer(
+    request: CompressRequest,
+    *,
+    out: str | Path | None = None,
+    style: Style = SCREEN,
+    force: bool = False,
+    progress: Callable[[str, float], None] | None = None,
+) -> CompressResult:
     """Accuracy against the dimensions that a layer is compressed to: what `pnc compress` does.
 
     Args:
         request: the run, the layer, and how many dimensions to keep.
+        out: folder for numbers, figures and page.
+        style: of the figures.
+        force: replace what is in the folder.
         progress: called with a word and the share that is done, now and then.
 
     Raises:
@@ -64,6 +84,23 @@ def compress_layer(request: CompressRequest, *, progress: Callable[[str, float],
     """
     check_strength(request.strength)
     device = resolve_device(request.device)
+    with reserved(out, force=force) as folder:
+        result = _compressed(request, device, progress)
+        if folder is None:
+            return result
+        record = RunRecord(command="compress", request=request_record(request), details=result.to_dict())
+        page = compressed_page(
+            result.found, title=f"{result.name}, {result.found.site}", variance_share=result.variance_share,
+            centre_error=result.centre_error, notes=result.notes, record=shown_record(record.to_dict()),
+            again=again("compress"),
+        )  # fmt: skip
+        write_result(folder, record, page, style=style, force=force)
+    return replace(result, folder=folder)
+
+
+def _compressed(
+    request: CompressRequest, device: torch.device, progress: Callable[[str, float], None] | None
+) -> CompressResult:
     saved = load_run(request.run, trust_code=request.trust_code)
     model = saved.model.to(device)
     name = request.site if "#" in request.site else _one(request.site, find_sites(model, [request.site]))

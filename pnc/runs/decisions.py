@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pnc.choose import (
     Choice,
     ForeignInputs,
@@ -19,8 +21,13 @@ from pnc.choose import (
 from pnc.data import load_features, load_splits
 from pnc.data.text import TEXT_SUFFIXES
 from pnc.errors import InvalidInputError
+from pnc.records import RunRecord
+from pnc.report.pages.decisions import choice_page, tail_page
+from pnc.report.style import SCREEN, Style
+from pnc.report.writing import again, shown_record, write_result
 from pnc.runs.measurement import is_features, resolve_subject
-from pnc.runs.requests import ChooseRequest, MeasureRequest, TailRequest
+from pnc.runs.requests import ChooseRequest, MeasureRequest, TailRequest, request_record
+from pnc.runs.reserved import reserved
 from pnc.runs.subject import Subject
 from pnc.simulate.device import resolve_device
 from pnc.train import Batches, as_samples
@@ -39,12 +46,14 @@ class ChooseResult:
         choice: layers ranked for a linear readout.
         foreign: scores of foreign inputs.
         notes: what a reader of the numbers should know.
+        folder: where it was written.
     """
 
     title: str
     choice: Choice
     foreign: ForeignInputs | None = None
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
 
     exit_status = 0
 
@@ -63,11 +72,13 @@ class TailResult:
         title: one line on what it is.
         costs: of every layer.
         notes: what a reader of the numbers should know.
+        folder: where it was written.
     """
 
     title: str
     costs: TailCosts
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
 
     exit_status = 0
 
@@ -78,10 +89,24 @@ class TailResult:
         return found | {"title": self.title}
 
 
-def choose_for(request: ChooseRequest, *, progress: Report | None = None) -> ChooseResult:
+def choose_for(
+    request: ChooseRequest,
+    *,
+    out: str | Path | None = None,
+    style: Style = SCREEN,
+    force: bool = False,
+    progress: Report | None = None,
+) -> ChooseResult:
     """Rank the layers of a run, a network, an encoder of texts or saved features: what `pnc choose` does.
 
     Of a run on its own data the test split is taken, where there is one: the network has seen the other.
+
+    Args:
+        request: the model, and what is asked.
+        out: folder for numbers, figures and page.
+        style: of the figures.
+        force: replace what is in the folder.
+        progress: called with a word, the share that is done and the state, now and then.
 
     Raises:
         InvalidInputError: as `measure_subject`; foreign data without a held-out split of one's own.
@@ -94,6 +119,20 @@ def choose_for(request: ChooseRequest, *, progress: Report | None = None) -> Cho
     1
     """
     device = resolve_device(request.device)
+    with reserved(out, force=force) as folder:
+        result = _chosen(request, device, progress)
+        if folder is None:
+            return result
+        record = RunRecord(command="choose", request=request_record(request), details=result.to_dict())
+        page = choice_page(
+            result.choice, result.foreign, title=result.title, notes=result.notes,
+            record=shown_record(record.to_dict()), again=again("choose"),
+        )  # fmt: skip
+        write_result(folder, record, page, curves={"curves": result.choice.curve}, style=style, force=force)
+    return replace(result, folder=folder)
+
+
+def _chosen(request: ChooseRequest, device: torch.device, progress: Report | None) -> ChooseResult:
     if is_features(request):
         if request.foreign is not None:
             raise InvalidInputError(
@@ -122,13 +161,41 @@ def choose_for(request: ChooseRequest, *, progress: Report | None = None) -> Cho
     return ChooseResult(title=f"{subject.title}, {split} split", choice=choice, foreign=foreign, notes=tuple(notes))
 
 
-def cut_for(request: TailRequest, *, progress: Report | None = None) -> TailResult:
+def cut_for(
+    request: TailRequest,
+    *,
+    out: str | Path | None = None,
+    style: Style = SCREEN,
+    force: bool = False,
+    progress: Report | None = None,
+) -> TailResult:
     """Say what the part behind each layer of a run or a network is worth: what `pnc tail` does.
+
+    Args:
+        request: the model, and what is asked.
+        out: folder for numbers, figures and page.
+        style: of the figures.
+        force: replace what is in the folder.
+        progress: called with a word, the share that is done and the state, now and then.
 
     Raises:
         InvalidInputError: as `measure_subject`; saved features or an encoder of texts, which have no tail.
     """
     device = resolve_device(request.device)
+    with reserved(out, force=force) as folder:
+        result = _costs(request, device)
+        if folder is None:
+            return result
+        record = RunRecord(command="tail", request=request_record(request), details=result.to_dict())
+        page = tail_page(
+            result.costs, title=result.title, notes=result.notes, record=shown_record(record.to_dict()),
+            again=again("tail"),
+        )  # fmt: skip
+        write_result(folder, record, page, curves={"curves": result.costs.curve}, style=style, force=force)
+    return replace(result, folder=folder)
+
+
+def _costs(request: TailRequest, device: torch.device) -> TailResult:
     subject = None if is_features(request) else resolve_subject(request, device)
     if subject is None or not subject.classifies:
         raise InvalidInputError(

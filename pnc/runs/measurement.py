@@ -22,7 +22,12 @@ from pnc.measure import (
     measure_splits,
     resolved,
 )
-from pnc.runs.requests import MeasureRequest
+from pnc.records import RunRecord
+from pnc.report.pages.networks import measured_page
+from pnc.report.style import SCREEN, Style
+from pnc.report.writing import again, shown_record, write_result
+from pnc.runs.requests import MeasureRequest, request_record
+from pnc.runs.reserved import reserved
 from pnc.runs.subject import TEXTS, Subject, network_subject, run_subject, text_subject
 from pnc.simulate.device import resolve_device
 from pnc.statistics import share_interval
@@ -45,6 +50,7 @@ class MeasureResult:
         attributions: split → where log C changes, where that was asked for (U5).
         record: what it is, for JSON.
         notes: what a reader of the numbers should know.
+        folder: where it was written.
     """
 
     title: str
@@ -53,6 +59,7 @@ class MeasureResult:
     attributions: Mapping[str, Attribution] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @cached_property
     def below_noise(self) -> dict[str, list[int]]:
@@ -96,12 +103,20 @@ def _hidden(curve: LayerCurve) -> list[int]:
 
 
 def measure_subject(
-    request: MeasureRequest, *, progress: Callable[[str, float, str], None] | None = None
+    request: MeasureRequest,
+    *,
+    out: str | Path | None = None,
+    style: Style = SCREEN,
+    force: bool = False,
+    progress: Callable[[str, float, str], None] | None = None,
 ) -> MeasureResult:
     """Measure every layer of what is named: what `pnc measure` does.
 
     Args:
         request: what to measure, and on what.
+        out: folder for numbers, figures and page.
+        style: of the figures.
+        force: replace what is in the folder.
         progress: called with a word, the share that is done and the state, now and then.
 
     Raises:
@@ -119,6 +134,34 @@ def measure_subject(
         raise InvalidInputError(
             got=f"`split={request.split}`", expected="train, test or both", next_step="pass one of these"
         )
+    with reserved(out, force=force) as folder:
+        result = _found(request, device, progress)
+        return result if folder is None else _write(folder, request, result, style=style, force=force)
+
+
+def _write(folder: Path, request: MeasureRequest, result: MeasureResult, *, style: Style, force: bool) -> MeasureResult:
+    told = result.to_dict()
+    record = RunRecord(
+        command="measure", verdict=told["verdict"], converged=told.get("converged"), request=request_record(request),
+        details={name: value for name, value in told.items() if name not in ("verdict", "converged")},
+    )  # fmt: skip
+    page = measured_page(
+        result.curves, title=result.title, below_noise=result.below_noise, collapsed=result.collapsed,
+        notes=result.notes, converged=told.get("converged"),
+        attributions={split: found.to_dict() for split, found in result.attributions.items()},
+        record=shown_record(record.to_dict()), again=again("measure"),
+    )  # fmt: skip
+    curves = {
+        "curves" if split in (FEATURES, "train") or len(result.curves) == 1 else f"curves_{split}": curve
+        for split, curve in result.curves.items()
+    }
+    write_result(folder, record, page, curves=curves, style=style, force=force)
+    return replace(result, folder=folder)
+
+
+def _found(
+    request: MeasureRequest, device: torch.device, progress: Callable[[str, float, str], None] | None
+) -> MeasureResult:
     if is_features(request):
         known = {"classes", "fuzziness", "uncertainty", "device", "trust_code", "spectra", "probes", "collapse"}
         _refuse(request.model, _given(request) - known)

@@ -15,6 +15,7 @@ from pnc.data import Problem, resolve_data
 from pnc.records import RunRecord, check_folder, claimed, found_folder
 from pnc.report.dynamics import shown_times
 from pnc.report.run_folder import write_run
+from pnc.report.style import SCREEN, Style
 from pnc.runs.requests import SimulateRequest, request_record
 from pnc.simulate import Progress, Simulation, simulate
 from pnc.simulate.device import resolve_device
@@ -128,6 +129,7 @@ def simulate_and_compare(
     request: SimulateRequest,
     *,
     out: str | Path | None = None,
+    style: Style = SCREEN,
     force: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> SimulateResult:
@@ -136,6 +138,7 @@ def simulate_and_compare(
     Args:
         request: data, network, training and limits.
         out: folder of the run.
+        style: of the figures.
         force: replace the run in the folder.
         progress: called now and then.
 
@@ -162,11 +165,11 @@ def simulate_and_compare(
             problem=problem, spec=spec, run=run, comparison=comparison, request=request, folder=folder
         )
         if folder is not None:
-            _write(folder, result, force=force)
+            _write(folder, result, style=style, force=force)
     return result
 
 
-def _write(folder: Path, result: SimulateResult, *, force: bool) -> None:
+def _write(folder: Path, result: SimulateResult, *, style: Style, force: bool) -> None:
     problem, network, run = result.problem, result.network, result.run
     arrays = {f"W_{l + 1}": w for l, w in enumerate(run.weights)}
     if result.spec.coordinates == "reduced":
@@ -177,7 +180,7 @@ def _write(folder: Path, result: SimulateResult, *, force: bool) -> None:
     )
     write_run(
         folder, result.comparison, record=result.record, weights=arrays, history=run.history,
-        dynamics=_dynamics(result), title=title, force=force,
+        dynamics=_dynamics(result), title=title, style=style, force=force,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from pnc.records import (
     held,
     read_run,
 )
+from pnc.report.style import SCREEN, Style
 from pnc.report.training import write_training
 from pnc.runs.requests import DataSource, MeasurementSpec, TrainRequest, request_record
 from pnc.simulate.device import resolve_device
@@ -150,6 +151,7 @@ def train_and_measure(
     *,
     data: LabelledData | None = None,
     out: str | Path | None = None,
+    style: Style = SCREEN,
     resume: bool = False,
     force: bool = False,
     checkpoint_seconds: float = 60.0,
@@ -161,6 +163,7 @@ def train_and_measure(
     Args:
         request: network, data, training, and what is measured.
         data: samples that are in memory already, in place of the request's.
+        style: of the figures.
         out: folder of the run; while it trains, checkpoints lie beside it.
         resume: go on with a training of this folder that was interrupted; one that is finished is read.
         force: replace the run in the folder.
@@ -233,7 +236,7 @@ def train_and_measure(
                 folder, record,
                 history=trained.history, measurements=trained.measurements,
                 weights={name: value.detach().cpu().numpy() for name, value in model.state_dict().items()},
-                title=f"{request.network.name} on {data.source['name']}", force=force,
+                title=f"{request.network.name} on {data.source['name']}", style=style, force=force,
             )  # fmt: skip
             shutil.rmtree(checkpoints, ignore_errors=True)
     return TrainResult(record=record, trained=trained, folder=folder, reports=processes.first)

@@ -16,6 +16,7 @@ from pnc.data import Problem, resolve_data
 from pnc.errors import InvalidInputError, NotApplicableError
 from pnc.records import RunRecord, check_folder, claimed, found_folder
 from pnc.report.run_folder import write_run
+from pnc.report.style import SCREEN, Style
 from pnc.runs.requests import SimulateRequest, request_record
 from pnc.simulate import Progress, RegularisedSimulation, simulate_regularised, simulate_residual
 from pnc.spec import NetworkSpec
@@ -75,6 +76,7 @@ def simulate_variant(
     request: SimulateRequest,
     *,
     out: str | Path | None = None,
+    style: Style = SCREEN,
     force: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> VariantResult:
@@ -83,6 +85,7 @@ def simulate_variant(
     Args:
         request: data, network, training, variant and limits.
         out: folder of the run.
+        style: of the figures.
         force: replace the run in the folder.
         progress: called now and then, for residual networks.
 
@@ -126,6 +129,7 @@ def simulate_variant(
             history=None,
             dynamics=None,
             title=f"{title}, {result.comparison.predicted.origin.statement} — {result.comparison.verdict.name}",
+            style=style,
             force=force,
         )
     return replace(result, folder=folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -150,13 +151,13 @@ def test_out_writes_a_page(capsys, folder, tmp_path):
     ended = run(capsys, "compare", folder("a"), folder("b", seed=1), "--out", tmp_path / "report")
     assert ended.status == 0
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"SHA256SUMS",
-        "following.json", "following.png", "following.svg", "curves.csv", "report.html",
+        "following.json", "following.png", "following.svg", "curves.csv", "report.html", "figures",
     }  # fmt: skip
     page = (tmp_path / "report" / "report.html").read_text()
-    assert '<p class="verdict">FOLLOWS</p>' in page
+    assert '<span class="mark" aria-hidden="true">✓</span> FOLLOWS</h2>' in page
     assert "<svg" in page
     assert "<script" not in page
-    assert "http" not in page.split("</svg>")[1]  # the drawing names its namespaces and doctype alone
+    assert "http" not in re.sub(r"(?s)<svg.*?>", "", page)  # drawings name their namespaces alone
     assert json.loads((tmp_path / "report" / "following.json").read_text())["verdict"] == "FOLLOWS"
     again = run(capsys, "compare", folder("c"), "--out", tmp_path / "report")
     assert again.status == 2
@@ -211,10 +212,22 @@ def test_options_of_runs_do_nothing_beside_a_prediction_and_are_refused(capsys, 
     (tmp_path / "m.json").write_text(json.dumps(record()))
     theory = predict(draw(ProblemSpec(classes=2, samples_per_class=9)), NetworkSpec(depth=9)).to_json()
     (tmp_path / "p.json").write_text(theory)
-    for option in (("--out", tmp_path / "x"), ("--depth", 5), ("--split", "test")):
+    for option in (("--depth", 5), ("--split", "test")):
         ended = run(capsys, "compare", tmp_path / "p.json", tmp_path / "m.json", *option)
         assert ended.status == 2
         assert "option of runs" in ended.err
+
+
+def test_a_measured_curve_beside_a_predicted_one_is_written_too(capsys, tmp_path):
+    (tmp_path / "m.json").write_text(json.dumps(record()))
+    theory = predict(draw(ProblemSpec(classes=2, samples_per_class=9)), NetworkSpec(depth=9)).to_json()
+    (tmp_path / "p.json").write_text(theory)
+    ended = run(capsys, "compare", tmp_path / "p.json", tmp_path / "m.json", "--out", tmp_path / "x")
+    assert ended.status == 3
+    assert {path.name for path in (tmp_path / "x").iterdir()} == {
+        "SHA256SUMS", "curves.csv", "figures", "predicted.csv", "report.html", "run.json",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "x" / "run.json").read_text())["verdict"] == "DISAGREES"
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ from pnc.data import draw
 from pnc.errors import InvalidInputError
 from pnc.measure import measure_features
 from pnc.records import RunRecord, check_folder, new_folder, software_versions
-from pnc.report import comparison_figure, report_page, write_run
+from pnc.report import comparison_figure, page_html, write_run
 from pnc.report.canvas import DrawingError
+from pnc.report.pages.networks import comparison_page
 from pnc.simulate import simulate
 from pnc.spec import NetworkSpec, ProblemSpec, SimulationSpec
 from pnc.theory import bounds, predict
@@ -66,6 +67,7 @@ def test_a_run_folder_has_everything(folder):
         "curves.csv",
         "curves.png",
         "curves.svg",
+        "figures",
         "predicted.csv",
         "report.html",
         "run.json",
@@ -125,7 +127,7 @@ def test_the_report_is_self_contained(folder):
 def test_the_report_shows_every_layer_and_the_verdict(folder, comparison):
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert comparison.verdict.name in page
-    assert page.count("<tr>") == 1 + len(comparison.measured)
+    assert page.count('<th scope="row">') >= 4 * len(comparison.measured)  # two tables, and one behind each plot
     assert f"{comparison.measured.compression[3]:.4g}" in page
 
 
@@ -236,8 +238,9 @@ def test_a_place_that_cannot_be_written_to_is_refused(tmp_path):
 def test_any_curve_can_be_reported(compression):
     measured = curve(compression, [np.nan, 0.5, 1.2])
     comparison = compare(curve([1.0, 0.1, 0.01]), measured)
-    page = report_page(comparison, comparison_figure(comparison, title="t"), title="t", record={})
-    assert "nan" not in re.sub(r"(?s)<svg.*</svg>", "", page)
+    comparison_figure(comparison, title="t").canvas.draw()
+    page = page_html(comparison_page(comparison, command="compare", title="t", record={}))
+    assert "nan" not in re.sub(r"(?s)<svg.*?</svg>|<style.*?</style>", "", page)
 
 
 def test_the_figure_shows_prediction_measurement_and_bounds(comparison):

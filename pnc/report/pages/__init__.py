@@ -1,1 +1,1 @@
-"""What the page of each command says: a verdict in words and sections, as a typed model; `pnc.report.html` renders it."""
+"""What the page of each command says, as a typed model: a verdict in words, and sections; see `pnc.report.html`."""

@@ -19,10 +19,11 @@ __all__ = ["attribution_section"]
 _BARS = 24  # modules that a plot shows: those with the largest effects
 
 
-def attribution_section(found: Mapping[str, Any]) -> Section:
+def attribution_section(label: str, found: Mapping[str, Any]) -> Section:
     """Every module of the path with its share of the change of log C.
 
     Args:
+        label: the split.
         found: `Attribution.to_dict()`, as JSON has it.
     """
     names = [str(name) for name in found["names"]]
@@ -56,7 +57,7 @@ def attribution_section(found: Mapping[str, Any]) -> Section:
     most = [name for name, _ in by_kind if _ < 0][:1]
     told = f"C goes from {number(float(before))} to {number(float(after))}; the modules' shares add up to that change."
     plot = Plot(
-        name="attribution",
+        name=f"attribution_{label}",
         title="Which modules compress",
         caption=told
         + (f" Most of it is done by modules of the kind {most[0]}." if most else "")
@@ -66,7 +67,7 @@ def attribution_section(found: Mapping[str, Any]) -> Section:
     )
     kinds = Table(caption="By kind of module, change of log C", header=("kind", "change of log C"), rows=by_kind)
     return Section(
-        title="Where the compression happens (U5)",
+        title=f"Where the compression happens (U5), {label}",
         text=tuple(str(note) for note in found.get("notes", ())),
         plots=(plot,),
         tables=(kinds,),

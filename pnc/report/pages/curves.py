@@ -108,11 +108,10 @@ def curve_plot(
             values = _drawable(getattr(curve, quantity), quantity)
             axis.plot(curve.layers, values, "-", color=style.series[place % 7], lw=2, label=label)
         for place, (label, (at, values)) in enumerate(fitted.items()):
-            look = {"color": style.ink, "linestyle": Style.DASHES[place % 8], "lw": 1.4}
-            axis.plot(at, values, label=label, **look)
+            axis.plot(at, values, label=label, color=style.ink, linestyle=Style.DASHES[place % 8], lw=1.4)
         for place, (label, curve) in enumerate(curves.items(), 1 if lines else 0):
             values = _drawable(getattr(curve, quantity), quantity)
-            look = style.look(place) | ({"linestyle": "none"} if lines else {})
+            look = style.look(place, joined=not lines)
             error = np.array([error_of(note, quantity) for note in curve.notes])
             axis.plot(curve.layers, values, label=label, mfc="none" if lines else None, **look)
             if np.isfinite(error).any():
@@ -201,8 +200,10 @@ def curves_section(
     bands = bands or {}
     remarks = [remark for curve in curves.values() for remark in curve.origin.remarks]
     skipped = {
-        f"{name} was not measured: {why}" for curve in curves.values() for name, why in (curve.origin.skipped or {}).items()
-    }  # fmt: skip
+        f"{name} was not measured: {why}"
+        for curve in curves.values()
+        for name, why in (curve.origin.skipped or {}).items()
+    }
     return Section(
         title=title,
         text=(*text, *dict.fromkeys(remarks), *sorted(skipped)),
@@ -276,7 +277,11 @@ def ranks_section(label: str, curve: LayerCurve) -> Section | None:
         ),
         rows=tuple(rows),
     ).without_empty_columns()  # fmt: skip
-    measured = {row[0]: note.leading_variance for row, note in zip(rows, _ranked(curve)) if note.leading_variance}
+    measured = {
+        layer: note.leading_variance
+        for layer, note in zip(curve.layers.tolist(), curve.notes, strict=True)
+        if note.leading_variance is not None
+    }
     promised = {layer: floor.share_floor for layer, floor in floors.items()}
     if not measured:
         return Section(title=f"Ranks, {label}", tables=(table,))
@@ -287,7 +292,7 @@ def ranks_section(label: str, curve: LayerCurve) -> Section | None:
         axis.fill_between(at, low, high, color=style.series[0], alpha=0.3, lw=0)
         axis.plot(at, low, label="measured", **style.look(0))
         if promised:
-            look = style.look(1) | {"linestyle": "none"}
+            look = style.look(1, joined=False)
             axis.plot(list(promised), list(promised.values()), label="at least, by U1: 1/(1 + C)", mfc="none", **look)
         whole_ticks(axis, curve.layers)
         axis.set_ylim(0, 1.03)
@@ -296,9 +301,7 @@ def ranks_section(label: str, curve: LayerCurve) -> Section | None:
         axis.grid(lw=0.6)
         axis.legend()
 
-    numbers = tuple(
-        (layer, *measured.get(layer, (None, None)), promised.get(layer)) for layer in curve.layers.tolist()
-    )
+    numbers = tuple((layer, *measured.get(layer, (None, None)), promised.get(layer)) for layer in curve.layers.tolist())
     plot = Plot(
         name=f"variance_{label}".replace(" ", "_"),
         title="Variance in the first K - 1 directions",
@@ -312,10 +315,6 @@ def ranks_section(label: str, curve: LayerCurve) -> Section | None:
         draw=draw,
     )
     return Section(title=f"Ranks, {label}", plots=(plot,), tables=(table,))
-
-
-def _ranked(curve: LayerCurve) -> list[LayerNotes]:
-    return [note for note in curve.notes if note.ranks is not None]
 
 
 def _has_spectra(curve: LayerCurve) -> bool:

@@ -21,7 +21,15 @@ from pnc.report.pages.curves import Band, Quantity, curve_plot, curves_section
 from pnc.report.pages.model import Cell, Section, Table, Tone
 from pnc.report.text import number, span
 
-__all__ = ["STEPS", "TONES", "assumptions_section", "comparison_sections", "following_sections", "steps_after", "tone_of"]
+__all__ = [
+    "STEPS",
+    "TONES",
+    "assumptions_section",
+    "comparison_sections",
+    "following_sections",
+    "steps_after",
+    "tone_of",
+]
 
 TONES: Mapping[str, Tone] = {
     "AGREES": "good",
@@ -88,7 +96,8 @@ def _bands(comparison: Comparison) -> dict[Quantity, list[Band]]:
     bounds, certificate, layers = comparison.bounds, comparison.certificate, comparison.measured.layers
     if bounds is not None:
         bands["compression"].append(
-            Band(label="bounds (T5)", layers=bounds.layers, lower=bounds.compression_lower, upper=bounds.compression_upper)
+            Band(label="bounds (T5)", layers=bounds.layers, lower=bounds.compression_lower,
+                 upper=bounds.compression_upper)
         )  # fmt: skip
         bands["discrimination"].append(
             Band(label="bounds (T6)", layers=bounds.layers, lower=bounds.discrimination_lower,
@@ -154,7 +163,8 @@ def _per_cent(share: float) -> str:
 def _laws(comparison: Comparison) -> Section:
     rows: list[tuple[Cell, ...]] = []
     for name, fit, theory, rate in (
-        ("geometric: C at a layer over C at the layer before", comparison.geometric, comparison.geometric_predicted, math.exp),
+        ("geometric: C at a layer over C at the layer before", comparison.geometric, comparison.geometric_predicted,
+         math.exp),
         ("linear: D at a layer less D at the layer before", comparison.linear, comparison.linear_predicted, float),
     ):  # fmt: skip
         outcome = comparison.laws["geometric" if rate is math.exp else "linear"]
@@ -252,7 +262,9 @@ def _law_section(found: Following | FollowingSeeds, evidence: LawEvidence | None
         rate = math.exp if geometric else float
         symbol = "C(l+1)/C(l)" if geometric else "D(l+1) − D(l)"
         ends = span(rate(phase.slope_lower), rate(phase.slope_upper))
-        text.insert(0, f"{evidence.verdict.name}: {symbol} = {number(rate(phase.slope))} {ends} from layer {phase.onset} on.")
+        text.insert(
+            0, f"{evidence.verdict.name}: {symbol} = {number(rate(phase.slope))} {ends} from layer {phase.onset} on."
+        )
         onset = (phase.onset_lower, phase.onset_upper)
         at = np.array(evidence.layers, dtype=float)
         inside = np.linspace(phase.onset, at[-1], 40)

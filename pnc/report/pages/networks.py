@@ -54,8 +54,9 @@ def comparison_page(
     first, *rest = comparison_sections(comparison)
     verdict = comparison.verdict
     return Page(
-        command=command, title=title, verdict=verdict.name, tone=tone_of(verdict.name), meaning=f"{_sentence(verdict.value)}.",
-        reasons=comparison.reasons, steps=steps_after(verdict.name), sections=(first, *further, *rest), record=record,
+        command=command, title=title, verdict=verdict.name, tone=tone_of(verdict.name),
+        meaning=f"{_sentence(verdict.value)}.", reasons=comparison.reasons,
+        steps=steps_after(verdict.name), sections=(first, *further, *rest), record=record,
         again=tuple(again),
     )  # fmt: skip
 
@@ -91,12 +92,18 @@ def _dynamics_section(history: History, dynamics: Dynamics | None, animation: by
         theory = None if dynamics is None else np.asarray(getattr(dynamics, name))
         theory = theory[:, None] if theory is not None and theory.ndim == 1 else theory
         lines = [0] if name == "loss" else chosen
-        symbol = {"compression": "compression C", "discrimination": "discrimination D", "loss": "loss, share of its start"}[name]
+        symbol = {
+            "compression": "compression C",
+            "discrimination": "discrimination D",
+            "loss": "loss, share of its start",
+        }[name]
 
         def draw(axis: Axes, style: Style) -> None:
             for place, l in enumerate(lines):
-                look = style.look(place) | {"linestyle": "none"}
-                values = np.where(recorded[:, l] > 0, recorded[:, l], np.nan) if name == "compression" else recorded[:, l]
+                look = style.look(place, joined=False)
+                values = (
+                    np.where(recorded[:, l] > 0, recorded[:, l], np.nan) if name == "compression" else recorded[:, l]
+                )
                 axis.plot(time, values, label="simulated" if name == "loss" else f"layer {l}", mfc="none", **look)
                 if theory is not None and dynamics is not None:
                     label = "predicted (Y1)" if place == 0 else None
@@ -116,7 +123,9 @@ def _dynamics_section(history: History, dynamics: Dynamics | None, animation: by
             title=f"{_sentence(symbol)} while training goes on",
             caption=f"{_sentence(symbol)} against flow time: dots simulated"
             + (", lines predicted by Y1." if dynamics is not None else ". Y1 predicts nothing here.")
-            + (f" Layers {', '.join(map(str, chosen))} of {layers}." if len(chosen) < layers and name != "loss" else ""),
+            + (
+                f" Layers {', '.join(map(str, chosen))} of {layers}." if len(chosen) < layers and name != "loss" else ""
+            ),
             table=Table(
                 caption="The numbers of the plot, simulated",
                 header=("flow time", *(["loss"] if name == "loss" else [f"layer {l}" for l in lines])),
@@ -234,7 +243,7 @@ def _epochs_section(history: list[EpochRecord], measurements: list[Measurement])
             Plot(
                 name="loss",
                 title="Loss",
-                caption=f"Training loss against the epoch; {number(last.loss)} and {last.accuracy:.2%} right at the end.",
+                caption=f"Training loss against the epoch; at the end {number(last.loss)}, {last.accuracy:.2%} right.",
                 table=Table(
                     caption="The numbers of the plot",
                     header=("epoch", "loss", "accuracy", "learning rate"),
@@ -286,7 +295,7 @@ def measured_page(
     title: str,
     below_noise: Mapping[str, Sequence[int]],
     collapsed: Mapping[str, Mapping[str, Any]],
-    attribution: Mapping[str, Any] | None = None,
+    attributions: Mapping[str, Mapping[str, Any]] | None = None,
     notes: Sequence[str] = (),
     record: Mapping[str, Any],
     again: Sequence[str] = (),
@@ -299,7 +308,7 @@ def measured_page(
         title: of the page.
         below_noise: split → layers that rounding hides.
         collapsed: split → NC1–NC4.
-        attribution: of the change of C to modules, as JSON has it.
+        attributions: split → the change of C attributed to modules, as JSON has it.
         notes: what a reader of the numbers should know.
         record: what was measured.
         again: how to measure it again.
@@ -317,8 +326,7 @@ def measured_page(
         steps += list(steps_after(found.verdict.name))
     steps = list(dict.fromkeys(steps))
     sections = [curves_section(curves, text=notes, hidden=below_noise), *_measured_sections(curves)]
-    if attribution is not None:
-        sections.append(attribution_section(attribution))
+    sections += [attribution_section(label, some) for label, some in (attributions or {}).items()]
     if found is not None:
         sections += following_sections(found)
     sections.append(universal_section(curves))
