@@ -98,11 +98,22 @@ def _longest_name(folder: Path) -> int:
         return 255
 
 
+def _entries(path: Path, within: set[str], before: str = "") -> set[str]:
+    """What lies in a folder, with the contents of those folders in it where files of ours are said to lie."""
+    found: set[str] = set()
+    for entry in path.iterdir():
+        name = before + entry.name
+        inside = entry.is_dir() and not entry.is_symlink() and any(f"{one}/".startswith(f"{name}/") for one in within)
+        found |= _entries(entry, within, f"{name}/") if inside else {name}
+    return found
+
+
 def _refuse_foreign(path: Path) -> None:
     """Refuse a folder with anything in it that this package did not write."""
-    names = {entry.name for entry in path.iterdir()}
-    ours = _listed(path).keys() | {SUMS} if SUMS in names else _WRITTEN_BEFORE if _was_written_before(path) else set()
-    foreign = sorted(names - ours)
+    ours = _listed(path).keys() | {SUMS} if (path / SUMS).exists() else set[str]()
+    if not ours:
+        ours = set(_WRITTEN_BEFORE) if _was_written_before(path) else set[str]()
+    foreign = sorted(_entries(path, {str(Path(name).parent) for name in ours} - {"."}) - ours)
     if foreign:
         shown = ", ".join(foreign[:4]) + (f", … ({len(foreign)} entries)" if len(foreign) > 4 else "")
         raise InvalidInputError(

@@ -73,7 +73,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     from matplotlib.ticker import MaxNLocator
 
     scale = 10.0**first  # the locator takes very small numbers for 0
-    values = MaxNLocator(nbins=6).tick_values(low / scale, high / scale) * scale
+    values = np.asarray(MaxNLocator(nbins=6).tick_values(low / scale, high / scale)) * scale
     return [float(f"{value:.12g}") for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
 
 

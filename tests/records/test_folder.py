@@ -170,3 +170,25 @@ def test_a_folder_is_claimed_once_by_one_process(tmp_path):
         with pytest.raises(InvalidInputError, match="exists"), claimed(tmp_path / "run"):
             pass
     assert names(tmp_path) == ["run"]
+
+
+def test_folders_within_are_replaced_where_all_of_it_was_written_here(tmp_path):
+    place = tmp_path / "run"
+
+    def write():
+        with new_folder(place, force=True) as inside:
+            (inside / "figures" / "deep").mkdir(parents=True)
+            (inside / "figures" / "a.svg").write_text("a")
+            (inside / "figures" / "deep" / "b.svg").write_text("b")
+
+    write()
+    write()
+    for mine in ("figures/mine.txt", "figures/deep/mine.txt", "figures/new/mine.txt"):
+        (place / mine).parent.mkdir(exist_ok=True)
+        (place / mine).write_text("kept")
+        with pytest.raises(InvalidInputError, match=mine.removesuffix("/mine.txt") if "new" in mine else mine):
+            write()
+        (place / mine).unlink()
+        if "new" in mine:
+            (place / mine).parent.rmdir()
+    write()
