@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pnc.curves import FIELDS, LayerCurve, LayerNotes, LayerRanks, Origin, Ranks, SpectrumError, json_ready
+from pnc.curves import FIELDS, ClassTable, LayerCurve, LayerNotes, LayerRanks, Origin, Ranks, SpectrumError, json_ready
 from pnc.errors import InvalidInputError
 
 quick = settings(deadline=None, max_examples=80)
@@ -32,11 +32,20 @@ pairs = st.tuples(*[st.floats(allow_infinity=False)] * 2)  # JSON writes infinit
 ranks = st.builds(
     Ranks, numerical_rank=pairs, variance_rank=pairs, stable_rank=pairs, effective_rank=numbers, threshold_rank=pairs
 )
+three = st.lists(numbers, min_size=3, max_size=3).map(np.array)
+tables = st.builds(
+    ClassTable,
+    nearest=st.lists(wholes, min_size=3, max_size=3).map(np.array),
+    cosines=st.none() | st.lists(three, min_size=3, max_size=3).map(np.array),
+    **dict.fromkeys(("spread", "angle", "margin", "share"), three),
+)
 strangers = {
     "shape": st.lists(wholes, max_size=3).map(tuple),
     "ranks": st.builds(LayerRanks, uncentred=ranks, centred=ranks),
     "spectrum_error": st.builds(SpectrumError, exact=st.booleans(), squared_error=numbers, missing=numbers),
     "leading_variance": pairs,
+    "closest_classes": st.tuples(wholes, wholes),
+    "class_table": tables,
     **dict.fromkeys(("singular_values", "singular_values_centred"), st.lists(numbers, max_size=3).map(np.array)),
     **dict.fromkeys(("name", "kind", "dtype"), words),
     **dict.fromkeys(("dimension", "between_rank"), wholes),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pnc.cli.declared import declared
 from pnc.cli.options import ForceOption, JsonOption, OutOption, QuietOption, StyleOption
-from pnc.cli.output import number, print_json, print_table, say
+from pnc.cli.output import closest_classes, number, print_json, print_table, say
 from pnc.report.live import live_line
 from pnc.report.style import STYLES
 from pnc.runs.requests import ChooseRequest
@@ -52,15 +52,16 @@ def _print(result: ChooseResult) -> None:
         say(f"note: {note}")
     ties = {readout.layer for readout in choice.ties}
     print_table(
-        ["layer", "name", "width", "C", "D", "left-out accuracy", ""],
+        ["layer", "name", "width", "C", "D", "of classes", "left-out accuracy", ""],
         [
             [
-                str(readout.layer), readout.name, str(readout.width), number(c), number(d, 5),
+                str(readout.layer), readout.name, str(readout.width), number(c), number(d, 5), pair,
                 f"{readout.accuracy:.1%} ± {readout.standard_error:.1%}",
                 "best" if readout is choice.best else "as good, within the error" if readout.layer in ties else "",
             ]
-            for readout, c, d in zip(
-                choice.readouts, choice.curve.compression.tolist(), choice.curve.discrimination.tolist(), strict=True
+            for readout, c, d, pair in zip(
+                choice.readouts, choice.curve.compression.tolist(), choice.curve.discrimination.tolist(),
+                closest_classes(choice.curve) or [""] * len(choice.curve), strict=True,
             )
         ],
     )  # fmt: skip

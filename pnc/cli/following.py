@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pnc.cli.output import number, print_table, span
+from pnc.cli.output import closest_classes, number, print_table, span
 
 if TYPE_CHECKING:
     from pnc.compare import Following, FollowingSeeds, LawEvidence, UniversalChecks
@@ -76,6 +76,9 @@ def print_following(found: Following, names: list[str]) -> None:
         "C": [number(v) for v in curve.compression.tolist()],
         "D": [number(v, 5) for v in curve.discrimination.tolist()],
     }
+    pairs = closest_classes(curve)
+    if pairs is not None:
+        columns["of classes"] = pairs
     for name in ("U1", "U2", "U3", "U4"):
         if name in found.universal.checks:
             columns[f"{name} slack"] = [number(slack.get((name, l), math.nan), 3) for l in curve.layers.tolist()]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pnc.cli.output import law_line, number, print_table, say
+from pnc.cli.output import closest_classes, law_line, number, print_table, say
 
 if TYPE_CHECKING:
     from pnc.curves import LayerCurve, LayerRanks
@@ -28,6 +28,8 @@ def print_measured(result: MeasureResult) -> None:
         laws = fit_laws(curve)
         say(law_line("geometric law: C_(l+1)/C_l", laws["geometric"], None, geometric=True))
         say(law_line("linear law: D_(l+1) - D_l", laws["linear"], None, geometric=False))
+        if any(table is not None for table in curve.classes):
+            _print_classes(curve)
         if split in result.attributions:
             _print_attribution(result.attributions[split])
     for split, found in result.attributions.items():
@@ -73,6 +75,7 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
         "± C": _numbers([note.compression_error for note in notes], 2),
         "noise floor": _numbers([note.noise_floor for note in notes], 2) if hidden or not named else None,
         "D": [number(d, 5) for d in curve.discrimination],
+        "of classes": closest_classes(curve),
         "± D": _numbers([note.discrimination_error for note in notes], 2),
         "tr Σ_W": [number(v) for v in curve.within_scatter],
         "tr Σ_B": [number(v) for v in curve.between_scatter],
@@ -98,6 +101,28 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
             f"NC3 {number(collapsed['self_duality'])}, NC4 {number(collapsed['disagreement'])}; "
             f"accuracy {collapsed['accuracy']:.2%}, of the nearest centre {collapsed['nearest_centre_accuracy']:.2%}"
         )
+
+
+def _print_classes(curve: LayerCurve) -> None:
+    """A row a class of every layer."""
+    say(
+        "\nclass by class: C_k, spread over tr Σ_B; nearest class by cosine, angle and margin to it; D over its 1 - cos"
+    )
+    shown = zip(curve.layers.tolist(), curve.classes, strict=True)
+    rows = [
+        [
+            str(layer) if not k else "", str(k), number(table.spread[k]), str(table.nearest[k]),
+            f"{table.angle[k]:.2f}°", number(table.margin[k], 3), _share(table.share[k]),
+        ]
+        for layer, table in shown
+        if table is not None
+        for k in range(len(table.spread))
+    ]  # fmt: skip
+    print_table(["layer", "class", "C_k", "nearest", "angle", "margin", "share of D"], rows)
+
+
+def _share(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.0%}"
 
 
 def _bias(curve: LayerCurve) -> list[str]:

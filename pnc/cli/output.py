@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "abridged",
+    "closest_classes",
     "law_line",
     "number",
     "print_comparison",
@@ -63,6 +64,13 @@ def abridged(layers: int) -> list[int]:
         return list(range(layers))
     round_ones = (factor * 10**power for power in range(1, len(str(layers))) for factor in (1, 2, 5))
     return sorted({*range(10), *(l for l in round_ones if l < layers), *range(layers - 3, layers)})
+
+
+def closest_classes(curve: LayerCurve) -> list[str] | None:
+    """The two classes that D is made of, layer by layer; `None` where no layer says them."""
+    if all(note.closest_classes is None for note in curve.notes):
+        return None
+    return ["" if note.closest_classes is None else "{}, {}".format(*note.closest_classes) for note in curve.notes]
 
 
 def law_line(name: str, fit: LawFit | None, predicted: LawFit | None, *, geometric: bool) -> str:

@@ -13,7 +13,7 @@ from pnc.cli.declared import declared
 from pnc.cli.following import shout
 from pnc.cli.low_rank import print_low_rank
 from pnc.cli.options import OUTPUT, ForceOption, JsonOption, OutOption, QuietOption, StyleOption
-from pnc.cli.output import law_line, number, print_json, print_table, say
+from pnc.cli.output import closest_classes, law_line, number, print_json, print_table, say
 from pnc.errors import InvalidInputError
 from pnc.fields import Number, check_number
 from pnc.report.live import follow_training, live_line
@@ -94,6 +94,7 @@ def _print(result: TrainResult, *, network: str, accuracy_limit: float) -> None:
             "d": [str(note.dimension) for note in curve.notes],
             "C": [number(v) for v in curve.compression.tolist()],
             "D": [number(v, 5) for v in curve.discrimination.tolist()],
+            "of classes": closest_classes(curve) or [""] * len(curve),
             "fuzziness": [number(v) for v in curve.separation_fuzziness.tolist()],
         }
         for title, pairs in (

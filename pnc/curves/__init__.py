@@ -1,8 +1,19 @@
 """`LayerCurve`: what theory predicts and measurement returns, and what is known of each layer and of the whole."""
 
+from pnc.curves.class_table import ClassTable
 from pnc.curves.curve import FIELDS, LayerCurve
 from pnc.curves.json_ready import json_ready
 from pnc.curves.notes import LayerNotes, LayerRanks, Ranks, SpectrumError
 from pnc.curves.origin import Origin
 
-__all__ = ["FIELDS", "LayerCurve", "LayerNotes", "LayerRanks", "Origin", "Ranks", "SpectrumError", "json_ready"]
+__all__ = [
+    "FIELDS",
+    "ClassTable",
+    "LayerCurve",
+    "LayerNotes",
+    "LayerRanks",
+    "Origin",
+    "Ranks",
+    "SpectrumError",
+    "json_ready",
+]

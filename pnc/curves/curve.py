@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
+from pnc.curves.class_table import ClassTable
 from pnc.curves.json_ready import json_ready
 from pnc.curves.notes import LayerNotes, layer_columns, read_layer_notes
 from pnc.curves.origin import Origin, read_origin
@@ -119,6 +120,11 @@ class LayerCurve:
             )
         object.__setattr__(self, "notes", notes)
         object.__setattr__(self, "origin", origin or Origin())
+
+    @property
+    def classes(self) -> tuple[ClassTable | None, ...]:
+        """Of every layer what each class contributes, where that was measured (`per_class`)."""
+        return tuple(note.class_table for note in self.notes)
 
     @property
     def provenance(self) -> Mapping[str, Any]:

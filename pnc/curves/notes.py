@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from pnc.curves.class_table import ClassTable
 from pnc.curves.reading import (
     read_bool,
     read_list,
@@ -112,6 +113,8 @@ class LayerNotes:
         smallest_mean_square: min_k ‖μ_k‖².
         mean_square: Σ_k p_k ‖μ_k‖².
         largest_mean_square: max_k ‖μ_k‖².
+        closest_classes: the two classes whose means have the largest cosine: D is this pair.
+        class_table: the layer class by class.
         ranks: of the features as they are and centred.
         singular_values: (r,) of the features as they are, decreasing, feature norm.
         singular_values_centred: (r,) of centred features.
@@ -141,6 +144,8 @@ class LayerNotes:
     smallest_mean_square: float | None = None
     mean_square: float | None = None
     largest_mean_square: float | None = None
+    closest_classes: tuple[int, int] | None = None
+    class_table: ClassTable | None = None
     ranks: LayerRanks | None = None
     singular_values: Float[np.ndarray, " r"] | None = None
     singular_values_centred: Float[np.ndarray, " r"] | None = None
@@ -172,6 +177,13 @@ def _shape(name: str, value: object) -> tuple[int, ...]:
     return read_list(name, value, read_whole)
 
 
+def _pair(name: str, value: object) -> tuple[int, ...]:
+    pair = _shape(name, value)
+    if len(pair) != 2:
+        raise unreadable(name, value, "two classes")
+    return pair
+
+
 def _ranks(name: str, value: object) -> LayerRanks:
     data = read_mapping(name, value)
     return LayerRanks(
@@ -191,6 +203,8 @@ _READERS: Mapping[str, Callable[[str, object], Any]] = {
     **{name: partial(_optional, read_word) for name in ("name", "kind", "dtype")},
     **{name: partial(_optional, read_whole) for name in ("dimension", "between_rank")},
     "shape": partial(_optional, _shape),
+    "closest_classes": partial(_optional, _pair),
+    "class_table": partial(_optional, ClassTable.from_dict),
     "ranks": partial(_optional, _ranks),
     "singular_values": partial(_optional, read_numbers),
     "singular_values_centred": partial(_optional, read_numbers),
@@ -239,6 +253,6 @@ def layer_columns(notes: Sequence[LayerNotes]) -> dict[str, list[Any]]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, LayerRanks | SpectrumError):
+    if isinstance(value, ClassTable | LayerRanks | SpectrumError):
         return value.to_dict()
     return list(value) if isinstance(value, tuple) else value

@@ -11,6 +11,7 @@ import torch
 from pnc.curves import LayerCurve, LayerNotes, Origin
 from pnc.data import check_labels
 from pnc.errors import InvalidInputError
+from pnc.measure.accumulate.class_table import class_table, named_pair
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
 from pnc.measure.accumulate.moments import ClassMoments
 from pnc.measure.accumulate.sampling_error import SamplingErrorPass
@@ -29,6 +30,7 @@ def measure_features(
     classes: int | None = None,
     fuzziness: bool = True,
     uncertainty: bool = False,
+    per_class: bool = False,
     batch: int | None = None,
     device: torch.device | str | None = None,
     dtypes: Mapping[int, str] | None = None,
@@ -46,6 +48,7 @@ def measure_features(
         fuzziness: whether to make the second pass, for tr(Σ_W Σ_B⁺).
         uncertainty: standard errors of C_l and D_l, and the bias of C_l, from sampling, in that pass too (see
             `SamplingErrorPass`).
+        per_class: of every layer the spread, nearest class, angle and margin of each class (`curve.classes`).
         batch: rows at a time; by default 64 MiB of them.
         device: where to work; by default where each layer's features are.
         dtypes: layer index → name of the dtype that features were computed in, where it is not the array's
@@ -88,6 +91,7 @@ def measure_features(
             classes=counts.size,
             fuzziness=fuzziness,
             uncertainty=uncertainty,
+            per_class=per_class,
             batch=batch,
             device=device,
             dtype=dtypes.get(layer, dtype_name(array)),
@@ -145,6 +149,7 @@ def _measure_layer(
     classes: int,
     fuzziness: bool,
     uncertainty: bool,
+    per_class: bool,
     batch: int | None,
     device: torch.device | str | None,
     dtype: str,
@@ -189,6 +194,8 @@ def _measure_layer(
             dtype=dtype,
             dimension=dimension,
             between_rank=None if second is None else second.rank,
+            closest_classes=named_pair(moments),
+            class_table=class_table(moments) if per_class else None,
             compression_error=None if errors is None else errors.compression(),
             compression_bias=None if errors is None else errors.compression_bias(),
             discrimination_error=None if errors is None else errors.discrimination(),

@@ -163,7 +163,17 @@ def _found(
     request: MeasureRequest, device: torch.device, progress: Callable[[str, float, str], None] | None
 ) -> MeasureResult:
     if is_features(request):
-        known = {"classes", "fuzziness", "uncertainty", "device", "trust_code", "spectra", "probes", "collapse"}
+        known = {
+            "classes",
+            "fuzziness",
+            "uncertainty",
+            "per_class",
+            "device",
+            "trust_code",
+            "spectra",
+            "probes",
+            "collapse",
+        }
         _refuse(request.model, _given(request) - known)
         return _features(request, device)
     subject = resolve_subject(request, device)
@@ -271,7 +281,7 @@ def _features(request: MeasureRequest, device: torch.device) -> MeasureResult:
     wanted = request.measurement
     curve = measure_features(
         layers, y, classes=request.classes, fuzziness=wanted.fuzziness, uncertainty=wanted.uncertainty, device=device,
-        dtypes=provenance["dtypes"],
+        per_class=wanted.per_class, dtypes=provenance["dtypes"],
     )  # fmt: skip
     curve = replace(curve, origin=curve.origin.with_further(file=provenance["file"]))
     title = f"features: {request.model}, K = {curve.origin.classes}, N = {curve.origin.samples}"
@@ -296,7 +306,8 @@ def _measured(
     splits: dict[str | None, Any] = {**subject.splits}
     curves = measure_splits(
         subject.model, splits, classes=subject.classes, layers=layers, fuzziness=wanted.fuzziness,
-        probes=probes, spectra=wanted.spectra, uncertainty=wanted.uncertainty, progress=seen,
+        probes=probes, spectra=wanted.spectra, uncertainty=wanted.uncertainty, per_class=wanted.per_class,
+        progress=seen,
     )  # fmt: skip
     collapsed: dict[str, dict[str, Any]] = {}
     for split, batches in subject.splits.items() if wanted.collapse and subject.classifies else ():

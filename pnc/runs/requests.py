@@ -169,6 +169,7 @@ class MeasurementSpec:
         probes: nearest centre and linear probe.
         collapse: NC1–NC4 at the classifier.
         uncertainty: standard errors of C and D.
+        per_class: of each class its spread, nearest class, angle and margin.
         attribute: where C changes, module by module (U5).
         batch_size: samples at a time.
     """
@@ -181,6 +182,7 @@ class MeasurementSpec:
     probes: Annotated[bool, Option("Nearest centre, linear probe; second pass.", panel=OUTPUT, switch=True)] = True
     collapse: Annotated[bool, Option("NC1–NC4 at the classifier; two passes.", panel=OUTPUT, switch=True)] = True
     uncertainty: Annotated[bool, Option("Standard errors of C and D.", panel=OUTPUT, switch=True)] = True
+    per_class: Annotated[bool, Option("Spread, nearest class, angle and margin of each class.", panel=OUTPUT)] = False
     attribute: Annotated[bool, Option("Where C changes, module by module; a pass more.", panel=OUTPUT)] = False
     batch_size: Annotated[int, Whole(1), Option("Samples at a time.", least=1)] = 512
 

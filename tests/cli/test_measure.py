@@ -446,3 +446,20 @@ def test_pixels_in_effect_are_said_and_a_head_at_chance_is_explained(capsys, tmp
     assert re.search(r"the classifier has \d\d\.\d% of the training samples right, where chance is 33\.3%", wrong.out)
     one = run(capsys, "measure", *weights, "--pixel-mean", 0.2)
     assert "`pixel_mean` as given" in one.out or "--pixel-mean as given" in one.out
+
+
+def test_per_class_names_the_pair_that_D_is_made_of(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    y = np.repeat(range(4), 20)
+    centres = np.array([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0], [3.9, 1.0, 0.0]])
+    np.savez(tmp_path / "f.npz", y=y, layer_0=centres[y] + 0.1 * rng.standard_normal((80, 3)))
+    text = run(capsys, "measure", tmp_path / "f.npz", "--per-class").out
+    assert "of classes" in text
+    assert "0, 3" in text
+    rows = [line.split() for line in text.split("class by class")[1].splitlines()[2:6]]
+    assert (rows[0][-4], rows[3][-4]) == ("3", "0")
+    assert rows[0][-1] == rows[3][-1] == "100%"
+    assert "100%" not in rows[2]
+    found = run(capsys, "measure", tmp_path / "f.npz", "--per-class", "--json").json()["provenance"]
+    assert found["closest_classes"] == [[0, 3]]
+    assert found["class_table"][0]["nearest"][0] == 3

@@ -34,6 +34,7 @@ def measure_model(
     probes: bool = False,
     spectra: bool = False,
     uncertainty: bool = False,
+    per_class: bool = False,
     width: int = 1024,
     sketch: int = 128,
     pool: Pool | Callable[[torch.Tensor, Any], torch.Tensor] | None = None,
@@ -72,6 +73,7 @@ def measure_model(
         uncertainty: standard errors of C_l and D_l, and the bias of C_l, from sampling (see `SamplingErrorPass`):
             from all samples where there is a second pass, otherwise from the first 512/K of each class, 8 at least.
             Batches that can be read once only have none, which a note says.
+        per_class: of every layer the spread, nearest class, angle and margin of each class (`curve.classes`).
         width: the largest d_l whose spectrum is exact.
         sketch: rows of the sketch above it.
         pool: what becomes of the states of tokens, (N, T, d): `masked-mean` over the mask that is in the batch, `mean`
@@ -113,6 +115,7 @@ def measure_model(
         probes=probes,
         spectra=spectra,
         uncertainty=uncertainty,
+        per_class=per_class,
         width=width,
         sketch=sketch,
         pool=pool,
@@ -134,6 +137,7 @@ def measure_splits(
     probes: bool = False,
     spectra: bool = False,
     uncertainty: bool = False,
+    per_class: bool = False,
     width: int = 1024,
     sketch: int = 128,
     pool: Pool | Callable[[torch.Tensor, Any], torch.Tensor] | None = None,
@@ -177,6 +181,7 @@ def measure_splits(
                 pooling=Pooling(pool, unwrapped(model)),
                 reduce=reduce,
                 progress=progress,
+                per_class=per_class,
             )
             exact = (width, sketch) if spectra else None
             parts: list[LayerCurve] = []

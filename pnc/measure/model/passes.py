@@ -12,6 +12,7 @@ from torch import nn
 
 from pnc.curves import LayerCurve, LayerNotes, LayerRanks, Origin, Ranks, SpectrumError
 from pnc.errors import InvalidInputError
+from pnc.measure.accumulate.class_table import class_table, named_pair
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
 from pnc.measure.accumulate.moments import ClassMoments
 from pnc.measure.accumulate.processes import (
@@ -56,6 +57,7 @@ class Measurement:
         pooling: Pooling,
         reduce: Callable[[torch.Tensor], torch.Tensor] | None,
         progress: Callable[[int], None] | None,
+        per_class: bool = False,
     ) -> None:
         if classes < 2:
             raise InvalidInputError(
@@ -64,7 +66,7 @@ class Measurement:
                 next_step="give samples of at least two classes",
             )
         self.model, self.source, self.classes = model, source, classes
-        self.pooling, self.reduce, self.progress = pooling, reduce, progress
+        self.pooling, self.reduce, self.progress, self.per_class = pooling, reduce, progress, per_class
         self.input_size = 1  # entries of a sample; of a process without samples, unknown
         # float64 totals: kept on the CPU where the model's device has none
         self.device = torch.device("cpu") if source.device.type == "mps" else source.device
@@ -444,6 +446,8 @@ class Measurement:
             noise_floor=self._noise_floor(name),
             between_rank=self.fuzzy[name].rank if name in self.fuzzy else None,
             **vars(class_pairs(moments)),
+            closest_classes=named_pair(moments),
+            class_table=class_table(moments) if self.per_class else None,
             **spectrum,
             **further,
         )

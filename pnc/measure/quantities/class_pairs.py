@@ -20,6 +20,7 @@ __all__ = [
     "closest_pair",
     "discrimination",
     "discrimination_of_pair",
+    "gaps_of_pairs",
 ]
 
 _BLOCK_ENTRIES = 2**22  # of a block of classes against all: 32 MiB of float64
@@ -59,7 +60,9 @@ def _cosines(means: torch.Tensor, norms: torch.Tensor, rows: slice) -> torch.Ten
     return cosines.masked_fill_(~upper, -torch.inf)
 
 
-def _half_gap(means: torch.Tensor, norms: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
+def gaps_of_pairs(
+    means: Float[torch.Tensor, "K d"], norms: Float[torch.Tensor, "K 1"], pairs: Int[torch.Tensor, "P 2"]
+) -> Float[torch.Tensor, " P"]:
     """1 - cos = ‖û - v̂‖²/2 of (P, 2) pairs, which keeps the digits that 1 - cos loses for nearly parallel means."""
     parts = pairs.split(max(1, _BLOCK_ENTRIES // means.shape[1]))
     units = ((means[part[:, i]] / norms[part[:, i]] for i in (0, 1)) for part in parts)
@@ -83,7 +86,7 @@ def closest_pair(means: Float[torch.Tensor, "K d"]) -> Int[torch.Tensor, " 2"]:
         found = torch.nonzero(cosines >= best - _TIED)[:4096] + rows.start
         # of the ties so far the nearest one is kept, so that they stay few
         candidates = torch.cat([candidates, found]) if largest <= best else found
-        candidates = candidates[_half_gap(means, norms, candidates).argmin()][None]
+        candidates = candidates[gaps_of_pairs(means, norms, candidates).argmin()][None]
     return candidates[0]
 
 
