@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from pnc.runs.attack import AttackResult, attack_network
     from pnc.runs.compression import CompressResult, compress_layer
     from pnc.runs.decisions import ChooseResult, TailResult, choose_for, cut_for
-    from pnc.runs.initialisation import InitialComparison, compare_initialisation
+    from pnc.runs.initialisation import InitialComparison, InitialLaw, compare_initialisation, predict_network
     from pnc.runs.measurement import MeasureResult, measure_subject
     from pnc.runs.requests import (
         AttackRequest,
         ChooseRequest,
         CompressRequest,
         DataSource,
+        InitialSource,
         MeasurementSpec,
         MeasureRequest,
         NetworkShape,
@@ -44,6 +45,8 @@ __all__ = [
     "CompressResult",
     "DataSource",
     "InitialComparison",
+    "InitialLaw",
+    "InitialSource",
     "LabelledData",
     "MeasureRequest",
     "MeasureResult",
@@ -67,6 +70,7 @@ __all__ = [
     "hold_linear_tail",
     "load_labelled",
     "measure_subject",
+    "predict_network",
     "read_training",
     "simulate_and_compare",
     "simulate_variant",
@@ -78,6 +82,7 @@ _HOME = {
     "ChooseResult": "decisions",
     "CompressResult": "compression",
     "InitialComparison": "initialisation",
+    "InitialLaw": "initialisation",
     "LabelledData": "training",
     "MeasureResult": "measurement",
     "SimulateResult": "simulation",
@@ -93,6 +98,7 @@ _HOME = {
     "hold_linear_tail": "tail_law",
     "load_labelled": "training",
     "measure_subject": "measurement",
+    "predict_network": "initialisation",
     "read_training": "training",
     "simulate_and_compare": "simulation",
     "simulate_variant": "variant",

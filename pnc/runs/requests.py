@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from pnc.errors import InvalidInputError
 from pnc.fields import Group, Number, Option, Whole, check_fields
 from pnc.spec import LowRankSpec, NetworkSpec, SimulationSpec, VariantSpec
 from pnc.spec.shared import (
@@ -39,6 +40,7 @@ __all__ = [
     "ChooseRequest",
     "CompressRequest",
     "DataSource",
+    "InitialSource",
     "MeasureRequest",
     "MeasurementSpec",
     "NetworkShape",
@@ -156,6 +158,54 @@ class NetworkSource(NetworkShape):
         ),
     ]
     initial: Annotated[str, Option("default, he, orthogonal(0.1).", panel=NETWORK)] = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialSource:
+    """A nonlinear network that is predicted before its training: what it has beside `NetworkSpec`'s depth and width.
+
+    Args:
+        name: one of `pnc.nets.NETWORKS`; `None`: a deep linear network, trained.
+        nonlinear, activation, batch_norm, projection, initial: as of `NetworkSource`.
+        draws: of the weights, for the intervals.
+    """
+
+    name: Annotated[
+        str | None,
+        Option(
+            "A network as it is before training (N1): mlp, hybrid, vgg-11-bn, resnet-18, …, on labelled data; "
+            "without one, a deep linear network after it.",
+            name="net",
+            metavar="NET",
+            argument=True,
+        ),
+    ] = None
+    nonlinear: Annotated[int | None, Whole(1, MOST_DEPTH), Option("Nonlinear layers of a hybrid.", panel=NETWORK)] = (
+        None
+    )
+    activation: Annotated[str | None, Option("relu, gelu, tanh, …; with NET.", panel=NETWORK)] = None
+    batch_norm: Annotated[bool | None, Option("Of an MLP; with NET.", panel=NETWORK, switch=True)] = None
+    projection: Annotated[int, Whole(0), Option("Layers of a projection head; with NET.", panel=NETWORK)] = 0
+    initial: Annotated[str, Option("default, he, orthogonal(0.1); with NET.", panel=NETWORK)] = "default"
+    draws: Annotated[int, Whole(3), Option("Draws of the weights, for intervals; with NET.", panel=OUTPUT)] = 10
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def network(self, *, width: int | None, depth: int | None, seed: int) -> NetworkSource:
+        """The network by its name.
+
+        Raises:
+            InvalidInputError: no name.
+        """
+        if self.name is None:
+            raise InvalidInputError(
+                got="no name of a network", expected="one of the built-in networks", next_step="pass `name`"
+            )
+        return NetworkSource(
+            name=self.name, width=width, depth=depth, nonlinear=self.nonlinear, activation=self.activation,
+            batch_norm=self.batch_norm, projection=self.projection, initial=self.initial, seed=seed,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
