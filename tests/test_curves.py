@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnc.curves import FIELDS, ClassTable, LayerCurve, LayerNotes, LayerRanks, Origin, Ranks, SpectrumError, json_ready
+from pnc.curves.curve import CSV_NOTES
+from pnc.curves.units import NUMBERS_OF_LAYERS
 from pnc.errors import InvalidInputError
 
 quick = settings(deadline=None, max_examples=80)
@@ -134,8 +136,11 @@ def test_csv(tmp_path_factory, curve, to_file):
     text = curve.to_csv(path if to_file else None)
     if to_file:
         assert path.read_bytes().decode() == text
-    rows = list(csv.reader(io.StringIO(text)))
-    assert rows[0] == ["layer", *FIELDS]
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    notes = [name for name in CSV_NOTES if any(getattr(note, name) is not None for note in curve.notes)]
+    assert rows[0] == ["layer", *FIELDS, *notes]
+    if "name" in notes:
+        assert [row[len(FIELDS) + 1] for row in rows[1:]] == [note.name or "" for note in curve.notes]
     assert [int(row[0]) for row in rows[1:]] == curve.layers.tolist()
     for column, name in enumerate(FIELDS, start=1):
         found = [float(row[column]) if row[column] else math.nan for row in rows[1:]]
@@ -146,7 +151,8 @@ def test_csv(tmp_path_factory, curve, to_file):
 @given(curves())
 def test_dataset(curve):
     dataset = curve.to_dataset()
-    assert set(dataset.data_vars) == set(FIELDS)
+    known = {name for name in NUMBERS_OF_LAYERS if any(getattr(note, name) is not None for note in curve.notes)}
+    assert set(dataset.data_vars) == {*FIELDS, *known}
     assert dataset["layer"].values.tolist() == curve.layers.tolist()
     for name in FIELDS:
         assert dataset[name].dims == ("layer",)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from enum import Enum
 
 __all__ = ["Verdict", "worst_status"]
 
 
-class Verdict(Enum):
+class _InNotebook:
+    """An enum's own body takes no such name."""
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return importlib.import_module("pnc.report.notebook").html_of(self)
+
+
+class Verdict(_InNotebook, Enum):
     """The conclusion of a comparison; the value is advice.
 
     AGREES to ASSUMPTION_VIOLATED are about deep linear networks and their closed form; FOLLOWS, DEPARTS and UNDECIDED
@@ -32,6 +41,9 @@ class Verdict(Enum):
         "the layers are too few or too scattered to tell the law from an alternative: compare several seeds at once"
     )
     MASKED = "the defence hides gradients instead of removing errors, so accuracy under attack means nothing here"
+
+    def __repr__(self) -> str:
+        return f"<Verdict.{self.name}: {self.value}>"
 
     @property
     def exit_status(self) -> int:

@@ -20,6 +20,8 @@ from pnc.curves.class_table import ClassTable
 from pnc.curves.json_ready import json_ready
 from pnc.curves.notes import LayerNotes, layer_columns, read_layer_notes
 from pnc.curves.origin import Origin, read_origin
+from pnc.curves.shown import Shown
+from pnc.curves.units import NUMBERS_OF_LAYERS, described
 from pnc.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ _WRITE_IT = "write it with `pnc predict --json`, `pnc simulate --json` or `pnc m
 
 
 @dataclass(frozen=True, kw_only=True, init=False, eq=False)
-class LayerCurve:
+class LayerCurve(Shown):
     """One number a layer, for each of the quantities that the theory speaks of.
 
     Args:
@@ -142,6 +144,21 @@ class LayerCurve:
             and all(np.array_equal(getattr(self, f), getattr(other, f), equal_nan=True) for f in FIELDS)
             and json_ready(self.provenance) == json_ready(other.provenance)
         )
+
+    def __repr__(self) -> str:
+        """The sizes, and where C and D begin and end.
+
+        >>> LayerCurve(layers=[0, 1], compression=[2.0, 0.5], discrimination=[0.1, 0.6], within_scatter=[1.0, 0.5],
+        ...            between_scatter=[0.5, 1.0])
+        LayerCurve(layers 0…1, C 2 → 0.5, D 0.1 → 0.6)
+        """
+        facts = {"split": self.origin.split, "N": self.origin.samples, "K": self.origin.classes}
+        told = [str(value) if name == "split" else f"{name} = {value}" for name, value in facts.items() if value]
+        ends = [
+            f"{symbol} {float(values[0]):.4g} → {float(values[-1]):.4g}"
+            for symbol, values in (("C", self.compression), ("D", self.discrimination))
+        ]
+        return f"LayerCurve({', '.join([f'layers {self.layers[0]}…{self.layers[-1]}', *told, *ends])})"
 
     def __len__(self) -> int:
         return self.layers.size
@@ -252,23 +269,60 @@ class LayerCurve:
         return cls.from_dict(data)
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """A header and one row a layer; written to `path` where one is given. Undefined numbers are empty."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["layer", *FIELDS])
+        """A header and one row a layer; written to `path` where one is given. Undefined numbers are empty.
+
+        Names of layers and standard errors stand in further columns where they are known.
+        """
+        known = [name for name in CSV_NOTES if any(getattr(note, name) is not None for note in self.notes)]
+        lines = [_csv_line(["layer", *FIELDS, *known])]
         for i, layer in enumerate(self.layers.tolist()):
             row = [getattr(self, name)[i].item() for name in FIELDS]
-            writer.writerow([layer, *(repr(v) if math.isfinite(v) else "" for v in row)])
+            row += [getattr(self.notes[i], name) for name in known]
+            lines.append(_csv_line([layer, *map(_csv_cell, row)]))
+        text = "".join(lines)
         if path is not None:
-            Path(path).write_text(text.getvalue(), encoding="utf-8")
-        return text.getvalue()
+            Path(path).write_bytes(text.encode("utf-8"))
+        return text
 
     def to_dataset(self) -> xarray.Dataset:
-        """An `xarray.Dataset` with dimension `layer`; the provenance becomes its attributes (as JSON)."""
+        """An `xarray.Dataset` with dimension `layer`; every variable and coordinate has `long_name` and `units`.
+
+        The five quantities, and of each layer's notes every number that was measured; the names of the layers are a
+        coordinate, the provenance an attribute (as JSON).
+
+        >>> LayerCurve(layers=[0, 1], compression=[2.0, 0.5], discrimination=[0.1, 0.6], within_scatter=[1.0, 0.5],
+        ...            between_scatter=[0.5, 1.0]).to_dataset()["within_scatter"].attrs["units"]
+        'squared feature norm'
+        """
         import xarray
 
+        coordinates: dict[str, Any] = {"layer": ("layer", self.layers, described("layer"))}
+        if any(note.name is not None for note in self.notes):
+            names = np.array([note.name or "" for note in self.notes])
+            coordinates["name"] = ("layer", names, described("name"))
+        values: dict[str, Any] = {name: ("layer", getattr(self, name), described(name)) for name in FIELDS}
+        for name in NUMBERS_OF_LAYERS:
+            column = [getattr(note, name) for note in self.notes]
+            if any(value is not None for value in column):
+                numbers = np.array([np.nan if value is None else value for value in column], dtype=np.float64)
+                values[name] = ("layer", numbers, described(name))
         return xarray.Dataset(
-            {name: ("layer", getattr(self, name)) for name in FIELDS},
-            coords={"layer": self.layers},
-            attrs={"provenance": json.dumps(json_ready(self.provenance), sort_keys=True)},
+            values, coords=coordinates, attrs={"provenance": json.dumps(json_ready(self.provenance), sort_keys=True)}
         )
+
+
+CSV_NOTES = ("name", "compression_error", "discrimination_error")
+"""Of a layer's notes: what a CSV has where it is known."""
+
+
+def _csv_line(row: Sequence[str | int]) -> str:
+    """One row; a name with either half of a line end in it is quoted."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(row)
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _csv_cell(value: float | str | None) -> str:
+    if isinstance(value, str):
+        return value
+    return repr(float(value)) if value is not None and math.isfinite(value) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,14 +18,17 @@ from pnc.compare.laws.usable_layers import above_noise, features_of, law_values
 from pnc.compare.limits import Limits
 from pnc.compare.universal.checks import UniversalChecks, check_universal
 from pnc.compare.verdict import Verdict
-from pnc.curves import LayerCurve, json_ready
+from pnc.curves import LayerCurve, Shown, json_ready
 from pnc.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = ["Following", "advice_on", "combined_verdict", "exhausted", "follow"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Following:
+class Following(Shown):
     """What the layers of one network do, held against the laws.
 
     Args:
@@ -59,6 +62,13 @@ class Following:
     def advice(self) -> str:
         """One line: the verdict's advice and what led to it."""
         return advice_on(self.verdict, self.reasons)
+
+    def __repr__(self) -> str:
+        return f"Following({self.verdict.name}: {'; '.join(self.reasons) or self.verdict.value})"
+
+    def to_dataset(self) -> xarray.Dataset:
+        """The curve's dataset, verdict and reasons as attributes."""
+        return self.curve.to_dataset().assign_attrs(verdict=self.verdict.name, reasons=list(self.reasons))
 
     def findings(self) -> dict[str, Any]:
         """Everything but the curve, ready for JSON."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,9 +16,12 @@ from pnc.compare.laws.residual_scale import effective_residual_scale
 from pnc.compare.laws.same_but_seed import differing_field
 from pnc.compare.laws.usable_layers import law_values
 from pnc.compare.verdict import Verdict
-from pnc.curves import LayerCurve, Origin, json_ready
+from pnc.curves import LayerCurve, Origin, Shown, json_ready
 from pnc.errors import InvalidInputError
 from pnc.statistics import student_interval
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = ["FollowingSeeds", "SeedInterval", "follow_seeds"]
 
@@ -37,7 +40,7 @@ class SeedInterval:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FollowingSeeds:
+class FollowingSeeds(Shown):
     """What several trainings of one network do, held against the laws.
 
     Args:
@@ -61,6 +64,14 @@ class FollowingSeeds:
     verdict: Verdict
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        told = "; ".join(self.reasons) or self.verdict.value
+        return f"FollowingSeeds({len(self.runs)} runs, {self.verdict.name}: {told})"
+
+    def to_dataset(self) -> xarray.Dataset:
+        """The dataset of the mean curve, verdict and reasons as attributes."""
+        return self.mean_curve.to_dataset().assign_attrs(verdict=self.verdict.name, reasons=list(self.reasons))
 
     @property
     def mean_curve(self) -> LayerCurve:

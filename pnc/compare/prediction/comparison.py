@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,8 +12,11 @@ from jaxtyping import Bool, Float
 from pnc.compare.laws.law_fits import LawFit
 from pnc.compare.limits import Limits
 from pnc.compare.verdict import Verdict
-from pnc.curves import LayerCurve, json_ready
+from pnc.curves import LayerCurve, Shown, described, json_ready
 from pnc.theory import Certificate, LayerBounds, WeightAssumptions
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = ["Comparison", "Law", "LawOutcome"]
 
@@ -37,7 +40,7 @@ class LawOutcome:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Comparison:
+class Comparison(Shown):
     """What was compared and what follows.
 
     Args:
@@ -88,6 +91,34 @@ class Comparison:
     def advice(self) -> str:
         """One line: the verdict's advice and what led to it."""
         return "; ".join([self.verdict.value, *self.reasons])
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.verdict.name}: {'; '.join(self.reasons) or self.verdict.value})"
+
+    def to_dataset(self) -> xarray.Dataset:
+        """The measured curve's dataset with the prediction, its errors, bounds and certificate.
+
+        Every variable has `long_name` and `units`; verdict and reasons are attributes.
+        """
+        columns: dict[str, Any] = {
+            "predicted_compression": self.predicted.compression,
+            "predicted_discrimination": self.predicted.discrimination,
+            "relative_error": self.relative_error,
+            "difference_of_discrimination": self.discrimination_error,
+        }
+        for found, before in ((self.bounds, ""), (self.certificate, "certified_")):
+            if found is None:
+                continue
+            known = np.isin(self.measured.layers, found.layers)
+            place = np.searchsorted(found.layers, self.measured.layers[known])
+            for name in ("compression_lower", "compression_upper", "discrimination_lower", "discrimination_upper"):
+                column = np.full(len(self.measured), np.nan)
+                column[known] = getattr(found, name)[place]
+                columns[before + name] = column
+        dataset = self.measured.to_dataset().assign(
+            {name: ("layer", column, described(name)) for name, column in columns.items()}
+        )
+        return dataset.assign_attrs(verdict=self.verdict.name, reasons=list(self.reasons))
 
     def to_dict(self) -> dict[str, Any]:
         """The measured curve's fields with `predicted`, `measured`, `bounds`, `relative_error`, `residuals`, …"""
