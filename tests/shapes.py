@@ -11,15 +11,14 @@ checker's affair.
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import inspect
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, get_args
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import numpy as np
-from beartype import BeartypeConf, beartype
-from beartype.vale import Is
 from jaxtyping import AbstractArray
 
 __all__ = ["FUNCTIONS", "checked"]
@@ -33,32 +32,59 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor))
 
 
-_NoArray = Annotated[object, Is[lambda value: not _is_array(value)]]
-_check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+def _is_shape(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, AbstractArray)
 
 
 def _states_a_shape(hint: Any) -> bool:
-    if isinstance(hint, type) and issubclass(hint, AbstractArray):
-        return True
-    return any(_states_a_shape(part) for part in get_args(hint))
+    return _is_shape(hint) or any(_states_a_shape(part) for part in get_args(hint))
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether every array in a value has the shape that the annotation gives it there; sizes are remembered by
+    jaxtyping until the function returns."""
+    kind, parts = get_origin(hint), get_args(hint)
+    if _is_array(value):
+        if _is_shape(hint):
+            return isinstance(value, hint)
+        if kind in (Union, types.UnionType):
+            return any(fits(value, part) for part in parts)
+        if kind is Annotated:
+            return fits(value, parts[0])
+        return not isinstance(hint, type) or isinstance(value, hint)
+    if kind in (Union, types.UnionType):  # one that may hold this value, if any
+        return any(fits(value, part) for part in parts)
+    if kind is tuple and isinstance(value, tuple):
+        if len(parts) == 2 and parts[1] is ...:
+            return all(fits(item, parts[0]) for item in value)
+        return len(parts) == len(value) and all(map(fits, value, parts))
+    if isinstance(kind, type) and isinstance(value, list | tuple) and issubclass(kind, Iterable):
+        return all(fits(item, parts[0]) for item in value)
+    if isinstance(kind, type) and isinstance(value, Mapping) and issubclass(kind, Mapping):
+        return all(fits(item, parts[1]) for item in value.values())
+    return True
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, its annotations without shapes dropped; silent if it is the copy that takes no result."""
-    hints = dict(function.__annotations__)
-    shaped = {name: hint | _NoArray for name, hint in hints.items() if _states_a_shape(hint)}
-    if not shaped:
+    """The function, which raises where an array is not of its shape; silent if it is the copy that has no result."""
+    hints = {name: hint for name, hint in function.__annotations__.items() if _states_a_shape(hint)}
+    if not hints:
         return function
     FUNCTIONS.add(f"{function.__module__}.{function.__qualname__}")
-    takes_the_result = hints.get("return", Any) is not Any
-    function.__annotations__ = shaped
-    check = _check(function)
-    if takes_the_result:
-        return check
+    has_the_result = function.__annotations__.get("return", Any) is not Any
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def silent(*args: Any, **kwargs: Any) -> None:
-        with contextlib.suppress(Exception):  # the sizes that were seen until then are remembered
-            check(*args, **kwargs)
+    def check(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        for name, hint in hints.items():
+            value = result if name == "return" else given.arguments[name]
+            if function.__name__ == "__init__":  # of a dataclass: what it has made of the argument
+                value = getattr(given.arguments["self"], name, value)
+            if not fits(value, hint) and has_the_result:
+                raise TypeError(f"{name} of {function.__qualname__} is not of the shape {hint}")
+        return result
 
-    return silent
+    return check

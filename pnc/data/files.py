@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast, overload
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Real
 
 from pnc.data.inputs import StreamedProblem
 from pnc.data.labels import check_labels
@@ -65,7 +65,7 @@ class _Stored:
     blocks: Callable[[int], Iterator[np.ndarray]] | None = None  # of rows, in order; `None`: not kept row by row
 
 
-class FeatureFile(Mapping[int, Float[np.ndarray, "N d"]]):
+class FeatureFile(Mapping[int, Real[np.ndarray, "N d"]]):
     """The layers of a feature file, each read when it is asked for and flattened to (N, d_l).
 
     Layers of a `.safetensors` file are memory maps; those of an `.npz` file, and bfloat16 ones (as float32),
@@ -75,7 +75,7 @@ class FeatureFile(Mapping[int, Float[np.ndarray, "N d"]]):
     def __init__(self, layers: Mapping[int, _Stored]) -> None:
         self._layers = dict(layers)
 
-    def __getitem__(self, layer: int) -> Float[np.ndarray, "N d"]:
+    def __getitem__(self, layer: int) -> Real[np.ndarray, "N d"]:
         stored = self._layers[layer]
         return stored.read().reshape(stored.shape[0], -1)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Real
 
 from pnc.data.labels import named_labels
 from pnc.errors import InvalidInputError
@@ -39,7 +39,7 @@ class Problem:
     (2, [2, 2])
     """
 
-    X: Float[np.ndarray, "N d"]
+    X: Real[np.ndarray, "N d"]
     y: Int[np.ndarray, " N"]
     classes: FilledIn[int] = NOT_GIVEN
     class_names: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class Problem:
         for array in (self.X, self.y):
             array.setflags(write=False)
 
-    def blocks(self, rows: int) -> Iterator[tuple[slice, Float[np.ndarray, "rows d"]]]:
+    def blocks(self, rows: int) -> Iterator[tuple[slice, Real[np.ndarray, "rows d"]]]:
         """All rows of X in order, at most so many at a time, and where they stand; views."""
         for start in range(0, self.samples, rows):
             part = slice(start, min(start + rows, self.samples))

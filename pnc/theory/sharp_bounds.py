@@ -149,8 +149,8 @@ def sharp_cosine_bound(
 
 
 def sharp_cosine_remainder(
-    spread: float | Float[np.ndarray, " L"],
-) -> Float[np.ndarray, " L"]:
+    spread: float | Float[np.ndarray, "*L"],
+) -> Float[np.ndarray, "*L"]:
     """Largest distance of a cosine of the signal part from its line t Ψ_kk' (theory note, T6').
 
     `(√(2τ/(1-e^{-2τ})) - 1)² = τ²/4 + O(τ³)`, `τ = t ω`, ω half the spread of Ψ's eigenvalues, so that

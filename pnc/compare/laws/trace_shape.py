@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from pnc.theory import moment_law
 
@@ -36,7 +36,7 @@ class TraceShape:
 
 
 def trace_shape(
-    layers: Float[np.ndarray, " n"], traces: Float[np.ndarray, " n"], *, rounding: float = 0.0
+    layers: Real[np.ndarray, " n"], traces: Float[np.ndarray, " n"], *, rounding: float = 0.0
 ) -> TraceShape | None:
     """Hold a trace to the moment law (theory note, T7).
 

@@ -77,7 +77,7 @@ class PixelModel(nn.Module):
         """Evaluation mode, whatever is asked for."""
         return super().train(False)
 
-    def forward(self, x: Float[torch.Tensor, "batch ..."]) -> Float[torch.Tensor, "batch classes"]:
+    def forward(self, x: Float[torch.Tensor, "batch ..."]) -> Float[torch.Tensor, "batch ..."]:
         if self.model.training:  # set by somebody else since
             self.model.eval()
         each = (1, -1, *(1,) * (x.ndim - 2))
