@@ -117,7 +117,7 @@ class LayerNotes:
         class_table: the layer class by class.
         ranks: of the features as they are and centred.
         singular_values: (r,) of the features as they are, decreasing, feature norm.
-        singular_values_centred: (r,) of centred features.
+        singular_values_centred: (s,) of centred features.
         spectrum_error: how far off both can be.
         leading_variance: least and most share of the variance in the top K-1 principal components.
         nearest_centre_accuracy: of the samples that the centres were taken from.
@@ -148,7 +148,7 @@ class LayerNotes:
     class_table: ClassTable | None = None
     ranks: LayerRanks | None = None
     singular_values: Float[np.ndarray, " r"] | None = None
-    singular_values_centred: Float[np.ndarray, " r"] | None = None
+    singular_values_centred: Float[np.ndarray, " s"] | None = None
     spectrum_error: SpectrumError | None = None
     leading_variance: tuple[float, float] | None = None
     nearest_centre_accuracy: float | None = None

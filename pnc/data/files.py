@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast, overload
 
 import numpy as np
-from jaxtyping import Int, Real
+from jaxtyping import Real, Shaped
 
 from pnc.data.inputs import StreamedProblem
 from pnc.data.labels import check_labels
@@ -136,7 +136,7 @@ def save_problem(path: str | Path, problem: Problem) -> None:
     _save(Path(path), {"X": problem.X, "y": problem.y})
 
 
-def load_features(path: str | Path) -> tuple[FeatureFile, Int[np.ndarray, " N"], dict[str, Any]]:
+def load_features(path: str | Path) -> tuple[FeatureFile, Shaped[np.ndarray, " N"], dict[str, Any]]:
     """The layers, labels and provenance of a feature file.
 
     Returns:

@@ -47,7 +47,7 @@ class Spectrum(NamedTuple):
 
     frame: Float[np.ndarray, "B r s"]
     gain: Float[np.ndarray, "B s"]
-    rows: Float[np.ndarray, "B 2K s"]
+    rows: Float[np.ndarray, "B two_K s"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ def _raised(gain: Float[np.ndarray, "B s"], power: Float[np.ndarray, " B"]) -> F
     return np.power(gain, np.repeat(power[:, None], gain.shape[1], axis=1))
 
 
-def spectrum_of(pair: Float[np.ndarray, "B 2K r"], scale: Float[np.ndarray, " B"]) -> Spectrum:
+def spectrum_of(pair: Float[np.ndarray, "B two_K r"], scale: Float[np.ndarray, " B"]) -> Spectrum:
     """A's eigenvalues and eigenvectors where they are not ε², of w above γ."""
     K, square = pair.shape[1] // 2, (scale**2)[:, None, None]
     basis, triangle = np.linalg.qr(pair.mT)
@@ -155,7 +155,7 @@ def spectrum_of(pair: Float[np.ndarray, "B 2K r"], scale: Float[np.ndarray, " B"
 
 def motion(
     at: Spectrum, scale: Float[np.ndarray, " B"], power: Float[np.ndarray, " B"], force: Float[np.ndarray, "B K m"]
-) -> Float[np.ndarray, "B 2K r"]:
+) -> Float[np.ndarray, "B two_K r"]:
     """Minus the derivatives of w and γ under the force D, which has no part in coordinates beyond the m-th.
 
     Args:

@@ -70,7 +70,7 @@ class Networks:
         return self.join(gradient), error
 
     @staticmethod
-    def _backward(weights: Sequence[Tensor]) -> list[Float[Tensor, "B K in"]]:
+    def _backward(weights: Sequence[Tensor]) -> list[Float[Tensor, "B K _"]]:
         """`[W_{L:1}, W_{L:2}, …, W_L]`."""
         products = [weights[-1]]
         for weight in reversed(weights[:-1]):

@@ -31,7 +31,7 @@ def epoch_order(samples: int, *, seed: int, epoch: int, shuffle: bool = True) ->
     return random_stream("order", seed, epoch).permutation(samples) if shuffle else np.arange(samples)
 
 
-def batch_bounds(samples: int, batch_size: int | None) -> Int[np.ndarray, " batches+1"]:
+def batch_bounds(samples: int, batch_size: int | None) -> Int[np.ndarray, " ends"]:
     """Where the batches of an epoch begin and end: as few as `batch_size` allows, equal to within one sample.
 
     >>> batch_bounds(1001, 500).tolist()

@@ -315,7 +315,7 @@ def test_recording_changes_nothing():
 
 def test_arrays_have_the_shapes_that_signatures_state():
     def checked(function):
-        return jaxtyped(typechecker=beartype)(function)
+        return jaxtyped(typechecker=beartype)(inspect.unwrap(function))
 
     data = checked(economical)(PROBLEM, NETWORK)
     jaxtyped(typechecker=beartype)(type(data))(**vars(data))

@@ -1,7 +1,7 @@
 """The shapes and types that signatures state, checked at run time on wide, tall and narrow problems.
 
-Functions that refuse bad arrays with a message of their own must see them first, so the check is made here
-and not by an import hook on the whole package.
+Here every annotation is checked, of arguments before the function sees them, too; in the rest of the suite
+`tests.shapes` checks arrays, after it has.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def test_arguments_and_results_have_the_stated_shapes(name, kind):
     problem, network = setting(kind)
     function = getattr(pnc.theory, name)
     keywords = GROWTH if {*GROWTH} <= {*inspect.signature(function).parameters} else {}
-    result = jaxtyped(typechecker=beartype)(function)(*arguments(problem, network)(name), **keywords)
+    result = jaxtyped(typechecker=beartype)(inspect.unwrap(function))(*arguments(problem, network)(name), **keywords)
     if type(result).__module__.startswith("pnc.theory"):  # a record: built again, each field is checked
         checked = jaxtyped(typechecker=beartype)(type(result))
         checked(**{field: getattr(result, field) for field in type(result).__dataclass_fields__})
@@ -115,10 +115,9 @@ def test_arguments_and_results_have_the_stated_shapes(name, kind):
 
 def test_a_wrong_shape_is_noticed():
     problem, network = setting("wide")
+    function = inspect.unwrap(pnc.theory.nearest_centre_error_bound_from_curve)
     with pytest.raises(TypeError, match="problem arose"):
-        jaxtyped(typechecker=beartype)(pnc.theory.nearest_centre_error_bound_from_curve)(
-            0.1, 1.0, np.ones(3), np.ones(2)
-        )
+        jaxtyped(typechecker=beartype)(function)(0.1, 1.0, np.ones(3), np.ones(2))
     assert arguments(problem, network)("predict") == (problem, network)
 
 

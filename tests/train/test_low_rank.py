@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -252,6 +253,7 @@ def test_half_precision_and_other_memory_formats() -> None:
 def test_compiled_it_is_the_same_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced as for the default backend, which takes a minute to generate code that is then the compiler's matter."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the checks of shapes cannot be traced
     plain, compiled = network(), network()
     chosen = {"precision": "float64", "epochs": 2}
     train(plain, clusters(), spec(**chosen), low_rank=LAYER)

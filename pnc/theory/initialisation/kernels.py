@@ -257,7 +257,7 @@ def _convolution(layer: Convolution, state: _State) -> _State:
         )
     share = layer.gain / (layer.kernel[0] * layer.kernel[1])
 
-    def applied(before: Map) -> Map:
+    def applied(before: Map) -> Float[np.ndarray, "rows columns N N"]:
         result = np.zeros((*sizes, *before.shape[2:]))
         for dy, dx in product(range(layer.kernel[0]), range(layer.kernel[1])):
             rows, lines = _taken(dy - layer.padding[0], layer.stride[0], height, sizes[0])
