@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,7 @@ class SpectralMeasures:
         return np.array([self.between @ self.atoms**l for l in range(depth)]) / self.samples
 
 
-def moment_law(traces: Float[np.ndarray, " L"]) -> MomentLaw:
+def moment_law(traces: Sequence[float] | Float[np.ndarray, " L"]) -> MomentLaw:
     """Test a trace, layer by layer, as a Stieltjes moment sequence (theory note, T7).
 
     For weights balanced up to layer L-2, `m_l = ∫ λ^l dω(λ)` with ω ≥ 0 on [0, ∞): m is log-convex, its
@@ -116,7 +117,7 @@ def _unit_hankel(logs: np.ndarray, size: int, shift: int) -> np.ndarray:
     return np.exp(logs[i[:, None] + i + shift] - (diagonal[:, None] + diagonal) / 2)
 
 
-def jensen_lower_bound(traces: Float[np.ndarray, " two"], depth: int) -> Float[np.ndarray, " L"]:
+def jensen_lower_bound(traces: Sequence[float] | Float[np.ndarray, " layers"], depth: int) -> Float[np.ndarray, " L"]:
     """Least that a trace can be at each layer, from its first two: `m_0 (m_1/m_0)^l` (theory note, T7).
 
     Args:

@@ -6,6 +6,8 @@ Here every annotation is checked, of arguments before the function sees them, to
 
 from __future__ import annotations
 
+import doctest
+import functools
 import inspect
 import re
 import subprocess
@@ -14,7 +16,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from jaxtyping import jaxtyped
 
 import pnc.theory
@@ -84,16 +86,15 @@ def arguments(problem, network):
 GROWTH = {"depth": 3, "start": 0.1, "samples": 6}  # keywords of the scalar dynamics
 
 
-# rooms of statements about other networks, whose functions take other arguments: their own tests call them
-BEYOND = {"any_network", "cross_entropy", "initialisation", "residual", "variant", "weight_decay"}
+numbers = beartype(conf=BeartypeConf(is_pep484_tower=True))  # a whole number is a number, too
 
-OWN = [
-    name
-    for name in pnc.theory.__all__
-    if inspect.isfunction(getattr(pnc.theory, name))
-    and not re.search(r"certificates|sharp_bounds|given_map", getattr(pnc.theory, name).__module__)
-    and getattr(pnc.theory, name).__module__.split(".")[2] not in BEYOND
-]
+FUNCTIONS = [name for name in pnc.theory.__all__ if inspect.isfunction(getattr(pnc.theory, name))]
+# rooms of statements that are not about any problem and network: what they take, their examples say
+OTHERS = re.compile(
+    r"pnc\.theory\.(any_network|certificates|cross_entropy|given_map|initialisation|residual|sharp_bounds|variant|"
+    r"weight_decay)\b"
+)
+OWN = [name for name in FUNCTIONS if not OTHERS.match(getattr(pnc.theory, name).__module__)]
 
 
 # T6 needs an invertible Gram matrix and d_h ≥ d; its refusal is tested in test_bounds.py
@@ -111,6 +112,27 @@ def test_arguments_and_results_have_the_stated_shapes(name, kind):
     if type(result).__module__.startswith("pnc.theory"):  # a record: built again, each field is checked
         checked = jaxtyped(typechecker=beartype)(type(result))
         checked(**{field: getattr(result, field) for field in type(result).__dataclass_fields__})
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_examples_keep_every_annotation(name, monkeypatch):
+    """The example of every public function, with the function's arguments and result held against its annotations."""
+    function = getattr(pnc.theory, name)
+    strict = jaxtyped(typechecker=numbers)(inspect.unwrap(function))
+    called = []
+
+    @functools.wraps(function)
+    def watched(*args, **kwargs):
+        called.append(name)
+        return strict(*args, **kwargs)
+
+    module = sys.modules[function.__module__]
+    monkeypatch.setattr(module, name, watched)
+    monkeypatch.setattr(pnc.theory, name, watched)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    for example in doctest.DocTestFinder(recurse=False).find(function, name, module=module):
+        assert not runner.run(example, clear_globs=False).failed
+    assert called
 
 
 def test_a_wrong_shape_is_noticed():
