@@ -47,8 +47,8 @@ def fits(value: Any, hint: Any) -> bool:
     if _is_array(value):
         if _is_shape(hint):
             return isinstance(value, hint)
-        if kind in (Union, types.UnionType):
-            return any(fits(value, part) for part in parts)
+        if kind in (Union, types.UnionType):  # `Sequence[float] | Float[np.ndarray, " N"]`: an array is the second
+            return any(fits(value, part) for part in [p for p in parts if _is_shape(p)] or parts)
         if kind is Annotated:
             return fits(value, parts[0])
         return not isinstance(hint, type) or isinstance(value, hint)

@@ -30,7 +30,13 @@ def several(
     return tuple(len(part) for part in parts)
 
 
+@jaxtyped(typechecker=checked)
+def either(x: Sequence[float] | Float[np.ndarray, " N"]) -> int:
+    return len(x)
+
+
 def test_right_shapes_pass():
+    assert either([1, 2]) == either(np.ones(2)) == 2
     assert centred(np.ones((3, 2)), np.arange(3)).shape == (3, 2)
     assert centred(np.ones((1, 1))).shape == (1, 1)
     assert several([torch.ones(2, 3), torch.ones(2)], {"a": np.ones(4), "b": np.ones(4)}) == (2, 2)
@@ -45,6 +51,8 @@ def test_right_shapes_pass():
         lambda: centred(np.ones((3, 2), dtype=int)),
         lambda: centred(np.ones((3, 2)), wrong=True),
         lambda: centred(torch.ones(3, 2)),
+        lambda: either(np.ones((2, 2))),
+        lambda: either(np.array([1, 2])),
         lambda: several([torch.ones(2), torch.ones(3)], {}),
         lambda: several([], {"a": np.ones(4), "b": np.ones(5)}),
     ],
