@@ -10,7 +10,7 @@ import torch
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["as_labels", "as_matrix", "dtype_name", "empty", "first_nonfinite", "squared_norms", "zeros"]
+__all__ = ["as_labels", "as_matrix", "check_finite", "dtype_name", "empty", "first_nonfinite", "squared_norms", "zeros"]
 
 _PART_ENTRIES = 2**18  # of a part whose products stay in the cache: 2 MiB of float64
 
@@ -144,3 +144,18 @@ def first_nonfinite(features: torch.Tensor) -> tuple[int, int] | None:
     """
     wrong = torch.nonzero(~torch.isfinite(features))
     return None if wrong.numel() == 0 else tuple(wrong[0].tolist())
+
+
+def check_finite(features: torch.Tensor) -> None:
+    """Refuse (N, d) features with an entry that is NaN or infinite.
+
+    Raises:
+        InvalidInputError: such an entry; the first one is named.
+    """
+    position = first_nonfinite(features)
+    if position is not None:
+        raise InvalidInputError(
+            got=f"sample {position[0]}, entry {position[1]} is {features[position].item()}",
+            expected="finite numbers",
+            next_step="remove these samples",
+        )

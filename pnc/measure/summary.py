@@ -14,7 +14,7 @@ from pnc.curves import LayerCurve, LayerNotes, Origin
 from pnc.data import check_labels
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.fuzziness import between_whitening
-from pnc.measure.arrays import as_matrix, dtype_name, first_nonfinite
+from pnc.measure.arrays import as_matrix, check_finite, dtype_name
 from pnc.measure.quantities.class_pairs import discrimination
 from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
 from pnc.measure.quantities.scatter import ClassWeights, between_scatter, class_weights, compression
@@ -73,13 +73,7 @@ class ClassSummary:
             InvalidInputError: features that are not (N, …) finite real numbers, labels that do not fit.
         """
         x = as_matrix(features, device=device)
-        position = first_nonfinite(x)
-        if position is not None:
-            raise InvalidInputError(
-                got=f"sample {position[0]}, entry {position[1]} is {x[position].item()}",
-                expected="finite numbers",
-                next_step="remove these samples",
-            )
+        check_finite(x)
         dtype = dtype_name(features) if hasattr(features, "dtype") else "float64"
         labels, _ = check_labels(y.cpu().numpy() if torch.is_tensor(y) else y, samples=x.shape[0], classes=classes)
         counts = torch.from_numpy(np.bincount(labels)).to(x.device)

@@ -9,10 +9,8 @@ from pnc.curves import LayerCurve, Origin
 from pnc.data import Inputs
 from pnc.spec import NetworkSpec
 from pnc.theory.assumptions import applicable_statements
-from pnc.theory.compression import between_scatter, compression, within_scatter
-from pnc.theory.discrimination import discrimination
+from pnc.theory.given_map import statistics_curve
 from pnc.theory.layer_statistics import layer_statistics
-from pnc.theory.separation_fuzziness import separation_fuzziness
 from pnc.theory.signal import input_modes, signal_spectrum
 from pnc.threads import threads_by_inputs
 
@@ -52,29 +50,22 @@ def predict(
     data, modes = input_modes(problem), signal_spectrum(problem, network)
     statistics = layer_statistics(problem, network, residual_projection=residual_projection)
     statements = applicable_statements(problem, network)
-    return LayerCurve(
-        layers=np.arange(network.depth),
-        compression=compression(statistics),
-        discrimination=discrimination(statistics),
-        within_scatter=within_scatter(statistics),
-        between_scatter=between_scatter(statistics),
-        separation_fuzziness=separation_fuzziness(statistics),
-        origin=Origin(
-            kind="theory",
-            statement=statistics.statement,
-            reason=statements[statistics.statement].reason,
-            not_applicable={name: s.reason for name, s in statements.items() if not s.applies},
-            samples=data.samples,
-            classes=problem.classes,
-            dtype="float64",
-            further={
-                "residual": statistics.residual_hidden.text,
-                "signal_directions": modes.directions,
-                "truncated_directions": modes.truncated.tolist(),
-                "labels_interpolated": data.interpolates,
-                "dimension": data.dimension,
-                "rank": data.rank,
-                "network": network.to_dict(),
-            },
-        ),
+    origin = Origin(
+        kind="theory",
+        statement=statistics.statement,
+        reason=statements[statistics.statement].reason,
+        not_applicable={name: s.reason for name, s in statements.items() if not s.applies},
+        samples=data.samples,
+        classes=problem.classes,
+        dtype="float64",
+        further={
+            "residual": statistics.residual_hidden.text,
+            "signal_directions": modes.directions,
+            "truncated_directions": modes.truncated.tolist(),
+            "labels_interpolated": data.interpolates,
+            "dimension": data.dimension,
+            "rank": data.rank,
+            "network": network.to_dict(),
+        },
     )
+    return statistics_curve(statistics, origin)

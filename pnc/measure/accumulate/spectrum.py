@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
-from pnc.measure.arrays import as_matrix, first_nonfinite
+from pnc.measure.arrays import as_matrix, check_finite
 from pnc.measure.quantities.spectrum import Spectrum
 
 __all__ = ["StreamingSpectrum"]
@@ -76,13 +76,7 @@ class StreamingSpectrum:
                 expected=f"dimension {self.dimension}, as before",
                 next_step="give each layer a spectrum of its own",
             )
-        position = first_nonfinite(x)
-        if position is not None:
-            raise InvalidInputError(
-                got=f"sample {position[0]}, entry {position[1]} is {x[position].item()}",
-                expected="finite numbers",
-                next_step="remove these samples",
-            )
+        check_finite(x)
         before = vars(self).copy()
         try:
             for rows in x.split(max(64, self._rows)):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
-from pnc.measure.arrays import as_matrix, first_nonfinite
+from pnc.measure.arrays import as_matrix, check_finite
 
 __all__ = [
     "effective_rank",
@@ -36,13 +36,7 @@ def singular_values(features: Any, *, centred: bool = False) -> Float[np.ndarray
     [4.0, 3.0]
     """
     x = as_matrix(features)
-    position = first_nonfinite(x)
-    if position is not None:
-        raise InvalidInputError(
-            got=f"sample {position[0]}, entry {position[1]} is {x[position].item()}",
-            expected="finite numbers",
-            next_step="remove these samples",
-        )
+    check_finite(x)
     x = x.to(torch.float64)
     if centred:
         x = x - x[:1]  # the mean of differences: a large common mean costs no digits

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 
@@ -14,6 +12,7 @@ from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.moments import ClassMoments
 from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.arrays import as_labels, as_matrix
+from pnc.measure.readout.scikit_learn import fitted_accuracy, needs_scikit_learn
 
 __all__ = [
     "LinearProbe",
@@ -212,30 +211,16 @@ def logistic_probe_accuracy(
     >>> logistic_probe_accuracy([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1], [[0.5], [4.5]], [0, 1])
     1.0
     """
-    try:
-        from sklearn.exceptions import ConvergenceWarning
+    with needs_scikit_learn("a logistic probe", instead=", or use fit_linear_probe, which needs nothing"):
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise InvalidInputError(
-            got="a logistic probe without scikit-learn",
-            expected="scikit-learn installed",
-            next_step="pip install scikit-learn, or use fit_linear_probe, which needs nothing",
-        ) from error
     model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=iterations))
-    arrays = [as_matrix(features).to(torch.float64).cpu().numpy() for features in (train, test)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            model.fit(arrays[0], np.asarray(train_labels))
-        except ConvergenceWarning as warning:
-            raise InvalidInputError(
-                got=f"a logistic probe that has not converged in {iterations} steps",
-                expected="a converged fit",
-                next_step="allow more iterations or a smaller strength",
-            ) from warning
-    return float(model.score(arrays[1], np.asarray(test_labels)))
+    return fitted_accuracy(
+        model, (train, train_labels), (test, test_labels),
+        got=f"a logistic probe that has not converged in {iterations} steps",
+        next_step="allow more iterations or a smaller strength",
+    )  # fmt: skip
 
 
 def _all_present(moments: ClassMoments) -> None:

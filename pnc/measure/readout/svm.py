@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
-import numpy as np
-
 from pnc.errors import InvalidInputError
-from pnc.measure.arrays import as_matrix
+from pnc.measure.readout.scikit_learn import fitted_accuracy, needs_scikit_learn
 
 __all__ = ["check_strength", "linear_svm_accuracy"]
 
@@ -57,25 +54,11 @@ def linear_svm_accuracy(
     1.0
     """
     check_strength(strength)
-    try:
-        from sklearn.exceptions import ConvergenceWarning
+    with needs_scikit_learn("a linear SVM"):
         from sklearn.svm import LinearSVC
-    except ImportError as error:
-        raise InvalidInputError(
-            got="a linear SVM without scikit-learn",
-            expected="scikit-learn installed",
-            next_step="pip install scikit-learn",
-        ) from error
     model = LinearSVC(C=strength, max_iter=iterations, dual="auto", random_state=0)
-    arrays = [as_matrix(features).double().cpu().numpy() for features in (train, test)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            model.fit(arrays[0], np.asarray(train_labels))
-        except ConvergenceWarning as warning:
-            raise InvalidInputError(
-                got=f"a linear SVM that has not converged in {iterations} steps",
-                expected="a converged fit",
-                next_step="scale the features to a norm of about 1, or allow more iterations or a smaller strength",
-            ) from warning
-    return float(model.score(arrays[1], np.asarray(test_labels)))
+    return fitted_accuracy(
+        model, (train, train_labels), (test, test_labels),
+        got=f"a linear SVM that has not converged in {iterations} steps",
+        next_step="scale the features to a norm of about 1, or allow more iterations or a smaller strength",
+    )  # fmt: skip
