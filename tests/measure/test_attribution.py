@@ -178,8 +178,9 @@ def test_modules_that_do_not_fit_together_are_looked_at_one_after_another(monkey
     data = batches((6,))
     net = NETWORKS["mlp"][0]().eval()
     whole = attribute_compression(net, data, classes=3)
-    # class means and sums take 20 bytes an entry, and half of the memory may be used: 9 entries a class at a time
-    monkeypatch.setattr(attribution, "free_memory", lambda device: 2 * 20 * 3 * 10)
+    # half of the memory may be used: 9 entries a class at a time
+    room = attribution.bytes_needed(3, 10, fuzziness=False, probes=False, spectra=None)
+    monkeypatch.setattr(attribution, "free_memory", lambda device: 2 * room)
     apart = attribute_compression(net, data, classes=3)
     assert apart.notes[0].endswith(f"{len(whole.effects)} passes")  # the input goes with the first
     assert apart.samples == whole.samples
