@@ -20,7 +20,8 @@ Numbers are those of the theory note (docs/theory.md).
 | T8 | intervals that real weights are guaranteed to obey | `certificate` |
 | R0–R8 | deep linear residual networks | `residual` |
 | V1–V5 | weight decay | `weight_decay` |
-| U5–U7, RL1, RL3, RL5 | modules, readout, rank of weights, ReLU | `any_network` |
+| U5–U7, RL5 | modules, readout, rank of weights, any ReLU features | `any_network` |
+| RL1–RL4, RL6 | trained ReLU networks | `rectified` |
 | E1 | T3 for any measured map | `given_map` |
 | E2–E4 | cross-entropy | `cross_entropy` |
 | T9 | PyTorch's default weights, first order | `default_weights` |
@@ -33,14 +34,10 @@ Numbers are those of the theory note (docs/theory.md).
 
 from pnc.theory.any_network import (
     attributed_compression,
-    gate_share,
     linear_within_factor,
-    never_revived_compression,
-    never_revived_scatter,
     readout_error,
     readout_error_bound,
     rectified_cosine_bound,
-    rectified_within_ratio,
     sum_scatter_bound,
     weight_tail_bound,
 )
@@ -111,6 +108,21 @@ from pnc.theory.nearest_centre_error import (
 )
 from pnc.theory.predict import predict
 from pnc.theory.projected_nearest_centre_error import projected_nearest_centre_error_bound
+from pnc.theory.rectified import (
+    RectifiedPrediction,
+    deviations_left,
+    gate_share,
+    gaussian_gates,
+    memorisation,
+    never_revived_compression,
+    never_revived_scatter,
+    predict_rectified,
+    rectified_gaussian,
+    rectified_mean_norms,
+    rectified_signal,
+    rectified_within_ratio,
+    remaining_cosine,
+)
 from pnc.theory.residual import (
     DepthLimit,
     ResidualSpec,
@@ -172,6 +184,7 @@ __all__ = [
     "LayerStatistics",
     "MomentLaw",
     "RatioBounds",
+    "RectifiedPrediction",
     "RegularisedMap",
     "ResidualSpec",
     "ResidualStatistics",
@@ -198,6 +211,7 @@ __all__ = [
     "default_weights_ratios",
     "depth_limit",
     "deviation_growth",
+    "deviations_left",
     "discrimination",
     "discrimination_bounds",
     "discrimination_of_gram",
@@ -208,6 +222,7 @@ __all__ = [
     "final_margin",
     "first_death",
     "gate_share",
+    "gaussian_gates",
     "jensen_lower_bound",
     "layer_features",
     "layer_gram",
@@ -219,6 +234,7 @@ __all__ = [
     "margin_of_loss",
     "measure_data",
     "measure_weights",
+    "memorisation",
     "minority_curves",
     "moment_law",
     "nearest_centre_error_bound",
@@ -231,6 +247,7 @@ __all__ = [
     "predict_cross_entropy",
     "predict_dynamics",
     "predict_from_map",
+    "predict_rectified",
     "predict_residual",
     "predict_variant",
     "predict_weight_decay",
@@ -241,8 +258,12 @@ __all__ = [
     "readout_error",
     "readout_error_bound",
     "rectified_cosine_bound",
+    "rectified_gaussian",
+    "rectified_mean_norms",
+    "rectified_signal",
     "rectified_within_ratio",
     "regularised_map",
+    "remaining_cosine",
     "residual_gram",
     "residual_projection_of",
     "residual_ratio_bounds",

@@ -48,3 +48,21 @@ def test_angles_of_cross_entropy(tmp_path):
     for row in found.values():
         assert row["D_of_the_measured_map"] == pytest.approx(row["D"], abs=1e-3)
         assert (row["D"] > 0.97 * row["simplex"]) == row["simplex_expected"]
+
+
+@pytest.mark.slow
+def test_laws_of_trained_relu_networks(tmp_path):
+    found = reproduced("relu_laws", tmp_path)
+    law = found["within_class_law"]
+    assert 0.93 < law["least"] <= law["most"] < 1.07
+    assert all(run["gate"] < 0.01 for run in law["runs"])
+    assert found["not_fitted"][0]["gate"] > 10
+    assert found["not_fitted"][0]["measured_over_law"][-1] > 2
+    assert found["never_revived"]["revivals"] == 0
+    assert found["never_revived"]["least_scatter_over_bound"] >= 1
+    assert found["never_revived"]["least_C_less_bound"] >= 0
+    assert max(row["C_error"] for row in found["class_flow"]) < 0.2
+    assert found["last_cosine"][0][0]["over_law"] == pytest.approx(1, abs=0.15)  # of width 1,000
+    assert {row["wrong_labels"] for row in found["gaussian_gates"]} == {0.0, 0.3}
+    for row in found["gaussian_gates"]:
+        assert max(abs(value - 1) for value in row["law_over_C_before_training"]) < 0.1

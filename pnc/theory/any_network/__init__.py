@@ -5,7 +5,6 @@
 | U5, RL5 | what a linear map, a skip and ReLU can do to the scatters and to cosines | `modules` |
 | U6 | a linear readout's error from fuzziness | `readout` |
 | U7 | the rank of weights from compression | `weight_rank` |
-| RL1, RL3 | ReLU: the within-class law, and the floor at the first layer | `rectified` |
 """
 
 from pnc.theory.any_network.modules import (
@@ -15,24 +14,14 @@ from pnc.theory.any_network.modules import (
     sum_scatter_bound,
 )
 from pnc.theory.any_network.readout import readout_error, readout_error_bound
-from pnc.theory.any_network.rectified import (
-    gate_share,
-    never_revived_compression,
-    never_revived_scatter,
-    rectified_within_ratio,
-)
 from pnc.theory.any_network.weight_rank import weight_tail_bound
 
 __all__ = [
     "attributed_compression",
-    "gate_share",
     "linear_within_factor",
-    "never_revived_compression",
-    "never_revived_scatter",
     "readout_error",
     "readout_error_bound",
     "rectified_cosine_bound",
-    "rectified_within_ratio",
     "sum_scatter_bound",
     "weight_tail_bound",
 ]

@@ -9,7 +9,13 @@ from jaxtyping import Float
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["gate_share", "never_revived_compression", "never_revived_scatter", "rectified_within_ratio"]
+__all__ = [
+    "deviations_left",
+    "gate_share",
+    "never_revived_compression",
+    "never_revived_scatter",
+    "rectified_within_ratio",
+]
 
 
 def gate_share(class_scatters: Float[np.ndarray, " K"], open_shares: Float[np.ndarray, " K"]) -> float:
@@ -40,7 +46,8 @@ def rectified_within_ratio(residual_scale: float, share: float) -> float:
 
     Small orthogonal initial weights, no biases, squared error, every sample fitted, K far below q times the width,
     gates constant within each class. One share a layer is measured; it is not ½ (that of untrained weights) in
-    general. It fails where samples are not fitted along their deviations, and on orthonormal samples at layer 1 (RL3).
+    general. It fails where samples are not fitted along their deviations (`deviations_left`), and on orthonormal
+    samples at layer 1 (RL3).
 
     Args:
         residual_scale: ε.
@@ -59,6 +66,39 @@ def rectified_within_ratio(residual_scale: float, share: float) -> float:
             next_step="measure the share with `gate_share`",
         )
     return residual_scale**2 * share
+
+
+def deviations_left(
+    output_scatter: float, last_scatter: float, *, residual_scale: float, classes: int, width: int
+) -> float:
+    """How far samples are from being fitted along their deviations; RL1 needs it well below 1 (theory note).
+
+        tr Σ_W(outputs) / (ε² (K/width) tr Σ_W(last hidden layer))
+
+    The denominator is what a last layer that still is ε times orthogonal would give the outputs. A small loss alone
+    does not tell: with small ε the deviations reach the outputs so weakly that they are never fitted.
+
+    Args:
+        output_scatter: tr Σ_W of the network's outputs.
+        last_scatter: tr Σ_W of the last hidden layer.
+        residual_scale: ε.
+        classes: K.
+        width: of the last hidden layer.
+
+    Raises:
+        InvalidInputError: a number out of range.
+
+    >>> deviations_left(0.0, 1.0, residual_scale=0.3, classes=3, width=100)
+    0.0
+    """
+    positive = residual_scale > 0 and classes >= 1 and width >= 1 and last_scatter > 0
+    if not positive or not (math.isfinite(output_scatter) and output_scatter >= 0):
+        raise InvalidInputError(
+            got=f"scatters {output_scatter} and {last_scatter}, residual_scale = {residual_scale}, {classes} classes",
+            expected="an output's scatter of 0 or more, everything else above 0",
+            next_step="measure both on the training samples",
+        )
+    return output_scatter / (residual_scale**2 * classes / width * last_scatter)
 
 
 def never_revived_scatter(open_shares: Float[np.ndarray, "J K"], means: Float[np.ndarray, "J K"]) -> float:
