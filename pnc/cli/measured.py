@@ -95,12 +95,19 @@ def _print(split: str, curve: LayerCurve, hidden: list[int], collapsed: Mapping[
     for name, reason in (origin.skipped or {}).items():
         say(f"skipped {name}: {reason}")
     if collapsed is not None:
-        say(
-            f"neural collapse at {collapsed['head']}: NC1 {number(collapsed['variability'])}, "
-            f"NC2 {number(collapsed['equinorm'])} (norms), {number(collapsed['equiangularity'])} (angles), "
-            f"NC3 {number(collapsed['self_duality'])}, NC4 {number(collapsed['disagreement'])}; "
-            f"accuracy {collapsed['accuracy']:.2%}, of the nearest centre {collapsed['nearest_centre_accuracy']:.2%}"
+        where = collapsed["head"] or f"layer {collapsed['layer']}"
+        line = (
+            f"neural collapse at {where}: NC1 {number(collapsed['variability'])}, "
+            f"NC2 {number(collapsed['equinorm'])} (norms), {number(collapsed['equiangularity'])} (angles)"
         )
+        if collapsed["head"] is not None:
+            line += (
+                f", NC3 {number(collapsed['self_duality'])}, NC4 {number(collapsed['disagreement'])}; accuracy "
+                f"{collapsed['accuracy']:.2%}, of the nearest centre {collapsed['nearest_centre_accuracy']:.2%}"
+            )
+        else:
+            line += "; NC3 and NC4 need the classifier"
+        say(line)
 
 
 def _print_classes(curve: LayerCurve) -> None:

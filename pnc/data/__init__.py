@@ -3,6 +3,7 @@
 from pnc.data.cifar import load_cifar
 from pnc.data.download import data_folder
 from pnc.data.fashion_mnist import load_fashion_mnist
+from pnc.data.feature_shards import FEATURES_ACCEPTED, FeatureShards, holds_features, open_features
 from pnc.data.files import FeatureFile, load_features, load_problem, save_features, save_problem
 from pnc.data.idx import read_idx
 from pnc.data.image_folder import load_image_folder
@@ -23,7 +24,9 @@ from pnc.data.text_files import load_text
 
 __all__ = [
     "DATA_NAMES",
+    "FEATURES_ACCEPTED",
     "FeatureFile",
+    "FeatureShards",
     "FittedPreprocessing",
     "FittedTfIdf",
     "GramProblem",
@@ -41,6 +44,7 @@ __all__ = [
     "draw",
     "draw_gram",
     "first_of_each_class",
+    "holds_features",
     "load_cifar",
     "load_fashion_mnist",
     "load_features",
@@ -51,6 +55,7 @@ __all__ = [
     "load_splits",
     "load_text",
     "load_text_splits",
+    "open_features",
     "preprocess",
     "read_idx",
     "resolve_data",

@@ -46,17 +46,17 @@ _SAFETENSORS_DTYPES = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-_REAL = "fiub"  # kinds of NumPy's dtypes that can be read
+REAL = "fiub"  # kinds of NumPy's dtypes that can be read
 _CHECKSUMS = "crc32"  # key of the metadata of a .safetensors file under which `save_features` leaves its checksums
 _STREAMED = 1 << 25  # bytes from which on inputs are read in blocks where that is enough
 # RuntimeError: a damaged flag says that the file is encrypted or compressed in an unknown way
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 _LAYER = re.compile(r"layer_(\d+)")
 _SMALLER = "use a machine with more memory, or save fewer samples or layers in a file"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stored:
+class Stored:
     """An array in a file: what its header says, and how to read it."""
 
     shape: tuple[int, ...]
@@ -72,12 +72,31 @@ class FeatureFile(Mapping[int, Real[np.ndarray, "N d"]]):
     are read into memory one at a time, and not kept.
     """
 
-    def __init__(self, layers: Mapping[int, _Stored]) -> None:
+    def __init__(self, layers: Mapping[int, Stored]) -> None:
         self._layers = dict(layers)
 
     def __getitem__(self, layer: int) -> Real[np.ndarray, "N d"]:
         stored = self._layers[layer]
         return stored.read().reshape(stored.shape[0], -1)
+
+    def blocks(self, layer: int, rows: int) -> Iterator[Float[np.ndarray, "n d"]]:
+        """A layer in its order, so many rows at a time, without ever holding the whole of it.
+
+        An array that a file keeps column by column (Fortran's order) is read whole, for there is no other way.
+        """
+        stored = self._layers[layer]
+        if stored.blocks is not None:
+            for part in stored.blocks(rows):
+                yield part.reshape(part.shape[0], -1)
+            return
+        whole = self[layer]
+        for start in range(0, len(whole), rows):
+            yield whole[start : start + rows]
+
+    @property
+    def stored(self) -> Mapping[int, Stored]:
+        """What the file says of every layer, before any is read."""
+        return self._layers
 
     def __iter__(self) -> Iterator[int]:
         return iter(sorted(self._layers))
@@ -113,7 +132,7 @@ def load_problem(path: str | Path, classes: int | None = None, *, whole: bool = 
     4
     """
     path = Path(path)
-    arrays = _contents(path)
+    arrays = contents(path)
     _require(path, arrays, "X", "y", what="a problem file with X (N, d) and y (N,)")
     X, given = arrays["X"], {"classes": classes, "name": path.stem}
     given["provenance"] = {"source": "file", "file": str(path), "dtype": X.dtype}
@@ -157,19 +176,37 @@ def load_features(path: str | Path) -> tuple[FeatureFile, Shaped[np.ndarray, " N
     ((3, 4), {1: 'float32'})
     """
     path = Path(path)
-    arrays = _contents(path)
+    arrays = contents(path)
+    layers = feature_layers(path, arrays)
+    y = arrays["y"].read()
+    provenance = {
+        "source": "file",
+        "file": str(path),
+        "dtypes": {layer: stored.dtype for layer, stored in sorted(layers.items())},
+        "shapes": {layer: list(stored.shape) for layer, stored in sorted(layers.items())},
+        "ignored": sorted(name for name in arrays if name != "y" and not _LAYER.fullmatch(name)),
+    }
+    return FeatureFile(layers), y, provenance
+
+
+def feature_layers(path: Path, arrays: Mapping[str, Stored]) -> dict[int, Stored]:
+    """The layers among the arrays of a feature file, which has one label a row.
+
+    Raises:
+        InvalidInputError: no `y` or no `layer_*`, a layer twice, layers of different N.
+    """
     expected = "a feature file with y (N,) and layer_0, layer_1, …, each (N, …)"
     _require(path, arrays, "y", what=expected)
     names = {name: int(match[1]) for name in arrays if (match := _LAYER.fullmatch(name))}
     if not names:
         raise InvalidInputError(
-            got=f"no layer_* in {path} (it has {_listed(arrays)})",
+            got=f"no layer_* in {path} (it has {listed(arrays)})",
             expected=expected,
             next_step="name the arrays layer_1, layer_2, …",
         )
     if len(set(names.values())) < len(names):
         raise InvalidInputError(
-            got=f"the layers {_listed(names)} in {path}",
+            got=f"the layers {listed(names)} in {path}",
             expected="each layer once",
             next_step="number the layers without leading zeros",
         )
@@ -188,16 +225,7 @@ def load_features(path: str | Path) -> tuple[FeatureFile, Shaped[np.ndarray, " N
                 expected=f"shape ({samples}, …), one row a label and at least one entry a row",
                 next_step="save every layer, and y, from the same samples",
             )
-    y = arrays["y"].read()
-    layers = {layer: arrays[name] for name, layer in names.items()}
-    provenance = {
-        "source": "file",
-        "file": str(path),
-        "dtypes": {layer: stored.dtype for layer, stored in sorted(layers.items())},
-        "shapes": {layer: list(stored.shape) for layer, stored in sorted(layers.items())},
-        "ignored": sorted(set(arrays) - set(names) - {"y"}),
-    }
-    return FeatureFile(layers), y, provenance
+    return {layer: arrays[name] for name, layer in names.items()}
 
 
 def save_features(path: str | Path, features: Mapping[int, Any] | Sequence[Any], y: Any) -> None:
@@ -235,7 +263,7 @@ def _as_array(name: str, values: Any) -> np.ndarray:
         ) from error
     if array.dtype.name == "bfloat16":  # JAX's, which NumPy itself could write but not read
         array = array.astype(np.float32)
-    if array.dtype.kind not in (_REAL if name == "y" else "fiu"):
+    if array.dtype.kind not in (REAL if name == "y" else "fiu"):
         raise InvalidInputError(
             got=f"{name} of dtype {array.dtype}",
             expected="real numbers",
@@ -279,7 +307,7 @@ def _kind(path: Path) -> str:
     return kind
 
 
-def _contents(path: Path) -> dict[str, _Stored]:
+def contents(path: Path) -> dict[str, Stored]:
     """Headers of all arrays in a file, checked against the size of the file."""
     kind = _kind(path)
     if not path.is_file():
@@ -289,6 +317,16 @@ def _contents(path: Path) -> dict[str, _Stored]:
             next_step="check the path",
         )
     arrays = _npz(path) if kind == ".npz" else _safetensors(path)
+    refuse_unreadable(path, arrays)
+    return arrays
+
+
+def refuse_unreadable(path: Path, arrays: Mapping[str, Stored]) -> None:
+    """Refuse arrays that are no real numbers.
+
+    Raises:
+        InvalidInputError: there is one.
+    """
     for name, stored in arrays.items():
         # a truth value is a label, 0 or 1; as a feature it is more likely a mistake
         if stored.dtype.startswith("unreadable ") or (stored.dtype == "bool" and name != "y"):
@@ -298,10 +336,9 @@ def _contents(path: Path) -> dict[str, _Stored]:
                 next_step="convert it to float32 or float64 (pickled objects are never loaded; NumPy saves a bfloat16 "
                 "array as raw bytes)",
             )
-    return arrays
 
 
-def _damaged(path: Path, error: Exception) -> InvalidInputError:
+def damaged(path: Path, error: Exception) -> InvalidInputError:
     reason = " ".join(str(error).split()) or type(error).__name__  # of one line
     return InvalidInputError(
         got=f"{path}, which is empty, truncated or damaged ({reason})",
@@ -310,7 +347,7 @@ def _damaged(path: Path, error: Exception) -> InvalidInputError:
     )
 
 
-def _npz(path: Path) -> dict[str, _Stored]:
+def _npz(path: Path) -> dict[str, Stored]:
     arrays = {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -319,23 +356,23 @@ def _npz(path: Path) -> dict[str, _Stored]:
                     # NumPy writes no other; bzip2 and LZMA unpack gigabytes before a header can be read
                     raise ValueError(f"{entry.filename} is compressed in another way than NumPy does")
                 with archive.open(entry) as file:
-                    shape, fortran, dtype = _npy_header(file)
+                    shape, fortran, dtype = npy_header(file)
                     rest = entry.file_size - file.tell()
                 if not dtype.hasobject and math.prod(shape) * dtype.itemsize != rest:
                     raise ValueError(f"{entry.filename} has {rest} bytes for shape {shape} of {dtype}")
-                stored = dtype.name if dtype.kind in _REAL else f"unreadable {dtype}"
-                arrays[entry.filename.removesuffix(".npy")] = _Stored(
+                stored = dtype.name if dtype.kind in REAL else f"unreadable {dtype}"
+                arrays[entry.filename.removesuffix(".npy")] = Stored(
                     shape=shape,
                     dtype=stored,
                     read=_npz_reader(path, entry.filename, rest),
                     blocks=None if fortran and len(shape) > 1 else _npz_blocks(path, entry.filename),
                 )
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error) from error
     return arrays
 
 
-def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, whether the order is Fortran's, and dtype."""
     if np.lib.format.read_magic(file) == (1, 0):
         return np.lib.format.read_array_header_1_0(file)
@@ -348,8 +385,8 @@ def _npz_reader(path: Path, member: str, size: int) -> Callable[[], np.ndarray]:
         try:
             with zipfile.ZipFile(path) as archive, archive.open(member) as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
-        except _DAMAGE as error:
-            raise _damaged(path, error) from error
+        except DAMAGE as error:
+            raise damaged(path, error) from error
 
     return read
 
@@ -360,7 +397,7 @@ def _npz_blocks(path: Path, member: str) -> Callable[[int], Iterator[np.ndarray]
     def blocks(rows: int) -> Iterator[np.ndarray]:
         try:
             with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-                shape, _, dtype = _npy_header(file)
+                shape, _, dtype = npy_header(file)
                 width = math.prod(shape[1:]) * dtype.itemsize
                 for start in range(0, shape[0], rows):
                     count = min(rows, shape[0] - start)
@@ -369,13 +406,13 @@ def _npz_blocks(path: Path, member: str) -> Callable[[int], Iterator[np.ndarray]
                         raise ValueError(f"{member} ends within row {start + len(content) // max(width, 1)}")
                     yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
                 file.read(1)  # at the end the checksum is compared
-        except _DAMAGE as error:
-            raise _damaged(path, error) from error
+        except DAMAGE as error:
+            raise damaged(path, error) from error
 
     return blocks
 
 
-def _safetensors(path: Path) -> dict[str, _Stored]:
+def _safetensors(path: Path) -> dict[str, Stored]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -390,7 +427,7 @@ def _safetensors(path: Path) -> dict[str, _Stored]:
         if sums and set(sums) != set(header):
             raise ValueError("arrays of other names than were saved")
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     arrays = {}
     for name, entry in header.items():
         code, shape = entry["dtype"], tuple(entry["shape"])
@@ -401,7 +438,7 @@ def _safetensors(path: Path) -> dict[str, _Stored]:
         if dtype is not None:
             read = _safetensors_reader(path, offset, shape, dtype, stored, name, sums.get(name))
             blocks = _safetensors_blocks(path, offset, shape, dtype, stored, name, sums.get(name))
-        arrays[name] = _Stored(shape=shape, dtype=stored, read=read or _never, blocks=blocks)
+        arrays[name] = Stored(shape=shape, dtype=stored, read=read or _never, blocks=blocks)
     return arrays
 
 
@@ -420,7 +457,7 @@ def _widened(array: np.ndarray, stored: str) -> np.ndarray:
 
 def _compare(path: Path, name: str, found: int, expected: Any) -> None:
     if expected is not None and found != expected:
-        raise _damaged(path, ValueError(f"the checksum of {name} is {found}, not {expected}"))
+        raise damaged(path, ValueError(f"the checksum of {name} is {found}, not {expected}"))
 
 
 def _safetensors_reader(
@@ -435,7 +472,7 @@ def _safetensors_reader(
         try:
             array = np.memmap(path, dtype, "r", offset, shape)
         except (OSError, ValueError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         if checksum is not None and not checked:
             _compare(path, name, zlib.crc32(array.reshape(-1).view(np.uint8).data), checksum)
             checked = True
@@ -463,22 +500,22 @@ def _safetensors_blocks(
                         found = zlib.crc32(array.reshape(-1).view(np.uint8).data, found)
                     yield _widened(array, stored)
         except (OSError, ValueError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         _compare(path, name, found, checksum)
 
     return blocks
 
 
-def _require(path: Path, arrays: Mapping[str, _Stored], *names: str, what: str) -> None:
+def _require(path: Path, arrays: Mapping[str, Stored], *names: str, what: str) -> None:
     missing = [name for name in names if name not in arrays]
     if missing:
         raise InvalidInputError(
-            got=f"no {' and no '.join(missing)} in {path} (it has {_listed(arrays)})",
+            got=f"no {' and no '.join(missing)} in {path} (it has {listed(arrays)})",
             expected=what,
             next_step=f"save the array under the name {missing[0]}",
         )
 
 
-def _listed(names: Mapping[str, Any]) -> str:
+def listed(names: Mapping[str, Any]) -> str:
     shown = sorted(names)
     return (", ".join(shown[:6]) + (", …" if len(shown) > 6 else "")) or "nothing"

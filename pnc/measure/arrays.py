@@ -10,7 +10,17 @@ import torch
 
 from pnc.errors import InvalidInputError
 
-__all__ = ["as_labels", "as_matrix", "check_finite", "dtype_name", "empty", "first_nonfinite", "squared_norms", "zeros"]
+__all__ = [
+    "as_labels",
+    "as_matrix",
+    "check_finite",
+    "dtype_name",
+    "empty",
+    "first_nonfinite",
+    "squared_norms",
+    "take_of_each_class",
+    "zeros",
+]
 
 _PART_ENTRIES = 2**18  # of a part whose products stay in the cache: 2 MiB of float64
 
@@ -159,3 +169,22 @@ def check_finite(features: torch.Tensor) -> None:
             expected="finite numbers",
             next_step="remove these samples",
         )
+
+
+def take_of_each_class(labels: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
+    """The rows of a batch, in order, that are among the first `left` of their class; `left` is lowered by them.
+
+    Args:
+        labels: (N,) int64 on the CPU.
+        left: (K,) int64 on the CPU, how many of each class are still wanted.
+
+    >>> left = torch.tensor([1, 2])
+    >>> take_of_each_class(torch.tensor([1, 0, 1, 0, 1]), left).tolist(), left.tolist()
+    ([0, 1, 2], [0, 0])
+    """
+    order = torch.argsort(labels, stable=True)
+    present, counts = torch.unique_consecutive(labels[order], return_counts=True)
+    place = torch.arange(labels.numel()) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    rows = order[place < torch.repeat_interleave(left[present], counts)]
+    left[present] -= torch.minimum(counts, left[present])
+    return rows.sort().values

@@ -12,7 +12,7 @@ import torch
 
 from pnc.compare import Verdict, fit_laws
 from pnc.curves import LayerCurve, json_ready
-from pnc.data import load_features
+from pnc.data import FEATURES_ACCEPTED, holds_features
 from pnc.errors import InvalidInputError
 from pnc.measure import (
     Attribution,
@@ -35,7 +35,8 @@ from pnc.statistics import share_interval
 __all__ = ["FEATURES", "MeasureResult", "is_features", "measure_subject", "resolve_subject"]
 
 FEATURES = "features"
-_FEATURE_FILES = (".npz", ".safetensors")
+_OF_BOTH = {"fuzziness", "uncertainty", "per_class", "spectra", "probes", "collapse"}  # of features and of models
+_OF_FILES = {"workers", "scheduler", "resume"}  # options of saved features alone
 _RESOLVED = 0.1  # share of C to which rounding has to leave it right
 
 
@@ -163,26 +164,17 @@ def _found(
     request: MeasureRequest, device: torch.device, progress: Callable[[str, float, str], None] | None
 ) -> MeasureResult:
     if is_features(request):
-        known = {
-            "classes",
-            "fuzziness",
-            "uncertainty",
-            "per_class",
-            "device",
-            "trust_code",
-            "spectra",
-            "probes",
-            "collapse",
-        }
+        known = {"classes", "device", "trust_code", *_OF_FILES, *_OF_BOTH}
         _refuse(request.model, _given(request) - known)
-        return _features(request, device)
+        return _features(request, device, progress)
+    _refuse(request.model, _given(request) & _OF_FILES)
     subject = resolve_subject(request, device)
     return _measured(subject, request, progress)
 
 
 def is_features(request: MeasureRequest) -> bool:
-    """Whether what is named is a file of features."""
-    return Path(request.model).suffix.lower() in _FEATURE_FILES and not Path(request.model).is_dir()
+    """Whether what is named is a file of features, a folder of them, or a pattern."""
+    return holds_features(request.model)
 
 
 def resolve_subject(request: MeasureRequest, device: torch.device) -> Subject:
@@ -216,10 +208,6 @@ def resolve_subject(request: MeasureRequest, device: torch.device) -> Subject:
 
 
 _OTHER_FILES = {
-    (".npy",): (
-        "a .npy file holds one array; features are layers and labels together",
-        "save them with `numpy.savez('features.npz', y=y, layer_1=…, layer_2=…)`",
-    ),
     (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".h5", ".onnx"): (
         "weights say nothing of the network that they belong to",
         "name the network, and pass this file as `weights`",
@@ -234,7 +222,7 @@ def _refuse_file(model: str) -> None:
     """A file that people give for a network, answered with what to give instead, before any data are read."""
     for endings, (expected, next_step) in _OTHER_FILES.items():
         if Path(model).suffix.lower() in endings:
-            wanted = "a network's name, a run folder, or a .npz or .safetensors file of features: " + expected
+            wanted = f"a network's name, a run folder, or features ({FEATURES_ACCEPTED}): {expected}"
             raise InvalidInputError(got=f"model = {model}", expected=wanted, next_step=next_step)
 
 
@@ -276,16 +264,29 @@ def _near_chance(found: Mapping[str, Any], classes: int) -> list[str]:
     ]
 
 
-def _features(request: MeasureRequest, device: torch.device) -> MeasureResult:
-    layers, y, provenance = load_features(request.model)
+def _features(
+    request: MeasureRequest, device: torch.device, progress: Callable[[str, float, str], None] | None
+) -> MeasureResult:
     wanted = request.measurement
+
+    def seen(share: float) -> None:
+        if progress is not None:
+            progress("measuring", share, f"{share:.0%}")
+
     curve = measure_features(
-        layers, y, classes=request.classes, fuzziness=wanted.fuzziness, uncertainty=wanted.uncertainty, device=device,
-        per_class=wanted.per_class, dtypes=provenance["dtypes"],
+        request.model, classes=request.classes, fuzziness=wanted.fuzziness, uncertainty=wanted.uncertainty,
+        per_class=wanted.per_class,
+        spectra=wanted.spectra, probes=wanted.probes, collapse=wanted.collapse, device=device,
+        workers=request.workers, scheduler=request.scheduler, resume=request.resume, progress=seen,
     )  # fmt: skip
-    curve = replace(curve, origin=curve.origin.with_further(file=provenance["file"]))
+    further = dict(curve.origin.further)
+    collapsed = further.pop("neural_collapse", None)
     title = f"features: {request.model}, K = {curve.origin.classes}, N = {curve.origin.samples}"
-    return MeasureResult(title=title, curves={FEATURES: curve})
+    return MeasureResult(
+        title=title,
+        curves={FEATURES: replace(curve, origin=replace(curve.origin, further=further))},
+        collapsed={} if collapsed is None else {FEATURES: collapsed},
+    )
 
 
 def _measured(

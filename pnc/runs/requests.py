@@ -303,6 +303,9 @@ class MeasureRequest:
         classes: K of a file of features, where it is to be checked.
         pixel_mean, pixel_scale: of pixels in [0, 1], one number or one a channel; `None`: of the data.
         split: `train`, `test` or `both`; `None`: what there is.
+        workers: processes that share the files of saved features.
+        scheduler: of a Dask cluster that does, in their place.
+        resume: folder where sums of finished files are kept, to go on from.
         longest: tokens of a text.
         device: where.
         trust_code: whether code that a run folder names may be run.
@@ -312,8 +315,8 @@ class MeasureRequest:
         str,
         Option(
             "A run folder of `pnc train`; a network: resnet-18, …, module:function, timm:NAME, torchvision:NAME; "
-            "transformers:FOLDER, for texts; or a .npz or .safetensors file with y (N,) and layer_0, layer_1, … "
-            "(N, …) each.",
+            "transformers:FOLDER, for texts; or saved features, y (N,) and layer_0, layer_1, … (N, …) each: a file "
+            "(.npz, .safetensors, .npy, .zarr, .parquet, .arrow), a folder of them, or a quoted pattern.",
             metavar="MODEL",
             argument=True,
         ),
@@ -344,6 +347,16 @@ class MeasureRequest:
         Literal["train", "test", "both"] | None, Option("train, test or both; default what there is.", panel=DATA)
     ] = None
     measurement: MeasurementSpec = field(default_factory=MeasurementSpec)
+    workers: Annotated[
+        int | None, Whole(1), Option("Processes that share the files of saved features.", panel=OUTPUT)
+    ] = None
+    scheduler: Annotated[
+        str | None, Option("Dask scheduler whose workers share them.", panel=OUTPUT, metavar="tcp://…")
+    ] = None
+    resume: Annotated[
+        Path | str | None,
+        Option("Keep sums of finished files here; go on from them.", panel=OUTPUT, metavar="FOLDER"),
+    ] = None
     longest: Annotated[int, Whole(1), Option("Tokens of a text for transformers.", panel=DATA, least=1)] = 256
     device: Annotated[str, Option("auto, cpu, cuda or cuda:1.")] = "auto"
     trust_code: Annotated[bool, TRUST_CODE] = False
@@ -540,7 +553,7 @@ def request_record(request: Any) -> dict[str, Any]:
     return plain(asdict(request))
 
 
-_PLACES = ("data", "test_data", "data_dir", "model", "network", "run", "source", "start_from", "weights")
+_PLACES = ("data", "test_data", "data_dir", "model", "network", "run", "source", "resume", "start_from", "weights")
 """Fields that may name a file or a folder."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import torch
@@ -99,6 +100,18 @@ class FuzzinessPass:
             total += torch.dot(projected, projected)
         self._total += total
         self._samples += y.numel()
+        return self
+
+    def empty(self) -> FuzzinessPass:
+        """The same pass, which has seen nothing."""
+        other = copy(self)
+        other._samples, other._total = 0, torch.zeros_like(self._total)
+        return other
+
+    def add(self, total: float, samples: int) -> FuzzinessPass:
+        """Add the `total` of another pass with the same moments, and how many samples it has seen."""
+        self._total += total
+        self._samples += samples
         return self
 
     def merge(self, other: FuzzinessPass) -> FuzzinessPass:

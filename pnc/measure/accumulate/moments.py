@@ -186,6 +186,38 @@ class ClassMoments:
         self.counts = self.counts + other.counts.to(self.device)
         return self
 
+    @torch.no_grad()
+    def merge_classes(
+        self,
+        present: Int[torch.Tensor, " P"],
+        counts: Int[torch.Tensor, " P"],
+        means: Float[torch.Tensor, "P d"],
+        squares: Float[torch.Tensor, " P"],
+    ) -> ClassMoments:
+        """Add the moments of some of the classes, each of which has a sample; the others are not touched.
+
+        >>> moments = ClassMoments(classes=3, dimension=1).update([[0.0], [4.0]], [0, 1])
+        >>> one = torch.tensor([2]), torch.tensor([1]), torch.tensor([[6.0]]), torch.zeros(1)
+        >>> moments.merge_classes(*one).counts.tolist()
+        [1, 1, 1]
+        """
+        for rows, columns in _blocks(present.numel(), self.dimension):
+            k = present[rows]
+            n, m = self.counts[k].to(torch.float64), counts[rows].to(torch.float64)
+            share = m / (n + m)
+            mine, theirs = self.means[k, columns], means[rows, columns].to(torch.float64)
+            delta = theirs - mine
+            self.squares.index_add_(0, k, n * share * torch.linalg.vecdot(delta, delta))
+            self.means[k, columns] = torch.where((n == 0)[:, None], theirs, mine + delta * share[:, None])
+        self.squares.index_add_(0, present, squares.to(torch.float64))
+        self.counts.index_add_(0, present, counts)
+        return self
+
+    def present(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Classes that have samples, with their counts, means and squares: what `merge_classes` takes."""
+        classes = torch.nonzero(self.counts)[:, 0]
+        return classes, self.counts[classes], self.means[classes], self.squares[classes]
+
     def state(self) -> dict[str, torch.Tensor]:
         """Copies of `counts` (K,), `means` (K, d) and `squares` (K,), within-class sums of squares."""
         return {name: getattr(self, name).clone() for name in ("counts", "means", "squares")}

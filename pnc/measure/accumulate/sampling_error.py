@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import torch
@@ -83,6 +84,10 @@ class SamplingErrorPass:
     def totals(self) -> torch.Tensor:
         """(5, K) sums of the samples seen so far: what several processes add up (see `with_totals`)."""
         return torch.cat([self._seen[None], self._sums, self._squares])
+
+    def empty(self) -> SamplingErrorPass:
+        """The same pass, which has seen nothing."""
+        return copy(self).with_totals(torch.zeros_like(self.totals()))
 
     def with_totals(self, totals: torch.Tensor) -> SamplingErrorPass:
         """These moments with the sums of all processes."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Float
 
+from pnc.curves import LayerRanks, Ranks, SpectrumError
 from pnc.errors import InvalidInputError
 from pnc.measure.arrays import as_matrix, check_finite
 from pnc.measure.quantities.spectrum import Spectrum
 
-__all__ = ["StreamingSpectrum"]
+__all__ = ["StreamingSpectrum", "spectrum_notes"]
+
+_STATE = ("samples", "squared_error", "missing", "_factor", "mean")
 
 
 class StreamingSpectrum:
@@ -133,6 +137,16 @@ class StreamingSpectrum:
         largest = float(values[-self._rows - 1]) + 8 * values.numel() * unit * float(values[-1])
         self.squared_error += min(energy, largest)
 
+    def state(self) -> dict[str, torch.Tensor | float]:
+        """All that was seen, for `with_state` of a spectrum with the same sizes."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def with_state(self, state: Mapping[str, torch.Tensor | float]) -> StreamingSpectrum:
+        """This spectrum with what another one has seen."""
+        for name in _STATE:
+            setattr(self, name, state[name])
+        return self
+
     @torch.no_grad()
     def factor(self, *, centred: bool = False) -> Float[torch.Tensor, "m d"]:
         """B: BᵀB is the sum of z zᵀ, of centred features where asked, less what the sketch left out."""
@@ -162,3 +176,17 @@ class StreamingSpectrum:
             most=most,
             centred=centred,
         )
+
+
+def spectrum_notes(spectrum: StreamingSpectrum, classes: int) -> dict[str, Any]:
+    """What `LayerNotes` say of a spectrum: ranks, singular values, their error, the share of the top K-1 directions."""
+    uncentred, centred = spectrum.value(), spectrum.value(centred=True)
+    return {
+        "ranks": LayerRanks(uncentred=Ranks.from_dict(uncentred.ranks()), centred=Ranks.from_dict(centred.ranks())),
+        "singular_values": uncentred.values,
+        "singular_values_centred": centred.values,
+        "spectrum_error": SpectrumError(
+            exact=uncentred.exact, squared_error=uncentred.squared_error, missing=uncentred.missing
+        ),
+        "leading_variance": centred.variance_share(classes - 1),
+    }

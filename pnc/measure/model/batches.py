@@ -14,6 +14,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from pnc.errors import InvalidInputError, PncError
 from pnc.measure.accumulate.processes import gather_objects, process_count, together
+from pnc.measure.arrays import take_of_each_class
 from pnc.measure.model.hooks import evaluating, same_randomness, tapped
 from pnc.measure.model.memory import out_of_memory
 from pnc.measure.model.samples import batch_size, first_tensor, map_tensors, rows_of
@@ -302,10 +303,7 @@ class SomeOfEachClass:
             if not bool((left > 0).any()):
                 return
             y = labels.cpu()
-            member = y[:, None] == torch.arange(left.numel())
-            wanted = member & (member.cumsum(0) <= left)
-            left -= wanted.sum(0)
-            for rows in torch.nonzero(wanted.any(1)).flatten().split(self._size):
+            for rows in take_of_each_class(y, left).split(self._size):
                 if len(rows):
                     yield rows_of(inputs, rows), y[rows]
 

@@ -17,6 +17,7 @@ from pnc.measure.accumulate.same_samples import SameSamples, other_samples
 from pnc.measure.arrays import dtype_name
 from pnc.measure.model.batches import BatchSource, run_pass
 from pnc.measure.model.hooks import keeps_randomness, unwrapped
+from pnc.measure.quantities.collapse import centred, equiangularity, equinorm
 from pnc.measure.quantities.noise_floor import rounding_unit
 from pnc.measure.readout.probe import nearest_centre_probe
 
@@ -53,34 +54,6 @@ class NeuralCollapse:
     samples: int
 
 
-def _centred(means: torch.Tensor) -> torch.Tensor:
-    offset = means - means[:1]
-    return offset - offset.mean(0)
-
-
-def equinorm(means: torch.Tensor) -> float:
-    """NC2: std_k ‖m_k‖ / mean_k ‖m_k‖ of (K, d) class means, m_k centred at their mean; NaN where all are 0.
-
-    >>> equinorm(torch.eye(3, dtype=torch.float64)) < 1e-15
-    True
-    """
-    norms = torch.linalg.vector_norm(_centred(means), dim=1)
-    return float(norms.std(correction=0) / norms.mean())
-
-
-def equiangularity(means: torch.Tensor) -> float:
-    """NC2: mean over k ≠ k' of |cos(m_k, m_k') + 1/(K-1)| of (K, d) class means, m_k centred at their mean.
-
-    >>> equiangularity(torch.eye(3, dtype=torch.float64)) < 1e-15
-    True
-    """
-    centred = _centred(means)
-    units = centred / torch.linalg.vector_norm(centred, dim=1, keepdim=True)
-    classes = means.shape[0]
-    off_diagonal = ~torch.eye(classes, dtype=torch.bool, device=means.device)
-    return float((units @ units.mT + 1 / (classes - 1)).abs()[off_diagonal].mean())
-
-
 def self_duality(weight: torch.Tensor, means: torch.Tensor) -> float:
     """NC3: ‖W/‖W‖_F - M/‖M‖_F‖_F² of (K, d) classifier weights and class means centred at their mean.
 
@@ -90,7 +63,7 @@ def self_duality(weight: torch.Tensor, means: torch.Tensor) -> float:
     >>> self_duality(torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64), means) < 1e-15
     True
     """
-    W, M = weight.to(means), _centred(means)
+    W, M = weight.to(means), centred(means)
     return float((W / torch.linalg.matrix_norm(W) - M / torch.linalg.matrix_norm(M)).square().sum())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pnc.curves import LayerCurve, LayerNotes, LayerRanks, Origin, Ranks, SpectrumError
+from pnc.curves import LayerCurve, LayerNotes, Origin
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.class_table import class_table, named_pair
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
@@ -25,17 +25,17 @@ from pnc.measure.accumulate.processes import (
 from pnc.measure.accumulate.running import BatchLabels, RunningMoments
 from pnc.measure.accumulate.same_samples import SameSamples, other_samples
 from pnc.measure.accumulate.sampling_error import SamplingErrorPass
-from pnc.measure.accumulate.spectrum import StreamingSpectrum
+from pnc.measure.accumulate.spectrum import StreamingSpectrum, spectrum_notes
 from pnc.measure.arrays import dtype_name
 from pnc.measure.model.batches import BatchSource, SomeOfEachClass, run_pass
 from pnc.measure.model.hooks import unwrapped
 from pnc.measure.model.layers import Layer, LayerList, layer_output, list_layers
 from pnc.measure.model.memory import bytes_needed, free_memory, groups_within
 from pnc.measure.model.pooling import Pooling
-from pnc.measure.model.probing import LayerProbes
 from pnc.measure.model.samples import first_tensor
 from pnc.measure.quantities.class_pairs import class_pairs
 from pnc.measure.quantities.noise_floor import noise_floor, rounding_unit
+from pnc.measure.readout.layer_probes import LayerProbes
 from pnc.measure.readout.probe import LinearProbe
 
 __all__ = ["Measurement"]
@@ -423,20 +423,7 @@ class Measurement:
     def _notes(self, name: str, further: Mapping[str, Any]) -> LayerNotes:
         """What is known of one layer."""
         layer, moments = self.layers[name], self.moments[name]
-        spectrum: dict[str, Any] = {}
-        if self.spectrum:
-            uncentred, centred = self.spectrum[name].value(), self.spectrum[name].value(centred=True)
-            spectrum = {
-                "ranks": LayerRanks(
-                    uncentred=Ranks.from_dict(uncentred.ranks()), centred=Ranks.from_dict(centred.ranks())
-                ),
-                "singular_values": uncentred.values,
-                "singular_values_centred": centred.values,
-                "spectrum_error": SpectrumError(
-                    exact=uncentred.exact, squared_error=uncentred.squared_error, missing=uncentred.missing
-                ),
-                "leading_variance": centred.variance_share(self.classes - 1),
-            }
+        spectrum = spectrum_notes(self.spectrum[name], self.classes) if self.spectrum else {}
         return LayerNotes(
             name=name,
             kind=layer.kind,

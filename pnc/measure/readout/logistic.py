@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
+from pnc.measure.arrays import take_of_each_class
 from pnc.measure.readout.probe import LinearProbe
 
 __all__ = ["CrossValidated", "KeptSamples", "fit_logistic_probe"]
@@ -62,7 +64,8 @@ class KeptSamples:
         width = dimension if self.directions is None else len(self.directions)
         self._width = width
         share = min(1.0, _MOST_ENTRIES / width / max(samples, 1))
-        self._left = torch.ceil(counts.to(torch.float64).cpu() * share).to(torch.int64)
+        self._wanted = torch.ceil(counts.to(torch.float64).cpu() * share).to(torch.int64)
+        self._left = self._wanted.clone()
         self._rows: list[torch.Tensor] = []
         self._labels: list[torch.Tensor] = []
 
@@ -70,14 +73,25 @@ class KeptSamples:
     def update(self, features: Float[torch.Tensor, "N d"], labels: Int[torch.Tensor, " N"]) -> KeptSamples:
         """Keep what is wanted of a batch."""
         y = labels.cpu()
-        member = torch.nn.functional.one_hot(y, self._left.numel())
-        wanted = (member * (member.cumsum(0) <= self._left)).sum(1) > 0
-        self._left -= torch.bincount(y[wanted], minlength=self._left.numel())
+        wanted = take_of_each_class(y, self._left)
         rows = features[wanted.to(features.device)]
         if self.directions is not None:
             rows = rows.to(self.directions.dtype) @ self.directions.mT
         self._rows.append(rows.to("cpu", torch.float32, copy=True))
         self._labels.append(y[wanted])
+        return self
+
+    def after(self, seen: Int[torch.Tensor, " K"]) -> KeptSamples:
+        """What keeps the samples that follow these many of each class, empty."""
+        other = copy(self)
+        other._left = (self._wanted - seen).clamp_(min=0)
+        other._rows, other._labels = [], []
+        return other
+
+    def add(self, features: Float[torch.Tensor, "n r"], labels: Int[torch.Tensor, " n"]) -> KeptSamples:
+        """Add what was kept elsewhere."""
+        self._rows.append(features)
+        self._labels.append(labels)
         return self
 
     @property

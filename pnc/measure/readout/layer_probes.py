@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
+from typing import Any
 
 import torch
+from jaxtyping import Int
 
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.moments import ClassMoments
@@ -90,6 +93,26 @@ class LayerProbes:
         own = distances.gather(1, y[:, None])[:, 0] * torch.where(n > 1, n / (n - 1), torch.inf).square()
         others = distances.scatter(1, y[:, None], torch.inf).amin(1)
         return int((own.nan_to_num(torch.inf) < others).sum())
+
+    def empty(self, seen: Int[torch.Tensor, " K"]) -> LayerProbes:
+        """The same probes, which have seen nothing; those samples of each class came before in another part."""
+        other = copy(self)
+        other.hits = dict.fromkeys(self.hits, 0.0)
+        other._kept = None if self._kept is None else self._kept.after(seen)
+        return other
+
+    def totals(self) -> dict[str, Any]:
+        """What was seen, for `add`: hits of each probe, and the samples that are kept."""
+        kept = None if self._kept is None else (self._kept.features, self._kept.labels)
+        return {"hits": self.hits, "kept": kept}
+
+    def add(self, totals: Mapping[str, Any]) -> LayerProbes:
+        """Add the `totals` of the same probes on other samples, which come after those seen so far."""
+        for kind, number in totals["hits"].items():
+            self.hits[kind] += number
+        if self._kept is not None and totals["kept"] is not None:
+            self._kept.add(*totals["kept"])
+        return self
 
     def finish(self) -> None:
         """Fit the logistic probe to the samples that all processes kept."""
