@@ -33,6 +33,9 @@ def measure(
     quiet: QuietOption = False,
 ) -> None:
     """Compression, discrimination, scatters, ranks, probes and neural collapse of every layer, with standard errors."""
+    from pnc.runs.accepted import check_named
+
+    check_named(request.model)
     from pnc.runs import measure_subject
 
     if quick:

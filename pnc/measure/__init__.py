@@ -6,12 +6,15 @@ standard errors of what it measures.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from pnc.callable_room import make_callable
 from pnc.curves import LayerCurve
+from pnc.data import FeatureShards
+from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.fuzziness import FuzzinessPass
 from pnc.measure.accumulate.moments import ClassMoments
 from pnc.measure.accumulate.sampling_error import SamplingErrorPass
@@ -104,8 +107,8 @@ __all__ = [
 
 
 def measure(
-    model: nn.Module,
-    batches: Iterable[Any],
+    model: nn.Module | str | Path | FeatureShards,
+    batches: Iterable[Any] | None = None,
     *,
     classes: int | Sequence[Any] | None = None,
     uncertainty: bool = True,
@@ -113,12 +116,14 @@ def measure(
 ) -> LayerCurve:
     """C_l, D_l and scatters of each layer of a model, with their standard errors: `pnc.measure(model, loader)`.
 
+    Features that were saved have their own labels: `pnc.measure("features/*.safetensors")` (see `measure_features`).
+
     Args:
-        model: torch module.
+        model: torch module; or the file, folder or pattern of saved features.
         batches: a DataLoader or list of (inputs, labels), see `measure_model`.
         classes: K, or the labels in the order of their classes; by default the labels that there are, numbered in
             order with a note where they are not 0…K-1.
-        uncertainty: and the other options: see `measure_model`.
+        uncertainty: and the other options: see `measure_model`, of saved features `measure_features`.
 
     Raises:
         InvalidInputError: as `measure_model` and `count_classes`.
@@ -129,6 +134,18 @@ def measure(
     >>> pnc.measure(net, [batch]).compression[0].item()
     0.25
     """
+    if not isinstance(model, nn.Module):
+        if isinstance(model, str | Path | FeatureShards) and (classes is None or isinstance(classes, int)):
+            return measure_features(model, batches, classes=classes, uncertainty=uncertainty, **options)
+        raise InvalidInputError(
+            got=f"{type(model).__name__} to measure" + (f" with `classes={classes!r}`" if classes is not None else ""),
+            expected="a torch module, or the file, folder or pattern of saved features, whose `classes` are a number",
+            next_step="pass the model itself",
+        )
+    if batches is None:
+        raise InvalidInputError(
+            got="a model without `batches`", expected="labelled batches to run it on", next_step="pass a loader"
+        )
     if classes is not None:
         return measure_model(model, batches, classes=classes, uncertainty=uncertainty, **options)
     found = labels_in(batches)

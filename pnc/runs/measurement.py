@@ -12,7 +12,7 @@ import torch
 
 from pnc.compare import Verdict, fit_laws
 from pnc.curves import LayerCurve, json_ready
-from pnc.data import FEATURES_ACCEPTED, holds_features
+from pnc.data import holds_features
 from pnc.errors import InvalidInputError
 from pnc.measure import (
     Attribution,
@@ -26,6 +26,7 @@ from pnc.records import RunRecord
 from pnc.report.pages.networks import measured_page
 from pnc.report.style import SCREEN, Style
 from pnc.report.writing import again, shown_record, write_result
+from pnc.runs.accepted import refuse_other_files
 from pnc.runs.requests import MeasureRequest, request_record
 from pnc.runs.reserved import reserved
 from pnc.runs.subject import TEXTS, Subject, network_subject, run_subject, text_subject
@@ -190,7 +191,7 @@ def resolve_subject(request: MeasureRequest, device: torch.device) -> Subject:
         of_data = set() if request.data.data is not None else data
         _refuse(model, given & (shape | pixels | of_data | {"weights", "classes", "longest"}))
         return run_subject(request, device)
-    _refuse_file(model)
+    refuse_other_files(model)
     if request.data.data is None:
         raise InvalidInputError(
             got=f"network {model!r} without `data`, and no folder of that name",
@@ -205,25 +206,6 @@ def resolve_subject(request: MeasureRequest, device: torch.device) -> Subject:
         return text_subject(request, device)
     _refuse(model, given & {"longest"})
     return network_subject(request, device)
-
-
-_OTHER_FILES = {
-    (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".h5", ".onnx"): (
-        "weights say nothing of the network that they belong to",
-        "name the network, and pass this file as `weights`",
-    ),
-    (".py",): ("a file may hold many functions", "name the one that makes the network: FILE.py:FUNCTION"),
-    (".csv", ".tsv", ".jsonl"): ("a file of texts is no network", "name a network, and pass the file as `data`"),
-    (".json", ".toml"): ("a network, a run folder or a features file", "pass the folder of a run, not its record"),
-}
-
-
-def _refuse_file(model: str) -> None:
-    """A file that people give for a network, answered with what to give instead, before any data are read."""
-    for endings, (expected, next_step) in _OTHER_FILES.items():
-        if Path(model).suffix.lower() in endings:
-            wanted = f"a network's name, a run folder, or features ({FEATURES_ACCEPTED}): {expected}"
-            raise InvalidInputError(got=f"model = {model}", expected=wanted, next_step=next_step)
 
 
 def _named(group: Any) -> set[str]:

@@ -406,7 +406,6 @@ def test_a_layer_pattern_is_refused_before_the_training(capsys, folder, tmp_path
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        ("f.npy", "numpy.savez"),
         ("net.pt", "pass this file as --weights"),
         ("net.ckpt", "pass this file as --weights"),
         ("mymodel.py", "FILE.py:FUNCTION"),
