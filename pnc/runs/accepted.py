@@ -39,6 +39,7 @@ def check_named(model: str) -> None:
         InvalidInputError: as `refuse_other_files` and `open_features`.
     """
     if holds_features(model):
-        open_features(model)
+        if Path(model).exists():  # what is not there is said after options without meaning
+            open_features(model)
     elif not Path(model).is_dir():
         refuse_other_files(model)
