@@ -6,6 +6,10 @@ takes steps of unit time. The Hessian is symmetric, so Runge–Kutta–Chebyshev
 over a step that grows like s² (B. P. Sommeijer, L. F. Shampine, J. G. Verwer, RKC: an explicit solver for parabolic
 PDEs, J. Comput. Appl. Math. 88, 1997). Order 2, with its embedded error estimate.
 
+Where accuracy and not stability holds the step back, as on the way down from a plateau, the small matrices of Y5 take
+steps of order 5 instead (J. R. Dormand, P. J. Prince, A family of embedded Runge–Kutta formulae, J. Comput. Appl. Math.
+6, 1980, with the coefficients that SciPy holds), whichever gets further with a gradient.
+
 Every run of a batch has its own time, step, number of stages and error test; none influences another.
 """
 
@@ -16,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+import scipy.integrate
 import torch
 from jaxtyping import Bool, Float, Int
 
@@ -33,6 +38,15 @@ _MOST_STAGES = 1000
 _DAMPING = 2 / 13
 _CURVATURE_EVERY = 10  # accepted steps between estimates of the largest curvature
 _CURVATURE_MARGIN = 1.2  # the power iteration comes from below
+_HIGH_STABLE = 3.3  # of h times the curvature, for order 5
+_HIGH_STAGES = 6  # gradients of a step of order 5: the first is that of the step before
+_MOST_LEAD = 20.0  # of a step of order 5 before one of order 2
+_FIRST_LEAD = 5.0
+_TRIED_AGAIN = 1.1  # what the lead that is believed in grows by with each step of order 2
+_LEAST_TREND = 0.5  # of the steps' lengths, that the next one is taken to go on with
+_OUT_OF_SIGHT = 1e100  # a weight as large as this has blown up; its square can still be computed with
+
+_HIGH = scipy.integrate.RK45
 
 
 @cache
@@ -69,6 +83,9 @@ class FlowState:
         error: (B, K, m) W_{L:1} F - T at `y`.
         time: (B,) t, in units of 1 / (loss per squared weight).
         step: (B,) the step size to try next.
+        high_step: (B,) the step size to try next with order 5.
+        lead: (B,) how many times as long it is as one of order 2.
+        pace: (B,) the step that the last one's error would just have allowed, with order 2.
         curvature: (B,) largest absolute eigenvalue of the Hessian, with its margin.
         probe: (B, P) its eigenvector, as far as the power iteration has come.
         age: (B,) accepted steps since the curvature was estimated.
@@ -80,6 +97,9 @@ class FlowState:
     error: Float[Tensor, "B K m"]
     time: Float[Tensor, " B"]
     step: Float[Tensor, " B"]
+    high_step: Float[Tensor, " B"]
+    lead: Float[Tensor, " B"]
+    pace: Float[Tensor, " B"]
     curvature: Float[Tensor, " B"]
     probe: Float[Tensor, "B P"]
     age: Float[Tensor, " B"]
@@ -100,6 +120,9 @@ def flow_start(networks: Networks | BalancedNetworks, y: Float[Tensor, "B P"]) -
         error=error,
         time=torch.zeros_like(step),
         step=step,
+        high_step=step,
+        lead=torch.full_like(step, _FIRST_LEAD),
+        pace=torch.zeros_like(step),
         curvature=torch.zeros_like(step),
         probe=gradient + 1e-3 * gradient.abs().amax(1, keepdim=True),
         age=torch.full_like(step, _CURVATURE_EVERY),
@@ -135,6 +158,8 @@ def flow_goes_on(
         "error": error,
         "time": torch.tensor([time], dtype=y.dtype),
         "step": torch.tensor([step], dtype=y.dtype),
+        "high_step": torch.tensor([step], dtype=y.dtype),
+        "pace": torch.zeros(1, dtype=y.dtype),
         "age": torch.tensor([float(_CURVATURE_EVERY)], dtype=y.dtype),
         "evaluations": state.evaluations[place : place + 1] + evaluations + 1,
     }
@@ -282,39 +307,156 @@ def flow_step(
         the (B,) mask of the runs that moved.
     """
     state = _with_curvature(networks, state)
-    longest = 0.65 * (_MOST_STAGES**2 - 1) / state.curvature.clamp(min=torch.finfo(state.y.dtype).tiny)
-    h = torch.minimum(state.step, longest)
-    wanted = (1 + torch.sqrt(1 + 1.54 * h * state.curvature)).ceil().clamp(2, _MOST_STAGES)
-    counts = wanted.nan_to_num(2.0).long().tolist()  # a run that has blown up must not take its neighbours with it
+    if isinstance(networks, BalancedNetworks):
+        with np.errstate(over="ignore", invalid="ignore"):  # of an attempt that goes too far; it is not accepted
+            return _chosen_step(networks, state, tolerance=tolerance, scale=scale)
+    h, counts = _stabilised_steps(state)
     initial = h[:, None] * state.slope
     if graph is not None:
-        assert isinstance(networks, Networks)  # steps of the others are not recorded
         now, gradient, error = _replayed_stages(graph, networks, state, initial, h, counts)
     else:
         now = _stages_in_order(networks, state.y, initial, h, counts)
         gradient, error = networks.gradient(now)
+    estimate = _second_order_estimate(state, now, gradient, initial, h)
+    ratio = _largest_share(estimate, state.y, now, scale) / tolerance
+    moved = torch.isfinite(ratio) & (ratio <= 1)
+    following = _attempted(state, now, gradient, error, h, moved, counts)
+    return replace(following, step=h * _growth(ratio, moved, order=2)), moved
 
-    # 0.8 (y_0 - y_1) + 0.4 h (f_0 + f_1), and its largest share of a weight
-    estimate = torch.sub(state.y, now).mul_(0.8).add_(initial, alpha=0.4).addcmul_(gradient, -0.4 * h[:, None])
-    size = torch.maximum(state.y.abs(), now.abs())
-    ratio = estimate.abs_().div_(torch.maximum(size, scale[:, None], out=size)).amax(1) / tolerance
-    finite = torch.isfinite(ratio)
+
+def _stabilised_steps(state: FlowState) -> tuple[Float[Tensor, " B"], list[int]]:
+    """Steps of the stabilised method and their numbers of stages."""
+    longest = 0.65 * (_MOST_STAGES**2 - 1) / state.curvature.clamp(min=torch.finfo(state.y.dtype).tiny)
+    h = torch.minimum(state.step, longest)
+    wanted = (1 + torch.sqrt(1 + 1.54 * h * state.curvature)).ceil().clamp(2, _MOST_STAGES)
+    return h, wanted.nan_to_num(2.0).long().tolist()  # a run that has blown up must not take its neighbours with it
+
+
+def _second_order_estimate(
+    state: FlowState,
+    now: Float[Tensor, "B P"],
+    gradient: Float[Tensor, "B P"],
+    initial: Float[Tensor, "B P"],
+    h: Float[Tensor, " B"],
+) -> Float[Tensor, "B P"]:
+    """The error of a step of order 2: 0.8 (y_0 - y_1) + 0.4 h (f_0 + f_1)."""
+    return torch.sub(state.y, now).mul_(0.8).add_(initial, alpha=0.4).addcmul_(gradient, -0.4 * h[:, None])
+
+
+def _largest_share(
+    estimate: Float[Tensor, "B P"], y: Float[Tensor, "B P"], now: Float[Tensor, "B P"], scale: Float[Tensor, " B"]
+) -> Float[Tensor, " B"]:
+    """The largest share of a weight that its error makes up; `estimate` is written over."""
+    size = torch.maximum(y.abs(), now.abs())
+    return estimate.abs_().div_(torch.maximum(size, scale[:, None], out=size)).amax(1)
+
+
+def _growth(ratio: Float[Tensor, " B"], moved: Bool[Tensor, " B"], *, order: int) -> Float[Tensor, " B"]:
+    """What the step is multiplied by after an error of so many tolerances."""
     # in Python's arithmetic: a vectorised power may round a number one way or another, depending on its neighbours
-    growth = [0.8 * max(r, 1e-6) ** (-1 / 3) if math.isfinite(r) else 0.1 for r in ratio.tolist()]
-    growth = torch.tensor(growth, dtype=torch.float64).to(h).clamp(0.1, 5.0)
-    moved = finite & (ratio <= 1)
-    column = moved[:, None]
-    return (
-        replace(
-            state,
-            y=now if bool(moved.all()) else torch.where(column, now, state.y),
-            slope=gradient.neg_() if bool(moved.all()) else torch.where(column, -gradient, state.slope),
-            error=torch.where(moved[:, None, None], error, state.error),
-            time=torch.where(moved, state.time + h, state.time),
-            step=h * torch.where(moved, growth, growth.clamp(max=0.5)),
-            # a rejected step may mean that the curvature has outgrown its estimate
-            age=torch.where(moved, state.age + 1, float(_CURVATURE_EVERY)),
-            evaluations=state.evaluations + torch.tensor(counts, device=h.device),
-        ),
-        moved,
+    growth = [0.8 * max(r, 1e-6) ** (-1 / (order + 1)) if math.isfinite(r) else 0.1 for r in ratio.tolist()]
+    growth = torch.tensor(growth, dtype=torch.float64).to(ratio).clamp(0.1, 5.0)
+    return torch.where(moved, growth, growth.clamp(max=0.5))
+
+
+def _attempted(
+    state: FlowState,
+    now: Float[Tensor, "B P"],
+    gradient: Float[Tensor, "B P"],
+    error: Float[Tensor, "B K m"],
+    h: Float[Tensor, " B"],
+    moved: Bool[Tensor, " B"],
+    counts: list[int],
+) -> FlowState:
+    """The state after a step, in which runs that have not moved are where they were."""
+    column, everyone = moved[:, None], bool(moved.all())
+    return replace(
+        state,
+        y=now if everyone else torch.where(column, now, state.y),
+        slope=gradient.neg_() if everyone else torch.where(column, -gradient, state.slope),
+        error=torch.where(moved[:, None, None], error, state.error),
+        time=torch.where(moved, state.time + h, state.time),
+        # a rejected step may mean that the curvature has outgrown its estimate
+        age=torch.where(moved, state.age + 1, float(_CURVATURE_EVERY)),
+        evaluations=state.evaluations + torch.tensor(counts, device=h.device),
     )
+
+
+def _chosen_step(
+    networks: BalancedNetworks, state: FlowState, *, tolerance: float, scale: Float[Tensor, " B"]
+) -> tuple[FlowState, Bool[Tensor, " B"]]:
+    """One attempt at a step for every run, of order 2 or 5: of the one that gets further with a gradient."""
+    low, counts = _stabilised_steps(state)
+    stable = _HIGH_STABLE / state.curvature.clamp(min=torch.finfo(state.y.dtype).tiny)
+    high = torch.minimum(state.high_step, stable)
+    fifth = high / _HIGH_STAGES > low / torch.tensor(counts)
+    h = torch.where(fifth, high, low)
+    now, initial = torch.empty_like(state.y), h[:, None] * state.slope
+    fourth = torch.zeros_like(state.y)  # its estimated error, less what the last slope has of it
+    chosen, others = fifth.nonzero()[:, 0], (~fifth).nonzero()[:, 0]
+    counts = [_HIGH_STAGES if high else count for count, high in zip(counts, fifth.tolist(), strict=True)]
+    if len(others):
+        now[others] = _stages_in_order(
+            networks.take(others), state.y[others], initial[others], h[others], [counts[i] for i in others.tolist()]
+        )
+    if len(chosen):
+        now[chosen], fourth[chosen] = _high_order(networks.take(chosen), state.y[chosen], initial[chosen], h[chosen])
+    sound = (now.abs() < _OUT_OF_SIGHT).all(1)
+    now = torch.where(sound[:, None], now, state.y)
+    gradient, error = networks.gradient(now)
+    fourth.addcmul_(gradient, float(_HIGH.E[-1]) * -h[:, None])
+    second = _second_order_estimate(state, now, gradient, initial, h)
+    low_ratio = _largest_share(second, state.y, now, scale) / tolerance
+    high_ratio = _largest_share(fourth, state.y, now, scale) / tolerance
+    ratio = torch.where(fifth, high_ratio, low_ratio)
+    moved = sound & torch.isfinite(ratio) & (ratio <= 1)
+    following = _attempted(state, now, gradient, error, h, moved, counts)
+    # on the way down from a plateau every step is shorter than the one before: the next one is, too
+    pace = h * torch.tensor([max(r, 1e-9) ** (-1 / 3) for r in low_ratio.tolist()], dtype=torch.float64).to(h)
+    trend = torch.where(moved & (state.pace > 0), pace / state.pace, 1.0).clamp(_LEAST_TREND, 1.0)
+    low_next = h * _growth(low_ratio, moved, order=2) * trend
+    high_next = h * _growth(high_ratio, moved, order=4) * trend
+    found = (high_next / low_next).nan_to_num(1.0)
+    lead = torch.where(fifth, found, torch.where(moved, _TRIED_AGAIN * state.lead, state.lead)).clamp(1.0, _MOST_LEAD)
+    age = torch.where(fifth & ~moved & (h < 0.8 * stable), state.age, following.age)
+    return replace(
+        following,
+        step=low_next,
+        high_step=torch.where(fifth, high_next, lead * low_next),
+        lead=lead,
+        pace=torch.where(moved, pace, state.pace),
+        age=age,
+    ), moved
+
+
+_HIGH = scipy.integrate.RK45
+
+
+def _high_order(
+    networks: BalancedNetworks,
+    y: Float[Tensor, "B P"],
+    initial: Float[Tensor, "B P"],
+    h: Float[Tensor, " B"],
+) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P"]]:
+    """The end of one step of order 5, and the part of its error that the slopes before the end make up.
+
+    Args:
+        initial: h times the slope at `y`.
+    """
+    column = h.numpy()[:, None]
+    start, slopes = y.numpy(), np.empty((_HIGH_STAGES, *y.shape))
+    slopes[0], sound = initial.numpy(), np.ones((len(y), 1), dtype=bool)
+    for stage in range(1, _HIGH_STAGES):
+        at = start + _weighted(_HIGH.A[stage], slopes[:stage])
+        sound &= (np.abs(at) < _OUT_OF_SIGHT).all(axis=1, keepdims=True)
+        slopes[stage] = networks.gradient(torch.from_numpy(np.where(sound, at, start)))[0].numpy() * -column
+    end = np.where(sound, start + _weighted(_HIGH.B, slopes), np.nan)
+    return torch.from_numpy(end), torch.from_numpy(_weighted(_HIGH.E, slopes))
+
+
+def _weighted(weights: Float[np.ndarray, " w"], slopes: Float[np.ndarray, "s B P"]) -> Float[np.ndarray, "B P"]:
+    """The sum of weighted slopes, in an order that does not depend on how many runs there are."""
+    total = weights[0] * slopes[0]
+    for weight, slope in zip(weights[1:], slopes[1:], strict=False):  # weights of slopes not yet known are zeros
+        total += weight * slope
+    return total
