@@ -19,7 +19,7 @@ from pnc.report.pages.model import Page
 from pnc.report.pages.networks import trained_page
 from pnc.report.run_folder import save_weights
 from pnc.report.style import SCREEN, Style
-from pnc.report.writing import again, shown_record, write_page
+from pnc.report.writing import again, class_names, shown_record, write_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -172,4 +172,5 @@ def _page(
         label_scale=spec.get("label_scale", 1.0) if spec.get("loss") == "mse" else 1.0,
         converged=record.converged, record=shown_record(record.to_dict()), again=again("train"),
         notes=() if record.data is None else record.data.notes,
+        classes=() if record.data is None else class_names(record.data.to_dict()),
     )  # fmt: skip

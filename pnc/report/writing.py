@@ -15,7 +15,7 @@ from pnc.report.html import page_html
 from pnc.report.pages.model import Page, Plot
 from pnc.report.style import SCREEN, Style
 
-__all__ = ["add_page", "again", "shown_record", "write_page", "write_plot", "write_result"]
+__all__ = ["add_page", "again", "class_names", "shown_record", "write_page", "write_plot", "write_result"]
 
 _ELSEWHERE = ("comparison", "following", "history", "layers", "measurements", "provenance", "splits", *FIELDS)
 """Of run.json: what the page shows otherwise."""
@@ -33,6 +33,12 @@ def shown_record(record: Mapping[str, Any]) -> dict[str, Any]:
         return [kept(item) for item in value] if isinstance(value, list | tuple) else value
 
     return kept({name: value for name, value in record.items() if name not in _ELSEWHERE})
+
+
+def class_names(data: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Names of the classes that the record of labelled data has; empty where it has none."""
+    names = ((data or {}).get("preparation") or {}).get("class_names") or ()
+    return tuple(str(name) for name in names)
 
 
 def again(command: str) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from pnc.measure import (
 from pnc.records import RunRecord
 from pnc.report.pages.networks import measured_page
 from pnc.report.style import SCREEN, Style
-from pnc.report.writing import again, shown_record, write_result
+from pnc.report.writing import again, class_names, shown_record, write_result
 from pnc.runs.accepted import refuse_other_files
 from pnc.runs.requests import MeasureRequest, request_record
 from pnc.runs.reserved import reserved
@@ -149,7 +149,7 @@ def _write(folder: Path, request: MeasureRequest, result: MeasureResult, *, styl
     )  # fmt: skip
     page = measured_page(
         result.curves, title=result.title, below_noise=result.below_noise, collapsed=result.collapsed,
-        notes=result.notes, converged=told.get("converged"),
+        notes=result.notes, classes=class_names(told.get("data")), converged=told.get("converged"),
         attributions={split: found.to_dict() for split, found in result.attributions.items()},
         record=shown_record(record.to_dict()), again=again("measure"),
     )  # fmt: skip

@@ -179,6 +179,7 @@ def trained_page(
     record: Mapping[str, Any],
     again: Sequence[str] = (),
     notes: Sequence[str] = (),
+    classes: Sequence[str] = (),
 ) -> Page:
     """A trained network on its splits: verdict on the laws, layers, ranks, loss, and curves on the way.
 
@@ -196,12 +197,13 @@ def trained_page(
         record: what was run.
         again: how to run it again.
         notes: what a reader of the numbers should know.
+        classes: their names, where they have any.
     """
     first = next(iter(curves.values()))
     name = str(following["verdict"])
     told = ", ".join(f"{split} {share:.2%}" for split, share in accuracies.items())
     sections = [curves_section(curves, text=[f"Accuracy: {told}.", *notes])]
-    sections += _measured_sections(curves)
+    sections += _measured_sections(curves, classes)
     sections += _laws(first, depth=depth, label_scale=label_scale, converged=converged)
     sections += [universal_section(curves), _epochs_section(list(history), list(measurements))]
     return Page(
@@ -219,9 +221,9 @@ def _laws(curve: LayerCurve, **options: Any) -> list[Section]:
         return [Section(title="The two laws", text=(f"Not judged: {error}",))]
 
 
-def _measured_sections(curves: Mapping[str, LayerCurve]) -> list[Section]:
+def _measured_sections(curves: Mapping[str, LayerCurve], classes: Sequence[str]) -> list[Section]:
     parts = [ranks_section(label, curve) for label, curve in curves.items()]
-    parts += [classes_section(label, curve) for label, curve in curves.items()]
+    parts += [classes_section(label, curve, tuple(classes)) for label, curve in curves.items()]
     return [part for part in parts if part is not None]
 
 
@@ -297,6 +299,7 @@ def measured_page(
     collapsed: Mapping[str, Mapping[str, Any]],
     attributions: Mapping[str, Mapping[str, Any]] | None = None,
     notes: Sequence[str] = (),
+    classes: Sequence[str] = (),
     record: Mapping[str, Any],
     again: Sequence[str] = (),
     converged: bool | None = None,
@@ -310,6 +313,7 @@ def measured_page(
         collapsed: split → NC1–NC4.
         attributions: split → the change of C attributed to modules, as JSON has it.
         notes: what a reader of the numbers should know.
+        classes: their names, where they have any.
         record: what was measured.
         again: how to measure it again.
         converged: whether training had, where that is known.
@@ -325,7 +329,7 @@ def measured_page(
         reasons += [f"{found.verdict.name}: {found.advice}"]
         steps += list(steps_after(found.verdict.name))
     steps = list(dict.fromkeys(steps))
-    sections = [curves_section(curves, text=notes, hidden=below_noise), *_measured_sections(curves)]
+    sections = [curves_section(curves, text=notes, hidden=below_noise), *_measured_sections(curves, classes)]
     sections += [attribution_section(label, some) for label, some in (attributions or {}).items()]
     if found is not None:
         sections += following_sections(found)
