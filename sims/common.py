@@ -16,6 +16,7 @@ from pnc.curves import json_ready
 from pnc.errors import InvalidInputError, PncError
 from pnc.report.canvas import new_figure as draw_panels
 from pnc.report.canvas import save_figure
+from pnc.report.pages.collections import summary_tables
 from pnc.report.text import number, print_table, span
 from pnc.sweep import describe_plan, make_plan, read_sweep, run_sweep, show_progress, usual_workers
 
@@ -52,10 +53,13 @@ def save(folder: Path, name: str, figure: Figure, summary: Mapping[str, Any]) ->
 
 
 def show(summary: Mapping[str, Any]) -> None:
-    """Print what an experiment found: a table of the layers for what has layers, a line for anything else."""
+    """Print what an experiment found, as tables: of layers for what has layers, of facts and groups for the rest."""
+    plain = {key: value for key, value in summary.items() if not isinstance(value, Mapping) or "layers" not in value}
+    for table in summary_tables(plain):
+        print(f"\n{table.caption}")
+        print_table(list(table.header), table.shown())
     for key, value in summary.items():
-        if not isinstance(value, Mapping) or "layers" not in value:
-            print(f"{key}: {value}")
+        if key in plain:
             continue
         accuracies = ", ".join(f"{split} {found['mean']:.2%}" for split, found in value["accuracy"].items())
         print(f"\n{key}: {value['verdict']}; accuracy {accuracies}")

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from pnc.report.axes import log_labels, whole_ticks
+
 from .common import Scale, command, new_figure, save, sweep
 
 __all__ = ["reproduce"]
@@ -50,9 +52,17 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
             for panel, name in ((left, "compression"), (right, "discrimination")):
                 measured = at[name].where(converged)
                 predicted = at[f"predicted_{name}"].mean("seed")
-                panel.plot(at.layer, predicted, "-", color=colour, lw=1)
+                label_of_law = "theory" if panel is left and colour == "#c0392b" else None
+                panel.plot(at.layer, predicted, "-", color="#1c1c1c", lw=1, zorder=3, label=label_of_law)
                 panel.errorbar(
-                    at.layer, measured.mean("seed"), measured.std("seed"), fmt="o", ms=4, color=colour, label=label
+                    at.layer,
+                    measured.mean("seed"),
+                    measured.std("seed"),
+                    fmt="o",
+                    ms=5,
+                    mfc="none",
+                    color=colour,
+                    label=f"{label}, mean ± standard deviation",
                 )
             ratio = np.exp(at.geometric_slope.where(converged).mean())
             summary[f"{engine}, epsilon {epsilon:g}"] = {
@@ -64,10 +74,11 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
                 "worst_relative_error": float(abs(at.relative_error.where(converged)).max()),
                 "verdicts": {str(v): int((at.verdict == v).sum()) for v in np.unique(at.verdict)},
             }
-    left.set_yscale("log")
+    log_labels(left)
     left.set_ylabel("$C_l$")
     right.set_ylabel("$D_l$")
     for panel in (left, right):
+        whole_ticks(panel, [layer for found in runs.values() for layer in found.layer.values.tolist()])
         panel.set_xlabel("layer $l$")
         panel.legend(frameon=False, fontsize=8)
     return save(out, "fig4_linear", figure, summary)

@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from pnc.report.axes import log_labels, whole_ticks
+
 from .common import Scale, command, new_figure, save, sweep
 
 __all__ = ["reproduce"]
@@ -74,11 +76,14 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
                 there[axis], there.mean("seed"), there.std("seed"), marker="o", ms=4, lw=1.2, color=colour, capsize=2
             )
             fixed = f"width {width}" if axis == "depth" else f"L = {depth}"
+            if axis == "depth":
+                whole_ticks(panel, there[axis].values.tolist())
             panel.set_xlabel(f"{'depth L' if axis == 'depth' else 'width'} ({fixed})", color=colour)
-        panel.set_ylim(bottom=0)
+        if name == "residual_variance":  # of rounding: on a linear axis from 0 it would be a line at the bottom
+            log_labels(panel, check.values[np.isfinite(check.values)])
+        else:
+            panel.set_ylim(bottom=0)
         panel.set_title(label, fontsize=9)
-        if name == "residual_variance":
-            panel.set_ylim(0, max(1e-3, float(check.max())))
     outcomes, counts = np.unique(dataset.outcome.values[dataset.outcome.values != ""], return_counts=True)
     summary = {
         "runs": {str(name): int(count) for name, count in zip(outcomes, counts, strict=True)},

@@ -18,6 +18,7 @@ import numpy as np
 from pnc.compare import Following, FollowingSeeds, follow, follow_seeds
 from pnc.curves import FIELDS, LayerCurve
 from pnc.records import SplitRecord
+from pnc.report.axes import log_labels, whole_ticks
 from pnc.report.live import follow_training, live_line
 from pnc.runs import (
     DataSource,
@@ -233,16 +234,17 @@ def summary(runs: Sequence[Run], quantities: Iterable[str]) -> dict[str, Any]:
 def draw(
     panel: Any, runs: Sequence[Run], quantity: str, *, colour: str, label: str | None = None, split: str = "train"
 ) -> None:
-    """A quantity against the layer, mean and interval over the seeds; dashed for the test split."""
+    """A quantity against the layer, mean and interval over the seeds; dashed for the test split; the label says so."""
     found = quantity_over_seeds(runs, quantity, split)
     reach = np.nan_to_num([found["mean"] - found["lower"], found["upper"] - found["mean"]])
     panel.errorbar(
         runs[0].curves[split].layers, found["mean"], reach, fmt="o-" if split == "train" else "o--", ms=4, lw=1.2,
-        capsize=2, color=colour, mfc=colour if split == "train" else "none", label=label,
+        capsize=2, color=colour, mfc=colour if split == "train" else "none",
+        label=None if label is None else f"{label}, {split}, mean and 95 % interval",
     )  # fmt: skip
     panel.set_title(LABELS[quantity], fontsize=9)
     panel.set_xlabel("layer $l$")
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    whole_ticks(panel, [layer for run in runs for layer in run.curves[split].layers.tolist()])
     panel.grid(alpha=0.25, lw=0.6)
     if quantity in _LOGARITHMIC:
-        panel.set_yscale("log")
+        log_labels(panel)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pnc.report.axes import whole_ticks
 from pnc.theory import plateau_time
 
 from .common import Scale, command, new_figure, save, sweep
@@ -87,9 +88,11 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     )
     shown = [(d, e) for d, e in boundary.items() if e > float(data.epsilon[0])]
     panel.plot(*zip(*shown, strict=True), "k--", lw=1.4) if shown else None
+    whole_ticks(panel, data.depth.values.tolist())
     panel.set_xlabel("depth $L$")
     panel.set_ylabel("ε")
-    panel.set_title(f"{steps:,} steps of descent; dashed: Y1, no free parameter", fontsize=9)
+    drawn = "; dashed: Y1, no free parameter" if shown else "; Y1's boundary lies outside"
+    panel.set_title(f"{steps:,} steps of descent{drawn}", fontsize=9)
     present = sorted(set(codes.ravel().tolist()))
     panel.legend(
         handles=[Patch(color=_PHASES[names[c]][1], label=_PHASES[names[c]][0]) for c in present],

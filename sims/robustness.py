@@ -185,15 +185,17 @@ def _figure(runs: dict[str, list[dict[str, Any]]]) -> Any:
         panel.set_xlabel(text)
         panel.set_ylim(0, 100)
         panel.grid(alpha=0.25, lw=0.6)
-    strength.set_ylabel("accuracy, %")
+    strength.set_ylabel("accuracy, %, mean and range over seeds")
     strength.legend(frameon=False, fontsize=8)
     return figure
 
 
 def _draw(panel: Any, x: Sequence[float], key: str, found: list[dict[str, Any]], **style: Any) -> None:
-    """Mean and standard deviation over seeds, from clean accuracy on."""
+    """Mean and range over seeds, from clean accuracy on: bars that never leave 0 to 100 %."""
     values = 100 * np.array([[run["clean"], *run[key]] for run in found])
-    panel.errorbar([0, *x], values.mean(0), values.std(0, ddof=1), marker="o", ms=3, lw=1.2, capsize=2, **style)
+    mean = values.mean(0)
+    reach = np.maximum([mean - values.min(0), values.max(0) - mean], 0)
+    panel.errorbar([0, *x], mean, reach, marker="o", ms=3, lw=1.2, capsize=2, **style)
 
 
 if __name__ == "__main__":

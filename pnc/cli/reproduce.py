@@ -6,9 +6,10 @@ import ast
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +18,10 @@ from pnc.cli.output import print_json, print_table
 from pnc.errors import InvalidInputError, PncError
 
 __all__ = ["reproduce"]
+
+
+_SAME = {"fig5": "fig1"}
+"""A figure of the paper that another one's experiment draws, too: 1 and 5 are of the same networks."""
 
 
 class Scale(StrEnum):
@@ -28,7 +33,7 @@ class Scale(StrEnum):
 
 
 def reproduce(
-    name: Annotated[str | None, typer.Argument(help="Such as fig6; without it, all of them are listed.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Such as fig6, or all; without it they are listed.")] = None,
     scale: Annotated[
         Scale, typer.Option("--scale", help="smoke: seconds; paper: as published; full: all of it.")
     ] = Scale.paper,
@@ -49,6 +54,10 @@ def reproduce(
         else:
             print_table(["name", ""], [[key, text] for key, text in found.items()])
         return
+    if name == "all":
+        _all(package, found, out or Path("reproduce"), scale, workers=workers, json=json, quiet=quiet)
+        return
+    name = _SAME.get(name, name)
     matches = [key for key in found if key == name.replace("-", "_") or key.split("_")[0] == name]
     if not matches:
         near = difflib.get_close_matches(name, [*found, *(key.split("_")[0] for key in found)], n=1)
@@ -62,11 +71,56 @@ def reproduce(
     common = importlib.import_module(f"{package}.common")
     own = common.own_data(module.reproduce, data)
     summary = module.reproduce(folder, scale=scale.value, workers=workers, quiet=quiet, **own)
+    _write(folder, matches[0], found[matches[0]], scale.value, summary)
     if json:
         print_json({"experiment": matches[0], "scale": scale.value, "folder": str(folder), **summary})
         return
     common.show(summary)
-    print(f"written to {folder}")
+    print(f"written to {folder}: report.html, tables.md, tables.csv")
+
+
+def _all(
+    package: str, found: dict[str, str], out: Path, scale: Scale, *, workers: int | None, json: bool, quiet: bool
+) -> None:
+    """Every experiment into a folder of its own; one that cannot be run here is named, and the others go on."""
+    told: dict[str, Any] = {}
+    for key, what in found.items():
+        folder = out / f"{key}-{scale.value}"
+        done = folder / "tables.csv"
+        if done.exists():
+            told[key] = {"folder": str(folder), "outcome": "was finished before"}
+            continue
+        try:
+            module = importlib.import_module(f"{package}.{key}")
+            summary = module.reproduce(folder, scale=scale.value, workers=workers, quiet=quiet)
+        except (PncError, ImportError) as error:
+            told[key] = {"folder": None, "outcome": f"cannot be run here: {error}"}
+            continue
+        _write(folder, key, what, scale.value, summary)
+        told[key] = {"folder": str(folder), "outcome": "reproduced"}
+    if json:
+        print_json(told)
+    else:
+        rows = [[key, one["outcome"], one["folder"] or ""] for key, one in told.items()]
+        print_table(["experiment", "outcome", "folder"], rows)
+
+
+def _write(folder: Path, name: str, what: str, scale: str, summary: Mapping[str, Any]) -> None:
+    """The page of an experiment, and its tables as Markdown and CSV, beside what it wrote itself."""
+    from pnc.records import software_versions
+    from pnc.report.canvas import drawing
+    from pnc.report.pages.collections import experiment_page, summary_tables
+    from pnc.report.writing import add_page, write_tables
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {path.stem: path for path in sorted(folder.glob("*.svg"))}
+    record = {"experiment": name, "scale": scale, "software": software_versions()}
+    page = experiment_page(
+        name, summary, pictures, what=what, record=record, again=(f"pnc reproduce {name} --scale {scale}",)
+    )
+    with drawing(folder) as figures, figures:
+        add_page(folder, page)
+    write_tables(folder, summary_tables(summary))
 
 
 def _package() -> str:

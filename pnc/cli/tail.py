@@ -10,6 +10,7 @@ from pnc.cli.options import ForceOption, JsonOption, OutOption, QuietOption, Sty
 from pnc.cli.output import number, print_json, print_table, say
 from pnc.report.live import live_line
 from pnc.report.style import STYLES
+from pnc.report.text import signed
 from pnc.runs.requests import TailRequest
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def _print(result: TailResult) -> None:
         rows.append(
             [
                 str(cut.layer), cut.name, number(c), f"{cut.accuracy:.2%}",
-                f"{100 * cut.cost:+.2f} [{low:+.2f}, {high:+.2f}]", str(cut.parameters), str(cut.linear_parameters),
+                f"{signed(100 * cut.cost)} [{signed(low)}, {signed(high)}]", str(cut.parameters),
+                str(cut.linear_parameters),
                 f"{cut.time_share:.0%}",
             ]
         )  # fmt: skip

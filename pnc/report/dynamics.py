@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from pnc.report.axes import log_labels
 from pnc.report.canvas import new_figure
 from pnc.theory import Dynamics
 
@@ -57,7 +58,7 @@ def dynamics_figure(history: History, predicted: Dynamics | None = None, aligned
         if curve is not None:
             right.plot(curve.time, curve.loss, style, lw=1.2, label=name)
     right.plot(time, history.loss[shown], "o", ms=2.5, color=_SIMULATED, label="simulated")
-    left.set_yscale("log")
+    log_labels(left)
     middle.ticklabel_format(axis="y", useOffset=False)
     for panel, name in ((left, "$C_l(t)$"), (middle, "$D_l(t)$"), (right, "loss, share of its start")):
         panel.set_xlabel("flow time $t$")

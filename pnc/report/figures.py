@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pnc.compare import Comparison
+from pnc.report.axes import log_labels, whole_ticks
 from pnc.report.canvas import new_figure
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ def comparison_figure(comparison: Comparison, *, title: str = "") -> Figure:
         title: above both panels.
     """
     figure, (left, right) = new_figure(9.6, 3.8, columns=2)
-    from matplotlib.ticker import MaxNLocator
-
     predicted, measured, bounds = comparison.predicted, comparison.measured, comparison.bounds
     layers = measured.layers
 
@@ -59,10 +58,10 @@ def comparison_figure(comparison: Comparison, *, title: str = "") -> Figure:
         axis.plot(layers, values[0], "-", color=_PREDICTED, lw=1.6, label="predicted")
         axis.plot(layers, values[1], "o", color=_MEASURED, ms=5, mfc="none", mew=1.4, label="measured")
         axis.set_xlabel("layer $l$")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_ticks(axis, layers.tolist())
         axis.grid(alpha=0.25, lw=0.6)
     if np.any(measured.compression > 0) or np.any(predicted.compression > 0):
-        left.set_yscale("log")
+        log_labels(left)
     left.set_ylabel(r"compression $C_l = \mathrm{tr}\,\Sigma_W / \mathrm{tr}\,\Sigma_B$")
     right.set_ylabel(r"discrimination $D_l$")
     right.ticklabel_format(axis="y", useOffset=False)

@@ -14,6 +14,7 @@ import numpy as np
 from pnc.compare import Following, FollowingSeeds, LawEvidence, Phase, alternative_fit
 from pnc.curves import LayerCurve
 from pnc.records import new_folder, software_versions
+from pnc.report.axes import log_labels, whole_ticks
 from pnc.report.canvas import drawing, new_figure, save_figure
 from pnc.report.pages.networks import following_page
 from pnc.report.style import SCREEN, Style
@@ -66,7 +67,7 @@ def _law_panel(axis: Axes, found: Following | FollowingSeeds, evidence: LawEvide
                 label=alternative,
             )  # fmt: skip
     if geometric and any(np.any(run.curve.compression > 0) for run in runs):
-        axis.set_yscale("log")
+        log_labels(axis)
 
 
 def _nearest(
@@ -97,8 +98,6 @@ def following_figure(found: Following | FollowingSeeds, *, title: str = "") -> F
         title: above the panels.
     """
     figure, (left, middle, right) = new_figure(13.6, 4.1, columns=3)
-    from matplotlib.ticker import MaxNLocator
-
     for axis, evidence, name, label in (
         (left, found.geometric, "compression", r"compression $C_l = \mathrm{tr}\,\Sigma_W / \mathrm{tr}\,\Sigma_B$"),
         (middle, found.linear, "discrimination", "discrimination $D_l$"),
@@ -117,7 +116,7 @@ def following_figure(found: Following | FollowingSeeds, *, title: str = "") -> F
     _bounds_panel(right, found)
     for axis in (left, middle, right):
         axis.set_xlabel("layer $l$")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_ticks(axis, [layer for run in _runs(found) for layer in run.curve.layers.tolist()])
         axis.grid(alpha=0.25, lw=0.6)
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
@@ -127,21 +126,22 @@ def following_figure(found: Following | FollowingSeeds, *, title: str = "") -> F
 def _bounds_panel(axis: Axes, found: Following | FollowingSeeds) -> None:
     """Measured value over bound for U2–U4, bound over measured value for U1: all must stay below 1."""
     runs = _runs(found)
-    lowest, drawn = 1.0, False
+    lowest, drawn = 1.0, list[str]()
     for name, colour in _BOUNDS.items():
         for i, run in enumerate(runs):
             checks = run.universal.checks.get(name, ())
             shares = [c.bound / c.value if name == "U1" else c.value / c.bound for c in checks if c.bound and c.value]
             layers = [c.layer for c in checks if c.bound and c.value]
             if layers:
-                lowest, drawn = min(lowest, *shares), True
+                lowest = min(lowest, *shares)
+                drawn += [name] if name not in drawn else []
                 axis.plot(layers, shares, "o-", color=colour, ms=4, lw=0.9, label=name if i == 0 else None)
     axis.axhline(1.0, color="black", lw=1.2)
     axis.set_ylabel("share of the bound that is used")
-    axis.set_title("U1-U4: true of every network", fontsize=10)
+    axis.set_title(f"{', '.join(drawn) or 'U1-U4'}: true of every network", fontsize=10)
     if drawn:
-        axis.set_yscale("log")
         axis.set_ylim(lowest / 1.5, 1.6)
+        log_labels(axis)
         axis.legend(frameon=False, fontsize=8)
     else:
         axis.text(0.5, 0.5, "not computed", ha="center", va="center", transform=axis.transAxes)

@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-__all__ = ["number", "print_table", "printable", "span"]
+__all__ = ["number", "print_table", "printable", "signed", "span"]
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -22,6 +22,16 @@ def number(value: float, digits: int = 4) -> str:
     if 1e-3 <= abs(value) < 1e4:
         return f"{value:.{digits}g}"
     return f"{value:.{digits - 1}e}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, and none where it rounds to 0.
+
+    >>> signed(0.126), signed(-0.001), signed(-1.5)
+    ('+0.13', '0.00', '-1.50')
+    """
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
 
 
 def span(lower: float, upper: float, digits: int = 4) -> str:

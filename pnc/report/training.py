@@ -14,6 +14,7 @@ import numpy as np
 from pnc.compare import fit_laws
 from pnc.curves import FIELDS, LayerCurve
 from pnc.records import NetworkRecord, RunRecord, new_folder, write_record
+from pnc.report.axes import log_labels, whole_ticks
 from pnc.report.canvas import drawing, new_figure, save_figure
 from pnc.report.pages.model import Page
 from pnc.report.pages.networks import trained_page
@@ -47,8 +48,6 @@ def training_figure(
         title: above the panels.
     """
     figure, (left, middle, right) = new_figure(12.8, 3.8, columns=3)
-    from matplotlib.ticker import MaxNLocator
-
     before = [m.curve for m in measurements if m.split == "train"]
     for axis, name, label in (
         (left, "compression", r"compression $C_l = \mathrm{tr}\,\Sigma_W / \mathrm{tr}\,\Sigma_B$"),
@@ -62,11 +61,11 @@ def training_figure(
             axis.plot(curve.layers, values, "o-", color=_COLOURS.get(split), ms=4, mfc="none", lw=1.4, label=split)
         axis.set_xlabel("layer $l$")
         axis.set_ylabel(label)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_ticks(axis, [layer for curve in curves.values() for layer in curve.layers.tolist()])
         axis.legend(frameon=False, fontsize=9)
         axis.grid(alpha=0.25, lw=0.6)
     if any(np.any(curve.compression > 0) for curve in curves.values()):
-        left.set_yscale("log")
+        log_labels(left)
     first = next(iter(curves.values()))
     laws = fit_laws(first)
     fit = laws["geometric"]
@@ -79,7 +78,8 @@ def training_figure(
     losses = [record.loss for record in records]
     right.plot([record.epoch for record in records], losses, color=_COLOURS["train"], lw=1.4)
     if losses and min(losses) > 0:
-        right.set_yscale("log")
+        log_labels(right)
+    whole_ticks(right, [record.epoch for record in records])
     right.set_xlabel("epoch")
     right.set_ylabel("training loss")
     right.grid(alpha=0.25, lw=0.6)

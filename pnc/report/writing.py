@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,19 @@ from pnc.curves import FIELDS, LayerCurve
 from pnc.records import RunRecord, new_folder, write_record
 from pnc.report.canvas import PLAIN_SVG, drawing, new_panel
 from pnc.report.html import page_html
-from pnc.report.pages.model import Page, Plot
+from pnc.report.pages.model import Page, Plot, Table
 from pnc.report.style import SCREEN, Style
 
-__all__ = ["add_page", "again", "class_names", "shown_record", "write_page", "write_plot", "write_result"]
+__all__ = [
+    "add_page",
+    "again",
+    "class_names",
+    "shown_record",
+    "write_page",
+    "write_plot",
+    "write_result",
+    "write_tables",
+]
 
 _ELSEWHERE = ("comparison", "following", "history", "layers", "measurements", "provenance", "splits", *FIELDS)
 """Of run.json: what the page shows otherwise."""
@@ -133,3 +142,21 @@ def write_plot(folder: Path, plot: Plot, *, style: Style = SCREEN) -> None:
         figure.savefig(folder / f"{plot.name}.pdf", metadata=dict.fromkeys(("Creator", "Producer", "CreationDate")))
     (folder / f"{plot.name}.csv").write_text(plot.table.to_csv(), encoding="utf-8")
     (folder / f"{plot.name}.txt").write_text(f"{plot.title}. {plot.caption}\n", encoding="utf-8")
+
+
+def write_tables(folder: Path, tables: Sequence[Table]) -> None:
+    """Write tables.csv and, last, tables.md: whole, or those that were there before."""
+    parts = [("csv", [f"# {table.caption}\n{table.to_csv()}" for table in tables])]
+    parts.append(("md", [_markdown(table) for table in tables]))
+    for ending, found in parts:
+        new = folder / f".tables.{ending}.new"
+        new.write_text("\n".join(found), encoding="utf-8")
+        os.replace(new, folder / f"tables.{ending}")
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    rows = [line(table.header), line(["---"] * len(table.header)), *(line(row) for row in table.shown())]
+    return f"**{table.caption}**\n\n" + "\n".join(rows) + "\n"

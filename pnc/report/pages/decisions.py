@@ -16,7 +16,7 @@ from pnc.report.pages.curves import curves_section
 from pnc.report.pages.laws import steps_after
 from pnc.report.pages.model import Cell, Page, Plot, Section, Table
 from pnc.report.style import Style
-from pnc.report.text import number
+from pnc.report.text import number, signed
 from pnc.robust import Robustness
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ def tail_page(
     for cut, c in zip(costs.cuts, costs.curve.compression, strict=True):
         low, high = (100 * end for end in cut.interval)
         rows.append(
-            (cut.layer, cut.name, float(c), f"{cut.accuracy:.2%}", f"{100 * cut.cost:+.2f}",
-             f"[{low:+.2f}, {high:+.2f}]",
+            (cut.layer, cut.name, float(c), f"{cut.accuracy:.2%}", signed(100 * cut.cost),
+             f"[{signed(low)}, {signed(high)}]",
              cut.parameters, cut.linear_parameters, f"{cut.time_share:.0%}")
         )  # fmt: skip
     cost = np.array([cut.cost for cut in costs.cuts])
