@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pnc.cli.following import print_following, print_following_seeds, shout
+from pnc.cli.following import print_following, print_following_seeds, print_parts, shout
 from pnc.cli.options import (
     CompressionLimitOption,
     DiscriminationLimitOption,
@@ -136,16 +136,29 @@ def compare(
         title = ", ".join(Path(name).name for name in names)
         write_following(out, found, names=names, title=title, style=STYLES[style], force=force)
     if json:
-        print_json({**found.to_dict(), "names": names})
+        parts = _parts(runs, found)
+        print_json({**found.to_dict(), "names": names, **({"parts": parts} if parts else {})})
     else:
         if isinstance(found, Following):
             print_following(found, names)
         else:
             print_following_seeds(found, names)
+        print_parts(_parts(runs, found))
         say(f"\n{found.verdict.name}: {found.advice}")
         if out is not None:
             say(f"written to {out}")
     raise typer.Exit(found.verdict.exit_status)
+
+
+def _parts(runs: list[MeasuredRun], found: Following | FollowingSeeds) -> list[dict[str, Any]]:
+    """What else was said of a single run, and last whether its curves are straight."""
+    from pnc.compare import Following
+
+    if len(runs) != 1 or not runs[0].parts or not isinstance(found, Following):
+        return []
+    from pnc.runs.parts import line_part
+
+    return [*map(dict, runs[0].parts), line_part(found.verdict.name, found.advice).to_dict()]
 
 
 def _refuse_twice(curves: list[str]) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from pnc.cli.output import closest_classes, number, print_table, span
+from pnc.cli.output import closest_classes, number, print_table, say, span
 
 if TYPE_CHECKING:
     from pnc.compare import Following, FollowingSeeds, LawEvidence, UniversalChecks
 
-__all__ = ["law_lines", "print_following", "print_following_seeds", "shout"]
+__all__ = ["law_lines", "print_following", "print_following_seeds", "print_parts", "shout"]
 
 _ROWS = {
     "ratio": "C_(l+1)/C_l",
@@ -32,6 +32,14 @@ def shout(checks: Iterable[UniversalChecks]) -> None:
                 "file was changed. Please report it with the file.",
                 file=sys.stderr,
             )
+
+
+def print_parts(parts: Sequence[Mapping[str, Any]]) -> None:
+    """What held of what theory says of the network, one line each; the last is the verdict, which is said elsewhere."""
+    if parts:
+        say("\nby parts:")
+    for part in parts[:-1]:
+        say(f"  {part['name']} ({part['statement']}): {part['outcome']}: {part['told']}")
 
 
 def law_lines(evidence: LawEvidence) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pnc.cli.declared import declared
-from pnc.cli.following import shout
+from pnc.cli.following import print_parts, shout
 from pnc.cli.low_rank import print_low_rank
 from pnc.cli.options import OUTPUT, ForceOption, JsonOption, OutOption, QuietOption, StyleOption
 from pnc.cli.output import closest_classes, law_line, number, print_json, print_table, say
@@ -115,6 +115,7 @@ def _print(result: TrainResult, *, network: str, accuracy_limit: float) -> None:
             f"\nNOT_CONVERGED: training accuracy {splits['train'].accuracy:.2%} is below {accuracy_limit:.0%}; "
             "raise `epochs`"
         )
+    print_parts(result.record.details.get("parts", ()))
     following = result.record.details["following"]
     if result.converged or following["verdict"] == "DISAGREES":
         say(f"\n{following['verdict']}: {following['advice']}")

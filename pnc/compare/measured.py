@@ -36,6 +36,7 @@ class MeasuredRun:
         reason: why it has not, in numbers.
         notes: what a reader of the numbers should know.
         recipe: network, data, training and low-rank layers as far as the record says; seeds share all but the seed.
+        parts: of the verdict that `pnc train` recorded, without the last, which is whether the curves are straight.
     """
 
     name: str
@@ -46,6 +47,7 @@ class MeasuredRun:
     reason: str | None = None
     notes: tuple[str, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], *, name: str, split: str = "train") -> MeasuredRun:
@@ -100,7 +102,15 @@ class MeasuredRun:
             reason=reason,
             notes=tuple(notes),
             recipe=_recipe(record),
+            parts=_parts(record),
         )
+
+
+def _parts(record: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    found = record.get("parts")
+    known = [part for part in found if isinstance(part, Mapping)] if isinstance(found, list) else []
+    told = [part for part in known if all(isinstance(part.get(name), str) for name in ("name", "outcome", "told"))]
+    return tuple(part for part in told if part["name"] != "straight line")
 
 
 def _recipe(record: Mapping[str, Any]) -> dict[str, Any]:

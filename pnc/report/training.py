@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,7 @@ def training_figure(
     history: Iterable[EpochRecord],
     measurements: Iterable[Measurement] = (),
     *,
+    initialisation: Mapping[str, Any] | None = None,
     title: str = "",
 ) -> Figure:
     """C_l (logarithmic) and D_l of both splits against the layer, and the loss against the epoch.
@@ -45,6 +46,8 @@ def training_figure(
         curves: split → curve of the trained network.
         history: of the training.
         measurements: made on the way; those of the training split are drawn thin, the later the darker.
+        initialisation: of run.json: the network before training and, where there is one, its law (N1) with the
+            interval over draws of the weights.
         title: above the panels.
     """
     figure, (left, middle, right) = new_figure(12.8, 3.8, columns=3)
@@ -56,6 +59,8 @@ def training_figure(
         for number, curve in enumerate(before, 1):
             shade = str(0.9 - 0.5 * number / len(before))
             axis.plot(curve.layers, getattr(curve, name), "-", color=shade, lw=0.8)
+        if initialisation is not None:
+            _draw_before(axis, initialisation, name)
         for split, curve in curves.items():
             values = getattr(curve, name)
             axis.plot(curve.layers, values, "o-", color=_COLOURS.get(split), ms=4, mfc="none", lw=1.4, label=split)
@@ -90,14 +95,40 @@ def training_figure(
     return figure
 
 
-def _write_history(path: Path, history: Iterable[EpochRecord]) -> None:
-    """One row an epoch; seconds are in run.json alone, so that equal trainings have equal tables."""
+def _draw_before(axis: Any, initialisation: Mapping[str, Any], name: str) -> None:
+    """The training split before training; with the law's interval, on the samples that the law speaks of."""
+    curve, law = initialisation["splits"]["train"], initialisation["law"]
+    places = None if law is None else _same_layers(law["names"], curve["provenance"]["names"])
+    if law is not None and places is not None:
+        low, high = np.array([_numbers(row) for row in law[f"{name}_interval"]]).T
+        axis.fill_between(places, low, high, color="#2e8b57", alpha=0.25, lw=0, label="law before training (N1)")
+        curve = law["measured"]
+    else:
+        places = curve["layers"]
+    axis.plot(places, _numbers(curve[name]), "s:", color="#555555", ms=3, lw=1.0, label="before training")
+
+
+def _numbers(values: Iterable[Any]) -> list[float]:
+    return [math.nan if value is None else float(value) for value in values]
+
+
+def _same_layers(names: Sequence[str], measured: Sequence[str]) -> list[int] | None:
+    """Where the law's layers stand among those that are drawn; `None` where one is not drawn."""
+    return [measured.index(name) for name in names] if set(names) <= set(measured) else None
+
+
+def _write_history(path: Path, history: Iterable[EpochRecord], initialisation: Mapping[str, Any] | None) -> None:
+    """One row an epoch, 0 before training; seconds are in run.json alone, so that equal trainings have equal tables."""
     from pnc.train import EpochRecord
 
     names = [field.name for field in fields(EpochRecord) if field.name != "seconds"]
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
+        if initialisation is not None:
+            found = initialisation["splits"]["train"]
+            before = {"epoch": 0, "step": 0, "loss": found["loss"], "accuracy": found["accuracy"]}
+            writer.writerow([before.get(name, "") for name in names])
         writer.writerows([getattr(record, name) for name in names] for record in history)
 
 
@@ -142,15 +173,17 @@ def write_training(
     """
     history, measurements = list(history), list(measurements)
     curves = {name: split.curve for name, split in record.splits.items()}
+    before = record.to_dict().get("initialisation")
     with drawing(Path(path)) as figures, new_folder(path, force=force) as folder:
         write_record(folder, record)
         save_weights(folder / "weights.safetensors", weights)
         for split, curve in curves.items():
             curve.to_csv(folder / ("curves.csv" if split == "train" else f"curves_{split}.csv"))
-        _write_history(folder / "history.csv", history)
+        _write_history(folder / "history.csv", history, before)
         _write_trajectory(folder / "trajectory.csv", measurements)
         with figures:
-            save_figure(training_figure(curves, history, measurements, title=title), folder, "curves")
+            figure = training_figure(curves, history, measurements, initialisation=before, title=title)
+            save_figure(figure, folder, "curves")
             write_page(folder, _page(record, curves, history, measurements, title=title), style=style)
     return Path(path)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,6 +31,8 @@ from pnc.records import (
 )
 from pnc.report.style import SCREEN, Style
 from pnc.report.training import write_training
+from pnc.runs.epoch_zero import EpochZero, look_before_training
+from pnc.runs.parts import Part, line_part, parts_of
 from pnc.runs.requests import DataSource, MeasurementSpec, TrainRequest, request_record
 from pnc.simulate.device import resolve_device
 from pnc.train import (
@@ -230,7 +232,14 @@ def train_and_measure(
             measure=measure or on_the_way, measure_batch=measurement.batch_size, progress=progress,
         )  # fmt: skip
         splits = _measured(request, trained, data, layers, processes)
-        record = _record(request, trained, data, splits)
+        # the same network once more, as it was: what is wrong with it or its data, the training has said
+        before = look_before_training(
+            _network(request, data), request.network, data.splits, trained.spec, layers=layers, device=device,
+            batch_size=measurement.batch_size, drawn=request.start_from is None,
+        )  # fmt: skip
+        universal = check_universal(splits["train"].curve)
+        parts = parts_of(model, data.train, before=before, universal=universal, batch_size=measurement.batch_size)
+        record = _record(request, trained, data, splits, before, parts)
         if folder is not None and checkpoints is not None and processes.first:
             write_training(
                 folder, record,
@@ -353,7 +362,12 @@ def _laws(curve: LayerCurve) -> dict[str, Any]:
 
 
 def _record(
-    request: TrainRequest, trained: TrainedRun, data: LabelledData, splits: Mapping[str, SplitRecord]
+    request: TrainRequest,
+    trained: TrainedRun,
+    data: LabelledData,
+    splits: Mapping[str, SplitRecord],
+    before: EpochZero,
+    parts: Sequence[Part],
 ) -> RunRecord:
     network = NetworkRecord(
         **vars(replace(request.network, name=_from_anywhere(request.network.name))),
@@ -378,6 +392,8 @@ def _record(
             "laws": dict(splits["train"].laws),
             "training": trained.to_dict(),
             "following": following.findings(),
+            "initialisation": before.to_dict(),
+            "parts": [part.to_dict() for part in [*parts, line_part(following.verdict.name, following.advice)]],
         },
     )
 
