@@ -12,7 +12,7 @@ from pnc.compare.laws.seeds import FollowingSeeds, SeedInterval, follow_seeds
 from pnc.compare.laws.separability import Separability, separability_onset
 from pnc.compare.laws.trace_shape import TraceShape, trace_shape
 from pnc.compare.limits import Limits
-from pnc.compare.measured import MeasuredRun, is_prediction, parse_record, read_record
+from pnc.compare.measured_run import MeasuredRun, is_prediction
 from pnc.compare.prediction.assumptions import assumption_failures
 from pnc.compare.prediction.compare import compare
 from pnc.compare.prediction.comparison import Comparison, LawOutcome
@@ -20,6 +20,7 @@ from pnc.compare.prediction.simulation import compare_simulation
 from pnc.compare.universal.checks import BoundCheck, UniversalChecks, check_universal
 from pnc.compare.universal.variance_floors import VarianceFloor, variance_floors
 from pnc.compare.verdict import Verdict, worst_status
+from pnc.records import parse_record, read_record
 
 __all__ = [
     "Alternative",

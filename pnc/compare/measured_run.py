@@ -8,9 +8,8 @@ from typing import Any
 
 from pnc.curves import LayerCurve
 from pnc.errors import InvalidInputError
-from pnc.records import parse_record, read_record
 
-__all__ = ["MeasuredRun", "is_prediction", "parse_record", "read_record"]
+__all__ = ["MeasuredRun", "is_prediction"]
 
 
 def is_prediction(record: Mapping[str, Any]) -> bool:
