@@ -21,4 +21,4 @@ def test_faults_end_in_the_same_results_or_in_one_line():
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\n") == 15
+    assert done.stdout.count("\n") == 23
