@@ -8,6 +8,8 @@ from __future__ import annotations
 
 __all__ = ["InvalidInputError", "NotApplicableError", "PncError"]
 
+_LONGEST = 1000  # characters of what was got
+
 
 class PncError(Exception):
     """Base of every exception that the package raises on purpose.
@@ -36,7 +38,9 @@ class InvalidInputError(PncError, ValueError):
         self.got = got
         self.expected = expected
         self.next_step = next_step
-        super().__init__(f"got {got}; expected {expected}; {next_step}")
+        # whatever was given, the line stays one that can be read; the attribute keeps all of it
+        said = got if len(got) <= _LONGEST else f"{got[: _LONGEST // 2]}…{got[-_LONGEST // 2 :]}"
+        super().__init__(f"got {said}; expected {expected}; {next_step}")
 
 
 class NotApplicableError(PncError):

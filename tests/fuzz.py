@@ -1,4 +1,4 @@
-"""Hostile numbers for every option of every command: one line and exit status 2, or an answer; in bounded time and memory.
+"""Hostile numbers for every option of every command: an answer, or one line and exit status 2; bounded time and memory.
 
     python -m tests.fuzz                 # every option with every value, one after another
     python -m tests.fuzz --only train
@@ -10,6 +10,7 @@ of the cases, and pairs of options, with Hypothesis.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import resource
@@ -25,18 +26,20 @@ import numpy as np
 import pnc.report.training
 import pnc.runs.simulation
 import pnc.runs.training
-import pnc.sweep.execute
+import pnc.sweep.execute  # noqa: F401
 from pnc.cli.main import COMMANDS, main
 from tests.cli.signatures import options_of
 
 __all__ = ["HOSTILE", "Ended", "base", "numbers_of", "prepare", "tried"]
 
 HOSTILE = (
-    "0", "-1", "1e18", "1e23", "1e308", "1e400", "1000000000000000000", "99999999999", "1" + "0" * 4999, "-" + "9" * 400,
-    "nan", "inf", "-inf", "1e-320", "0.5", "-0.0", "", " ", "1,2,3", "1:1000000000", "0:1:1e-12", ",".join(["3"] * 20_000),
+    "0", "-1", "1e18", "1e23", "1e308", "1e400", "1000000000000000000", "99999999999", "1" + "0" * 4999,
+    "-" + "9" * 400, "nan", "inf", "-inf", "1e-320", "0.5", "-0.0", "", " ", "1,2,3", "1:1000000000", "0:1:1e-12",
+    ",".join(["3"] * 20000),
     "1_0", "٣", "0x10", "1/0", "8/255", "--", "=1", "1e", "٠,٠", "5:2", "1:2:0", "nan,nan", "1e18,1e18", "True", "None",
 )  # fmt: skip
 _WORDS = ("data", "test_data", "name", "network", "attack", "probe", "only", "layers", "source", "weights")
+_NUMBERS = itertools.count()  # of folders that are written to
 PROCESSOR_SECONDS, MORE_MEMORY = 12, 3 * 2**30
 
 
@@ -113,19 +116,22 @@ def base(command: str, place: Path) -> list[str]:
     small = ["--classes", "2", "--samples-per-class", "2"]
     return {
         "predict": ["predict", "--depth", "3", *small],
-        "simulate": ["simulate", "--depth", "2", *small, "--max-steps", "20", "--quiet", "--device", "cpu"],
+        "simulate": ["simulate", "--depth", "2", *small, "--steps", "20", "--quiet", "--device", "cpu"],
         "train": ["train", "mlp", "--data", problem, "--width", "8", "--depth", "5", "--epochs", "1", "--device", "cpu",
                   "--quiet", "--no-spectra", "--accuracy-limit", "0"],
-        "sweep": ["sweep", "--depth", "2", "--classes", "2", "--samples-per-class", "2", "--epsilon", "0.5", "--workers", "1",
-                  "--quiet", "--device", "cpu", "--max-steps", "20", "--force", "--out", str(place / "sweep")],
+        "sweep": ["sweep", "--depth", "2", "--classes", "2", "--samples-per-class", "2", "--epsilon", "0.5",
+                  "--workers", "1", "--quiet", "--device", "cpu", "--steps", "20",
+                  "--out", str(place / f"sweep-{next(_NUMBERS)}")],
         "reproduce": ["reproduce", "none"],
         "measure": ["measure", run, "--device", "cpu", "--quiet"],
         "choose": ["choose", run, "--device", "cpu", "--quiet"],
         "tail": ["tail", run, "--device", "cpu", "--quiet"],
-        "compress": ["compress", run, "--device", "cpu", "--quiet"],
+        "compress": ["compress", run, "--site", "body.1", "--dimensions", "4", "--device", "cpu", "--quiet"],
         "compare": ["compare", run],
-        "robustness": ["robustness", run, "--attack", "fgsm", "--radius", "0.1", "--no-checks", "--device", "cpu", "--quiet"],
-        "verify": ["verify", "--only", "T0"],
+        "report": ["report", run, "--out", str(place / f"report-{next(_NUMBERS)}")],
+        "robustness": ["robustness", run, "--attack", "fgsm", "--radius", "0.1", "--no-checks", "--device", "cpu",
+                       "--quiet"],
+        "verify": ["verify", "--only", "E2"],
         "cite": ["cite"],
     }[command]  # fmt: skip
 

@@ -20,7 +20,7 @@ __all__ = ["CLUSTER_RADIUS", "GRAM_KINDS", "draw", "draw_gram"]
 GRAM_KINDS = ("nearly-orthonormal", "orthonormal")
 """The kinds whose Gram matrix is known before any input is made."""
 
-_MOST_NUMBERS = 2**40  # that a draw goes through, some hours of it
+_MOST_NUMBERS = 2**34  # that a draw goes through, some minutes of it
 _ROWS = 256  # of a matrix that are worked on together: a square of them fits in a cache
 
 CLUSTER_RADIUS = 0.5
@@ -100,7 +100,7 @@ def draw_gram(spec: ProblemSpec) -> GramProblem:
         if spec.dimension * spec.samples > _MOST_NUMBERS:
             raise InvalidInputError(
                 got=f"{spec.samples} samples in {spec.dimension} dimensions",
-                expected=f"at most {_MOST_NUMBERS:.2g} numbers, which are all drawn: no memory would hold more",
+                expected=f"at most {_MOST_NUMBERS:.2g} numbers, which are all drawn, one after another",
                 next_step="lower `samples_per_class`, `classes` or `dimension`",
             )
         rng = np.random.default_rng(spec.seed)

@@ -411,3 +411,15 @@ def test_json_errors_are_no_json(capsys):
     assert "got depth" in refused(capsys, "predict", "--depth", 1, "--json")
     with pytest.raises(json.JSONDecodeError):
         run(capsys, "predict", "--depth", 1, "--json").json()
+
+
+def test_the_line_of_an_error_is_short_whatever_was_given(capsys):
+    line = refused(capsys, "predict", "--samples-per-class", ",".join(["3"] * 20_000))
+    assert len(line) < 1500
+
+
+def test_a_draw_of_hours_is_refused(capsys):
+    line = refused(
+        capsys, "predict", "--depth", 3, "--samples-per-class", 2, "--classes", 2, "--dimension", 99999999999
+    )
+    assert "numbers, which are all drawn" in line
