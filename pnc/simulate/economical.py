@@ -23,6 +23,9 @@ from pnc.theory import SIGNAL_MARGIN
 
 __all__ = ["EconomicalData", "economical", "orthogonal_triangular"]
 
+_GRAM_SAMPLES = 512  # fewer samples are decomposed at once as they are
+_GRAM_SPREAD = 100.0  # of the Gram matrix's eigenvalues, up to which it takes the place of the inputs
+
 
 @dataclass(frozen=True, eq=False)
 class EconomicalData:
@@ -54,8 +57,17 @@ def orthogonal_triangular(
 
 
 def _span(X: Float[np.ndarray, "N d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Singular value decomposition of `X` as (V, S, Uᵀ), cut at its numerical rank."""
+    """Singular value decomposition of `X` as (V, S, Uᵀ), cut at its numerical rank.
+
+    Of many samples that are close to orthonormal, from their Gram matrix: squaring their singular values then costs two
+    digits at most, and the decomposition takes a fifth of the time.
+    """
     samples, dimension = X.shape
+    if _GRAM_SAMPLES <= samples < dimension:
+        squares, left = np.linalg.eigh(X @ X.T)
+        if squares[-1] <= _GRAM_SPREAD * squares[0]:
+            left, scale = left[:, ::-1], np.sqrt(squares[::-1])
+            return left, scale, (left / scale).T @ X
     if samples > 4 * dimension:  # tall: the triangular factor first, so that the decomposition is d × d
         q, triangle = orthogonal_triangular(X)
         left, scale, right = scipy.linalg.svd(triangle, full_matrices=False, check_finite=False)
