@@ -18,6 +18,9 @@ STATEMENTS = (
     "V1",
     "V3",
     "E2",
+    "N1",
+    "RL1",
+    "RL3",
 )
 
 ENTRIES: dict[str, str] = {
@@ -211,6 +214,20 @@ ENTRIES: dict[str, str] = {
   pages   = {e103},
   year    = {2017}
 }""",
+    "cho2009kernel": """@inproceedings{cho2009kernel,
+  author    = {Cho, Youngmin and Saul, Lawrence K.},
+  title     = {Kernel Methods for Deep Learning},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {22},
+  year      = {2009}
+}""",
+    "lee2018deep": """@inproceedings{lee2018deep,
+  author    = {Lee, Jaehoon and Bahri, Yasaman and Novak, Roman and Schoenholz, Samuel S. and
+             Pennington, Jeffrey and Sohl-Dickstein, Jascha},
+  title     = {Deep Neural Networks as {G}aussian Processes},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2018}
+}""",
     "he2016deep": """@inproceedings{he2016deep,
   author    = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
   title     = {Deep residual learning for image recognition},
@@ -305,6 +322,9 @@ CITED_BY: dict[str, tuple[str, ...]] = {
     "V1": ("arora2018optimization",),
     "V3": ("demoura2008z3",),
     "E2": (),
+    "N1": ("cho2009kernel", "lee2018deep", "meurer2017sympy", "johansson2017arb"),
+    "RL1": ("meurer2017sympy",),
+    "RL3": ("demoura2008z3", "meurer2017sympy"),
 }
 """Keys of every statement: the work it comes from or speaks of, then what its proof steps cite."""
 

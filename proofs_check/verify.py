@@ -46,11 +46,16 @@ MODULES = {
     "V1": "v1_weight_decay",
     "V3": "v3_death_and_escape",
     "E2": "e2_cross_entropy",
+    "N1": "n1_initialisation",
+    "RL1": "rl1_trained_relu",
+    "RL3": "rl3_never_revived",
 }
 
 COVERED_BY = {
     "U7": "U6",
+    "RL4": "RL1",
     "RL5": "U5",
+    "RL6": "N1",
     "R0": "R1",
     "R2": "R1",
     "R4": "R3",

@@ -13,6 +13,7 @@ from . import (
     predicted,
     principal_components,
     readout,
+    rectified,
     remainder,
     residual_blocks,
 )
@@ -29,6 +30,7 @@ ATTACKS: Mapping[str, Attack] = {
     **predicted.RANK_OF_PREDICTED,
     **nearest_centre.SEPARABILITY,
     **readout.READOUT,
+    **rectified.RECTIFIED,
     **residual_blocks.RESIDUAL_BLOCKS,
 }
 

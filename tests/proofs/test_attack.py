@@ -38,6 +38,7 @@ ATTAINED = [
     "U6",
     "U7",
     "R3-lower",
+    "RL3",
 ]
 LOOSE = {
     "T5-upper": 0.6,

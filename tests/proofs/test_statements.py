@@ -14,7 +14,7 @@ BY_NATURE = {Kind.IDENTITY, Kind.INEQUALITY, Kind.CLASSICAL, Kind.BALL}
 
 def test_all_statements_are_covered():
     expected = [f"T{i}" for i in range(1, 10)] + [f"U{i}" for i in range(1, 7)] + [f"Y{i}" for i in range(1, 6)]
-    expected += ["R1", "R3", "R6", "V1", "V3", "E2"]
+    expected += ["R1", "R3", "R6", "V1", "V3", "E2", "N1", "RL1", "RL3"]
     assert list(STATEMENTS) == expected == list(MODULES)
     assert [statement(number).number for number in STATEMENTS] == expected
 
