@@ -46,6 +46,7 @@ _HOME = {
     "TrainSpec": "pnc.spec.training",
 }
 _ROOMS = (
+    "callbacks",
     "choose",
     "cli",
     "compare",

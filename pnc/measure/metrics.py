@@ -104,6 +104,24 @@ class CompressionMetric(Metric):
         }
         return {name: self.state.new_tensor(value) for name, value in values.items()}
 
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """The numbers of `compute`, or of those of several times, as a figure.
+
+        Args:
+            val: what `compute` or `forward` returned, once or as a list of several times; by default `compute()`.
+            ax: an axis of matplotlib to draw on.
+
+        Returns:
+            The figure and its axis.
+
+        >>> metric = CompressionMetric(classes=2, dimension=1)
+        >>> metric.update(torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1]))
+        >>> figure, axis = metric.plot()
+        >>> len(axis.get_lines()) > 0
+        True
+        """
+        return self._plot(val, ax)
+
     def moments(self) -> ClassMoments:
         """The moments so far, a copy."""
         return _unpacked(self.state)
