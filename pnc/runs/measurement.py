@@ -290,7 +290,7 @@ def _measured(
     curves = measure_splits(
         subject.model, splits, classes=subject.classes, layers=layers, fuzziness=wanted.fuzziness,
         probes=probes, spectra=wanted.spectra, uncertainty=wanted.uncertainty, per_class=wanted.per_class,
-        progress=seen,
+        pool=wanted.pool, progress=seen,
     )  # fmt: skip
     collapsed: dict[str, dict[str, Any]] = {}
     for split, batches in subject.splits.items() if wanted.collapse and subject.classifies else ():

@@ -221,6 +221,7 @@ class MeasurementSpec:
         uncertainty: standard errors of C and D.
         per_class: of each class its spread, nearest class, angle and margin.
         attribute: where C changes, module by module (U5).
+        pool: what becomes of positions of images and tokens of texts (see `pnc.measure.measure_model`).
         batch_size: samples at a time.
     """
 
@@ -234,6 +235,10 @@ class MeasurementSpec:
     uncertainty: Annotated[bool, Option("Standard errors of C and D.", panel=OUTPUT, switch=True)] = True
     per_class: Annotated[bool, Option("Spread, nearest class, angle and margin of each class.", panel=OUTPUT)] = False
     attribute: Annotated[bool, Option("Where C changes, module by module; a pass more.", panel=OUTPUT)] = False
+    pool: Annotated[
+        Literal["masked-mean", "mean", "cls", "last", "flatten"] | None,
+        Option("mean: wide layers averaged over positions; cls, last: of tokens.", name="reduce", panel=OUTPUT),
+    ] = None
     batch_size: Annotated[int, Whole(1), Option("Samples at a time.", least=1)] = 512
 
     def __post_init__(self) -> None:

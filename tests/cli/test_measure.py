@@ -462,3 +462,22 @@ def test_per_class_names_the_pair_that_D_is_made_of(tmp_path, capsys):
     found = run(capsys, "measure", tmp_path / "f.npz", "--per-class", "--json").json()["provenance"]
     assert found["closest_classes"] == [[0, 3]]
     assert found["class_table"][0]["nearest"][0] == 3
+
+
+def test_wide_layers_are_averaged_over_positions(capsys, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 2, 4, 4)).astype(np.float32)
+    y = np.arange(40) % 2
+    np.savez(tmp_path / "p.npz", X=x.reshape(40, -1), y=y)
+    (tmp_path / "wide_networks.py").write_text(
+        "from torch import nn\n"
+        "def wide(*, input_shape, classes, **_):\n"
+        "    return nn.Sequential(nn.Unflatten(1, (2, 4, 4)), nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Flatten(), "
+        "nn.Linear(48, classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    options = ("measure", "wide_networks.py:wide", "--data", "p.npz", "--device", "cpu", "--layers", "2", "--json")
+    flat, pooled = (run(capsys, *options, *more).json() for more in ((), ("--reduce", "mean")))
+    assert flat["provenance"]["dimensions"][1] == 48
+    assert pooled["provenance"]["dimensions"][1] == 3
+    assert "--reduce" in refused(capsys, *options[:3], "p.npz", "--reduce", "sum", folder=tmp_path)
