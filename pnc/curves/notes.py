@@ -85,11 +85,14 @@ class SpectrumError:
         exact: whether nothing was left out.
         squared_error: bound on the spectral norm of what was left out, squared feature norm.
         missing: its trace, squared feature norm.
+        rounding: by how much squares of singular values may be off for rounding, squared feature norm; 0: as little as
+            float64 allows.
     """
 
     exact: bool
     squared_error: float
     missing: float
+    rounding: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -195,6 +198,7 @@ def _ranks(name: str, value: object) -> LayerRanks:
 def _error(name: str, value: object) -> SpectrumError:
     data = read_mapping(name, value)
     numbers = {part: read_number(f"{name}, {part}", data.get(part)) for part in ("squared_error", "missing")}
+    numbers["rounding"] = read_number(f"{name}, rounding", data.get("rounding", 0.0))
     return SpectrumError(exact=read_bool(f"{name}, exact", data.get("exact", numbers["missing"] == 0)), **numbers)
 
 

@@ -191,3 +191,34 @@ def test_bad_input():
     zero = StreamingSpectrum(dimension=2).update(np.zeros((3, 2))).value()
     assert zero.numerical_rank() == (0, 0)
     assert np.isnan(zero.stable_rank()[0])
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7])
+def test_narrow_features_are_summed_as_squares_within_the_bound_that_is_said(parts):
+    generator = torch.Generator().manual_seed(parts)
+    scales = torch.logspace(0, -6, 20)
+    x = torch.randn(900, 20, generator=generator) * scales + 3
+    spectra = [StreamingSpectrum(dimension=20) for _ in range(parts)]
+    for i, rows in enumerate(x.split(100)):
+        spectra[i % parts].update(rows)
+    merged = spectra[0]
+    for other in spectra[1:]:
+        merged.merge(other)
+    assert any(each._gram is not None for each in spectra)
+    for centred in (False, True):
+        z = x.double() - (x.double().mean(0) if centred else 0)
+        exact = torch.linalg.svdvals(z)
+        found = torch.from_numpy(merged.value(centred=centred).values.copy())
+        assert merged.rounding > 0
+        assert ((found**2 - exact**2).abs() <= merged.rounding + 1e-13 * exact[0] ** 2).all()
+        np.testing.assert_allclose(found, exact, rtol=1e-6)
+    assert StreamingSpectrum(dimension=20).update(x.double()).rounding == 0
+
+
+def test_float64_features_are_never_squared():
+    x = torch.randn(300, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x *= torch.logspace(0, -11, 6, dtype=torch.float64)
+    spectrum = StreamingSpectrum(dimension=6)
+    for rows in x.split(30):
+        spectrum.update(rows)
+    np.testing.assert_allclose(spectrum.value().values, torch.linalg.svdvals(x), rtol=1e-6)

@@ -15,7 +15,7 @@ from pnc.measure.quantities.spectrum import Spectrum
 
 __all__ = ["StreamingSpectrum", "spectrum_notes"]
 
-_STATE = ("samples", "squared_error", "missing", "_factor", "mean")
+_STATE = ("samples", "squared_error", "missing", "rounding", "_narrow", "_gram", "_factor", "mean")
 
 
 class StreamingSpectrum:
@@ -25,7 +25,10 @@ class StreamingSpectrum:
     rows and one row for the distance of the two means (Chan, Golub and LeVeque 1979, for matrices). Uncentred
     features add the row sqrt(N) z̄. Nothing is squared, so small singular values keep their digits.
 
-    Up to `width`, B is reduced by QR decompositions to d rows: exact, O(d²) memory. Above, it is rotated onto
+    Up to `width`, B is reduced by QR decompositions to d rows: exact, O(d²) memory. Of float32 and narrower features so
+    wide, of which there are 2d or more, BᵀB itself is summed in float64, which is several times faster: eigenvalues σ²
+    are then off by at most `rounding`, d units of float64 of the largest, which moves singular values only where the
+    features' own rounding has. Above, it is rotated onto
     its principal directions and cut to `sketch` rows, O(sketch · d) memory; the energy cut off is added up,
     which bounds the error of every singular value without any probability (see `Spectrum`).
 
@@ -58,6 +61,9 @@ class StreamingSpectrum:
         self.samples = 0
         self.squared_error = 0.0
         self.missing = 0.0
+        self.rounding = 0.0
+        self._narrow = True
+        self._gram: torch.Tensor | None = None  # beside the factor, of narrow features
         self._factor = torch.zeros((0, dimension), dtype=torch.float64, device=device)
         self.mean = torch.zeros(dimension, dtype=torch.float64, device=device)
 
@@ -82,6 +88,7 @@ class StreamingSpectrum:
             )
         check_finite(x)
         before = vars(self).copy()
+        self._narrow = self._narrow and x.dtype != torch.float64
         try:
             for rows in x.split(max(64, self._rows)):
                 t = rows.to(torch.float64)
@@ -108,9 +115,14 @@ class StreamingSpectrum:
                 next_step="merge spectra of the same layer only",
             )
         if other.samples:
+            self._narrow = self._narrow and other._narrow
+            if other._gram is not None:
+                gram = other._gram.to(self.mean.device)
+                self._gram = gram if self._gram is None else self._gram + gram
             self._join(other._factor.to(self.mean.device), other.mean.to(self.mean.device), other.samples)
         self.squared_error += other.squared_error
         self.missing += other.missing
+        self.rounding += other.rounding
         return self
 
     def _join(self, rows: torch.Tensor, mean: torch.Tensor, samples: int) -> None:
@@ -124,6 +136,11 @@ class StreamingSpectrum:
             self._reduce()
 
     def _reduce(self) -> None:
+        if self._exact and self._narrow:
+            gram = self._factor.mT @ self._factor
+            self._gram = gram if self._gram is None else self._gram + gram
+            self._factor = self._factor[:0]
+            return
         if self._exact:
             self._factor = torch.linalg.qr(self._factor, mode="r").R
             return
@@ -137,11 +154,22 @@ class StreamingSpectrum:
         largest = float(values[-self._rows - 1]) + 8 * values.numel() * unit * float(values[-1])
         self.squared_error += min(energy, largest)
 
-    def state(self) -> dict[str, torch.Tensor | float]:
+    def _settle(self) -> None:
+        """What is summed as BᵀB as rows of the factor, too."""
+        if self._gram is None:
+            return
+        squares, vectors = torch.linalg.eigh(self._gram)
+        self.rounding += squares.numel() * torch.finfo(torch.float64).eps * float(squares[-1])
+        rows = squares.clamp(min=0).sqrt()[:, None] * vectors.mT
+        self._factor, self._gram = torch.cat([rows, self._factor]), None
+        if self._factor.shape[0] > self._rows:
+            self._factor = torch.linalg.qr(self._factor, mode="r").R
+
+    def state(self) -> dict[str, torch.Tensor | float | None]:
         """All that was seen, for `with_state` of a spectrum with the same sizes."""
         return {name: getattr(self, name) for name in _STATE}
 
-    def with_state(self, state: Mapping[str, torch.Tensor | float]) -> StreamingSpectrum:
+    def with_state(self, state: Mapping[str, torch.Tensor | float | None]) -> StreamingSpectrum:
         """This spectrum with what another one has seen."""
         for name in _STATE:
             setattr(self, name, state[name])
@@ -150,12 +178,14 @@ class StreamingSpectrum:
     @torch.no_grad()
     def factor(self, *, centred: bool = False) -> Float[torch.Tensor, "m d"]:
         """B: BᵀB is the sum of z zᵀ, of centred features where asked, less what the sketch left out."""
+        self._settle()
         if centred:
             return self._factor
         return torch.cat([self._factor, self.mean[None] * self.samples**0.5])
 
     def directions(self) -> tuple[Float[torch.Tensor, " m"], Float[torch.Tensor, "m d"]]:
         """Singular values and right singular vectors of B, of centred features; decreasing."""
+        self._settle()
         _, values, rows = torch.linalg.svd(self._factor, full_matrices=False)
         return values, rows
 
@@ -186,7 +216,10 @@ def spectrum_notes(spectrum: StreamingSpectrum, classes: int) -> dict[str, Any]:
         "singular_values": uncentred.values,
         "singular_values_centred": centred.values,
         "spectrum_error": SpectrumError(
-            exact=uncentred.exact, squared_error=uncentred.squared_error, missing=uncentred.missing
+            exact=uncentred.exact,
+            squared_error=uncentred.squared_error,
+            missing=uncentred.missing,
+            rounding=spectrum.rounding,
         ),
         "leading_variance": centred.variance_share(classes - 1),
     }
