@@ -116,3 +116,8 @@ def test_many_classes_need_no_matrix_of_all_pairs():
     assert largest <= 3 * 8 * 2**22
     assert found.smallest_separation > 0
     assert value >= 0
+
+
+def test_a_mean_that_is_zero_is_orthogonal_to_all():
+    means = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    assert closest_pair(means).tolist() == [1, 2]

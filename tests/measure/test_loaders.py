@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, TensorData
 import pnc
 from pnc.errors import InvalidInputError
 from pnc.measure import count_classes, measure_compressed, measure_features, measure_model, measure_neural_collapse
+from pnc.measure.model.samples import batch_size
 from tests.measure.nets import mlp
 from tests.measure.processes import run_processes
 from tests.measure.test_model import assert_close, data, in_batches
@@ -273,3 +274,8 @@ def test_masked_encoders_keep_plain_tensors():
     wanted = measure_features({0: (state * keep).sum(1) / keep.sum(1)}, y)
     assert curve.compression[1] == pytest.approx(wanted.compression[0], rel=1e-5)
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_packed_sequence_has_as_many_samples_as_it_packs():
+    packed = nn.utils.rnn.pack_sequence([torch.ones(3, 2), torch.ones(2, 2), torch.ones(1, 2)])
+    assert batch_size(packed) == batch_size((packed, torch.ones(7))) == 3

@@ -14,6 +14,7 @@ from pnc.errors import InvalidInputError
 from pnc.measure import ClassMoments
 from pnc.measure.accumulate.spectrum import StreamingSpectrum
 from pnc.measure.quantities.class_pairs import class_distance_normalised_variance
+from pnc.measure.readout import logistic
 from pnc.measure.readout.logistic import KeptSamples, fit_logistic_probe
 from pnc.measure.readout.probe import fit_linear_probe, logistic_probe_accuracy, nearest_centre_probe
 
@@ -220,3 +221,27 @@ def test_few_are_kept_of_many_in_the_shares_of_the_classes(monkeypatch):
     assert abs(second - 34) <= 1
     rows = torch.cat([torch.arange(first), 300 + torch.arange(second)])
     torch.testing.assert_close(wide.features, (x.double() @ directions.mT)[rows].float())
+
+
+def test_the_loss_that_chooses_the_penalty_is_the_mean_over_what_is_left_out():
+    rng = np.random.default_rng(3)
+    x, y = torch.from_numpy(rng.standard_normal((40, 3))), torch.arange(40) % 2
+    x[:, 0] += 2 * y
+    parts = logistic._parts(x, y, logistic._folds(y, 2))
+    loss, right = logistic._trial(parts, 2, 1.0)
+    losses, hits = [], []
+    for seen, labels, left_out, truth in parts:
+        weights, intercept = (value.numpy() for value in logistic._fit(seen, labels, 2, 1.0, start=None))
+        outputs = left_out.numpy() @ weights + intercept
+        losses += list(np.log(np.exp(outputs).sum(1)) - outputs[np.arange(len(truth)), truth.numpy()])
+        hits += list(outputs.argmax(1) == truth.numpy())
+    assert loss == pytest.approx(np.mean(losses), rel=1e-9)
+    assert right == np.mean(hits)
+
+
+def test_some_samples_stand_for_all_in_the_shares_of_their_classes():
+    labels = torch.tensor([0] * 900 + [1] * 300)[torch.randperm(1200, generator=torch.Generator().manual_seed(0))]
+    some = logistic._some(labels, 2, 401)
+    assert len(some) == len(some.unique()) == 200
+    assert int((labels[some] == 0).sum()) == 150
+    assert logistic._some(labels, 2, 2400).tolist() == list(range(1200))

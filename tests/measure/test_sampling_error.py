@@ -128,3 +128,17 @@ def test_what_is_undefined_has_no_standard_error():
         SamplingErrorPass(ClassMoments(classes=2, dimension=2).update(x[:2], y[:2]))
     with pytest.raises(InvalidInputError, match="dimension 3"):
         SamplingErrorPass(single).update(np.ones((1, 3)), [0])
+
+
+def test_the_bias_is_its_formula_for_unequal_classes():
+    rng = np.random.default_rng(4)
+    x = [rng.standard_normal((n, 3)) + 2 * k for k, n in enumerate((4, 9, 2))]
+    y = np.repeat([0, 1, 2], [4, 9, 2])
+    moments = ClassMoments(classes=3, dimension=3).update(np.concatenate(x), y)
+    n = np.array([4, 9, 2])
+    p, spread = n / 15, np.array([part.var(0, ddof=1).sum() for part in x])
+    means = np.array([part.mean(0) for part in x])
+    between = p @ ((means - p @ means) ** 2).sum(1)
+    unbiased = p @ spread / (between - (p * (1 - p) * spread / n).sum())
+    bias = moments.compression() - unbiased
+    assert SamplingErrorPass(moments).compression_bias() == pytest.approx(bias, rel=1e-12)

@@ -314,3 +314,17 @@ def test_statements_outside_their_assumptions_are_refused_by_name():
         predict_residual(rough, ResidualSpec(depth=3, block="two-matrix", embedding_scale=1.0))
     with pytest.raises(InvalidInputError, match="layer 3"):
         residual_gram(rough, ResidualSpec(depth=3), 3)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("value", [0.1, 1.0, 1e12])
+def test_two_matrix_blocks_grow_to_the_singular_value_however_large(value, symmetric):
+    m, β, ε = 3, 0.5, 0.1
+    (a,) = two_matrix_growth(np.array([value]), blocks=m, block_scale=β, initial_scale=ε, symmetric=symmetric)
+    with mp.workdps(40):
+        part = (mp.mpf(a) - 1) / (mp.mpf(β) * mp.mpf(ε) ** 2)  # 1 + r², or r sqrt(1 + r²)
+        square = part - 1 if symmetric else (mp.sqrt(1 + 4 * part**2) - 1) / 2
+        rise = mp.sqrt(square)
+        c2 = (mp.log(1 + square) if symmetric else 2 * mp.asinh(rise)) / β + mp.mpf(ε) ** 2 * square
+        found = mp.sqrt(c2) * mp.mpf(a) ** m
+    assert float(found) == pytest.approx(value, rel=1e-9)
