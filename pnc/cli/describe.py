@@ -50,7 +50,7 @@ def describe_variant(variant: VariantSpec) -> str:
             parts.append(f"embedding γ = {number(variant.embedding)}")
         start = "zero" if variant.classifier == 0 else f"{number(variant.classifier)} × random orthonormal rows"
         parts.append(f"classifier from {start}")
-    else:
+    if variant.skip is None or variant.loss != "mse":
         parts.append({"mse": "squared error", "cross-entropy": "cross-entropy"}[variant.loss])
     if variant.weight_decay:
         parts.append(f"weight decay λ = {number(variant.weight_decay)}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,15 @@ from pnc.records import RunRecord, check_folder, claimed, found_folder
 from pnc.report.run_folder import write_run
 from pnc.report.style import SCREEN, Style
 from pnc.runs.requests import SimulateRequest, request_record
-from pnc.simulate import Progress, RegularisedSimulation, simulate_regularised, simulate_residual
+from pnc.simulate import (
+    History,
+    Progress,
+    RegularisedSimulation,
+    ResidualSimulation,
+    simulate_regularised,
+    simulate_regularised_residual,
+    simulate_residual,
+)
 from pnc.spec import NetworkSpec
 from pnc.theory import plateau_time
 from pnc.theory.cross_entropy import predict_cross_entropy, simplex_expected
@@ -47,6 +55,8 @@ class VariantResult:
         facts: how training went, ready for JSON.
         told: the same in a sentence.
         request: what was asked for.
+        weights: name → trained matrix; an input enters the first by `basis`ᵀ.
+        history: curves along training, where they were recorded.
         folder: of the run, where it was written.
     """
 
@@ -57,6 +67,8 @@ class VariantResult:
     facts: dict[str, Any]
     told: str
     request: SimulateRequest
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    history: History | None = None
     folder: Path | None = None
 
     @property
@@ -111,7 +123,12 @@ def simulate_variant(
         variant = request.variant
         parts = variant.block != "one-matrix" or variant.embedding is not None or variant.classifier > 0
         residual = variant.skip is not None or parts
-        result = _residual(problem, request, progress) if residual else _regularised(problem, request)
+        if not residual:
+            result = _regularised(problem, request)
+        elif variant.weight_decay or variant.loss != "mse" or variant.time is not None or variant.training_loss:
+            result = _not_covered(problem, request)
+        else:
+            result = _residual(problem, request, progress)
         if folder is None:
             return result
         if result.comparison is None:
@@ -125,8 +142,8 @@ def simulate_variant(
             folder,
             result.comparison,
             record=_record(result),
-            weights={},
-            history=None,
+            weights=result.weights,
+            history=result.history,
             dynamics=None,
             title=f"{title}, {result.comparison.predicted.origin.statement} — {result.comparison.verdict.name}",
             style=style,
@@ -151,6 +168,37 @@ def _record(result: VariantResult) -> RunRecord:
             "comparison": result.comparison.to_dict(),
         },
     )
+
+
+def _not_covered(problem: Problem, request: SimulateRequest) -> VariantResult:
+    """Residual blocks with weight decay or cross-entropy, which no statement covers: simulated without a prediction."""
+    variant = request.variant
+    network = residual_network(
+        request.network, replace(variant, weight_decay=0.0, loss="mse", time=None, training_loss=None)
+    )
+    if variant.training_loss is not None and (variant.loss == "mse" or variant.time is not None):
+        raise InvalidInputError(
+            got="`training_loss` with " + ("the squared error" if variant.loss == "mse" else "`time`"),
+            expected="a cross-entropy at which training ends, or a time",
+            next_step="leave out `training_loss`",
+        )
+    missing = ""
+    try:
+        predict_variant(problem, request.network, variant)
+    except NotApplicableError as error:
+        missing = str(error)
+    until_loss = variant.training_loss
+    if until_loss is None and variant.time is None and variant.loss == "cross-entropy" and not variant.weight_decay:
+        until_loss = _LEARNED
+    until = None if until_loss is not None else variant.time or 6 / variant.weight_decay
+    run = simulate_regularised_residual(
+        problem, network, until=until, until_loss=until_loss, loss=variant.loss, weight_decay=variant.weight_decay
+    )
+    facts = {"loss": float(run.loss[-1]), "flow_time": float(run.time[-1]), "seconds": run.seconds}
+    return VariantResult(
+        problem=problem, measured=run.measured, comparison=None, missing=missing, facts=facts,
+        told=f"trained to time {run.time[-1]:.4g}: {variant.loss} {run.loss[-1]:.3e}", request=request,
+    )  # fmt: skip
 
 
 def _limits(request: SimulateRequest) -> Limits:
@@ -181,8 +229,14 @@ def _residual(problem: Problem, request: SimulateRequest, progress: Callable[[Pr
     )
     return VariantResult(
         problem=problem, measured=run.measured, comparison=comparison, missing=missing, facts=facts, told=told,
-        request=request,
+        request=request, weights=_named(run, embedded=network.embedding_scale is not None), history=run.history,
     )  # fmt: skip
+
+
+def _named(run: ResidualSimulation, *, embedded: bool) -> dict[str, np.ndarray]:
+    """`I + βW` of each block, embedding, classifier."""
+    names = [*(["embedding"] if embedded else []), *(f"block_{l + 1}" for l in range(len(run.maps) - embedded))]
+    return {**dict(zip(names, run.maps, strict=True)), "classifier": run.classifier, "basis": run.basis}
 
 
 def _regularised(problem: Problem, request: SimulateRequest) -> VariantResult:
@@ -199,6 +253,17 @@ def _regularised(problem: Problem, request: SimulateRequest) -> VariantResult:
         problem, network, times=times, until_loss=until_loss, loss=variant.loss, weight_decay=variant.weight_decay,
         coordinates=train.coordinates or "reduced", learning_rate=rate, seed=train.seed,
     )  # fmt: skip
+    history = None
+    if train.record:
+        again = np.linspace(0.0, float(run.time[-1]), train.record + 1)
+        recorded = simulate_regularised(
+            problem, network, times=again, loss=variant.loss, weight_decay=variant.weight_decay,
+            coordinates=train.coordinates or "reduced", learning_rate=rate, seed=train.seed,
+        )  # fmt: skip
+        history = History(
+            time=recorded.time, loss=recorded.loss / recorded.loss[0],
+            compression=recorded.compression, discrimination=recorded.discrimination,
+        )  # fmt: skip
     predicted, arrived = _law(problem, network, request, run, rate)
     comparison = compare(predicted, run.measured, limits=_limits(request), converged=arrived)
     facts = {
@@ -213,7 +278,8 @@ def _regularised(problem: Problem, request: SimulateRequest) -> VariantResult:
         told += f", λt = {variant.weight_decay * run.time[-1]:.3g}, ε has decayed to {facts['residual_scale']:.3g}"
     return VariantResult(
         problem=problem, measured=run.measured, comparison=comparison, missing=None, facts=facts, told=told,
-        request=request,
+        request=request, history=history,
+        weights={**{f"W_{l + 1}": w for l, w in enumerate(run.weights)}, "basis": run.basis},
     )  # fmt: skip
 
 

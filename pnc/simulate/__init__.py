@@ -23,6 +23,7 @@ from pnc.simulate.full_checks import FullChecks, full_checks
 from pnc.simulate.history import History
 from pnc.simulate.outcome import Outcome
 from pnc.simulate.regularised import RegularisedSimulation, simulate_regularised
+from pnc.simulate.regularised_residual import simulate_regularised_residual
 from pnc.simulate.residual import ResidualSimulation, simulate_residual
 from pnc.simulate.run import Simulation, UsedCoordinates, initial_weights, simulate
 from pnc.simulate.train import Progress
@@ -41,6 +42,7 @@ __all__ = [
     "simulate",
     "simulate_batch",
     "simulate_regularised",
+    "simulate_regularised_residual",
     "simulate_residual",
 ]
 

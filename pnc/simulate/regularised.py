@@ -26,7 +26,7 @@ from pnc.spec import Coordinates, NetworkSpec
 from pnc.theory.numerics import StopAtZero
 from pnc.theory.weight_decay import check_decay
 
-__all__ = ["Loss", "RegularisedSimulation", "simulate_regularised"]
+__all__ = ["Loss", "Objective", "RegularisedSimulation", "simulate_regularised"]
 
 _DIVERGED = 1e12
 
@@ -46,6 +46,7 @@ class RegularisedSimulation:
         maps: (T, K, d) W_{L:1} on the span of the inputs.
         measured: `LayerCurve` at the last time.
         weights: W_1…W_L at the last time, in the coordinates that they were trained in.
+        basis: (d, m) by whose transpose an input enters W_1.
         seconds: wall time.
     """
 
@@ -56,10 +57,11 @@ class RegularisedSimulation:
     maps: Float[np.ndarray, "T K d"]
     measured: LayerCurve
     weights: list[np.ndarray]
+    basis: Float[np.ndarray, "d m"]
     seconds: float
 
 
-class _Objective:
+class Objective:
     """The loss of one network on samples in the coordinates of W_1, and its gradient at K vectors a layer (Y3)."""
 
     def __init__(
@@ -164,7 +166,7 @@ def simulate_regularised(
         replace(network, width=max(512, problem.dimension, 32 * problem.counts.size)) if not network.width else network
     )
     start, inputs, targets, span = _prepared(problem, network, loss, weights, coordinates, seed)
-    objective = _Objective(inputs, targets, problem.samples, loss, [w.shape for w in start])
+    objective = Objective(inputs, targets, problem.samples, loss, [w.shape for w in start])
     y = np.concatenate([w.ravel() for w in start])
     began = clock.perf_counter()
     if learning_rate is not None:
@@ -232,6 +234,7 @@ def simulate_regularised(
         maps=np.array(maps),
         measured=replace(curves[-1], origin=origin),
         weights=objective.split(states[-1]),
+        basis=span @ np.eye(start[0].shape[1], span.shape[1]).T if coordinates == "reduced" else np.eye(len(span)),
         seconds=seconds,
     )
 
@@ -267,7 +270,7 @@ def _prepared(
 
 
 def _descent(
-    objective: _Objective, y: np.ndarray, times: np.ndarray, learning_rate: float, decay: float
+    objective: Objective, y: np.ndarray, times: np.ndarray, learning_rate: float, decay: float
 ) -> tuple[np.ndarray, np.ndarray]:
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise InvalidInputError(

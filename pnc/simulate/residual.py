@@ -117,6 +117,7 @@ class ResidualSimulation:
         maps: `I + βW` of each block (and the embedding first, where there is one) of the run with the smallest step, in
             reduced or full coordinates.
         classifier: of the same run.
+        basis: (d, m) by whose transpose an input enters the first map.
         history: curves along training of the same run, where `train.record` asked for them.
         loss: of the same run, on the signal directions, as a share of its start.
         steps: descent steps, all runs together.
@@ -131,6 +132,7 @@ class ResidualSimulation:
     extrapolation_error: Float[np.ndarray, " L"]
     maps: list[np.ndarray]
     classifier: np.ndarray
+    basis: Float[np.ndarray, "d m"]
     history: History | None
     loss: float
     steps: int
@@ -242,6 +244,7 @@ def simulate_residual(
         extrapolation_error=error,
         maps=maps,
         classifier=last.parts(trained[-1].y)[2][0].double().cpu().numpy(),
+        basis=data.basis @ inside.T if train.coordinates != "full" else np.eye(problem.dimension),
         history=recorders[-1].history(),
         loss=trained[-1].loss,
         steps=sum(end.steps for end in trained),

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from pnc.data import draw
 from pnc.spec import NetworkSpec, ProblemSpec, VariantSpec
@@ -14,6 +15,7 @@ from pnc.theory.residual import ResidualSpec, predict_residual, residual_ratio_b
 from pnc.theory.variant import predict_variant
 from pnc.theory.weight_decay import class_fates, predict_weight_decay
 from tests.cli.commands import run
+from tests.oracles import measure_layer
 
 SMALL = ("--depth", 4, "--classes", 3, "--samples-per-class", 4)
 PROBLEM = draw(ProblemSpec(classes=3, samples_per_class=4))
@@ -160,3 +162,48 @@ def test_a_plain_variant_is_the_plain_law():
     assert law.origin.statement == "T1"
     fates = class_fates([4, 4, 4], depth=4, weight_decay=0.001, start=0.3)
     assert set(fates.fates) == {"lives"}
+
+
+@pytest.mark.parametrize("options", [("--weight-decay", 0.01), ("--loss", "cross-entropy"), ("--time", 30)])
+def test_what_no_statement_covers_is_simulated_without_a_prediction(options, capsys):
+    ended = run(capsys, "simulate", *SMALL, "--skip", 0.8, *options, "--quiet", "--json")
+    assert ended.status == 4
+    found = ended.json()
+    assert found["predicted"] is None
+    assert found["missing"].startswith("R1 does not apply")
+    assert len(found["measured"]["compression"]) == 4
+    text = run(capsys, "simulate", *SMALL, "--skip", 0.8, *options, "--quiet").out
+    assert "no prediction: R1 does not apply" in text
+    assert ("cross-entropy" in text.split("variant: ")[1].split("\n")[0]) == ("cross-entropy" in options)
+
+
+def test_what_ends_such_a_training_is_said_once(capsys):
+    ended = run(capsys, "simulate", *SMALL, "--skip", 0.8, "--training-loss", 0.1)
+    assert ended.status == 2
+    assert "--training-loss with the squared error" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--skip", 0.8), ["block_1", "block_2", "block_3"]),
+        (("--skip", 0.8, "--skip-embedding", 0.7), ["embedding", "block_1", "block_2", "block_3"]),
+        (("--weight-decay", 0.01, "--epsilon", 0.5), ["W_1", "W_2", "W_3"]),
+        (("--loss", "cross-entropy", "--theta", 0), ["W_1", "W_2", "W_3"]),
+    ],
+)
+def test_run_folders_hold_weights_and_the_curves_along_training(options, names, capsys, tmp_path):
+    out = tmp_path / "run"
+    ended = run(capsys, "simulate", *SMALL, *options, "--record", 10, "--out", out, "--quiet", "--json")
+    found, held = ended.json(), load_file(out / "weights.safetensors")
+    problem = draw(ProblemSpec(classes=3, samples_per_class=4, theta=0.0 if "--theta" in options else 0.2))
+    z, compression = problem.X @ held["basis"], []
+    for name in [*names, None]:
+        compression.append(measure_layer(z, problem.y).compression)
+        z = z if name is None else z @ held[name].T
+    start = 1 if "embedding" in names else 0  # layer 0 is behind the embedding
+    measured = found["measured"]["compression"]
+    # curves of residual networks are extrapolated to step size 0, weights are those of the smallest step
+    wanted = compression[start : start + len(measured)]
+    np.testing.assert_allclose(wanted, measured, rtol=3e-2 if "--skip" in options else 1e-6)
+    assert (out / "training.png").stat().st_size > 5_000
