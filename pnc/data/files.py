@@ -79,7 +79,7 @@ class FeatureFile(Mapping[int, Real[np.ndarray, "N d"]]):
         stored = self._layers[layer]
         return stored.read().reshape(stored.shape[0], -1)
 
-    def blocks(self, layer: int, rows: int) -> Iterator[Float[np.ndarray, "n d"]]:
+    def blocks(self, layer: int, rows: int) -> Iterator[Real[np.ndarray, "n d"]]:
         """A layer in its order, so many rows at a time, without ever holding the whole of it.
 
         An array that a file keeps column by column (Fortran's order) is read whole, for there is no other way.
