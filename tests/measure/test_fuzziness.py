@@ -138,3 +138,19 @@ def test_an_incomplete_pass_is_refused():
 def test_torch_tensors_are_taken():
     x, y = torch.arange(8.0).reshape(4, 2) ** 2, torch.tensor([0, 0, 1, 1])
     assert both_passes(x, y, 2).value() == both_passes(x.numpy(), y.numpy(), 2).value()
+
+
+@pytest.mark.parametrize("offset", [0.0, 20.0, 1e4])
+def test_many_narrow_rows_are_projected_first_where_that_costs_no_digits(offset):
+    generator = torch.Generator().manual_seed(3)
+    y = torch.randint(4, (4000,), generator=generator)
+    x = torch.randn(4000, 6, generator=generator) + 2 * torch.randn(4, 6, generator=generator)[y] + offset
+    z = x.to(torch.float64)
+    means = torch.stack([z[y == k].mean(0) for k in range(4)])
+    p = torch.bincount(y) / 4000
+    between = (means - p.double() @ means).mT @ torch.diag(p.double()) @ (means - p.double() @ means)
+    t = z - means[y]
+    exact = float(torch.trace(t.mT @ t / 4000 @ torch.linalg.pinv(between, rtol=1e-9)))
+    found = FuzzinessPass(ClassMoments(classes=4, dimension=6).update(x, y))
+    assert (found._projected is None) == (offset == 1e4)
+    assert found.update(x[:1500], y[:1500]).update(x[1500:], y[1500:]).value() == pytest.approx(exact, rel=1e-8)

@@ -364,3 +364,33 @@ def test_norms_in_parts_are_the_norms(monkeypatch):
     rows = torch.randn(37, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     monkeypatch.setattr(arrays, "_PART_ENTRIES", 50)
     np.testing.assert_allclose(arrays.squared_norms(rows).numpy(), (rows.numpy() ** 2).sum(1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("offset", [0.0, 5.0, 30.0, 1e3, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_many_narrow_rows_keep_twelve_digits_whatever_their_means(offset, dtype):
+    generator = torch.Generator().manual_seed(1)
+    y = torch.randint(5, (6000,), generator=generator)
+    x = (torch.randn(6000, 8, generator=generator) + torch.randn(5, 8, generator=generator)[y] + offset).to(dtype)
+    moments = ClassMoments(classes=6, dimension=8)  # the last class stays empty, and one has a single sample
+    y[0] = 4
+    for rows in torch.arange(6000).split(2000):
+        moments.update(x[rows], y[rows])
+    z = x.to(torch.float64) - offset  # exact: the differences of such numbers
+    means = torch.stack([z[y == k].mean(0) for k in range(5)])
+    within = ((z - means[y]) ** 2).sum() / 6000
+    assert moments.within_scatter() == pytest.approx(float(within), rel=1e-12)
+    np.testing.assert_allclose(moments.means[:5] - offset, means, atol=1e-13 * (1 + offset))
+    assert moments._centres == (offset >= 1e3)
+
+
+def test_a_nan_among_many_narrow_rows_is_named_and_nothing_is_added():
+    x = torch.randn(3000, 4, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(3000) % 2
+    y[7] = 2  # alone in its class
+    x[7, 2] = torch.nan
+    moments = ClassMoments(classes=3, dimension=4)
+    with pytest.raises(InvalidInputError, match="sample 7, entry 2 is nan"):
+        moments.update(x, y)
+    assert moments.samples == 0
+    assert not moments.means.any()

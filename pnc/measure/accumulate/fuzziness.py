@@ -11,9 +11,14 @@ from jaxtyping import Float, Int
 from pnc.errors import InvalidInputError
 from pnc.measure.accumulate.deviations import deviations, require_complete
 from pnc.measure.accumulate.moments import ClassMoments
+from pnc.measure.arrays import as_labels, as_matrix
 from pnc.measure.quantities.scatter import between_factor, class_weights
 
 __all__ = ["FuzzinessPass", "between_whitening"]
+
+_LEAST_UNSHIFTED = 1024  # rows of a batch
+_UNSHIFTED_ENTRIES = 2**17  # 1 MiB of float64, which stays in the cache
+_DIGITS_LOST = 1e3
 
 
 def between_whitening(
@@ -85,6 +90,29 @@ class FuzzinessPass:
         self._whitening = whitening[: self.rank]
         self._samples = 0
         self._total = torch.zeros((), dtype=torch.float64, device=moments.device)
+        # where class means are not much larger than the deviations, rows are centred after the projection, not before
+        larger = moments.counts * torch.linalg.vector_norm(moments.means, dim=1).square_()
+        near = bool((larger <= _DIGITS_LOST * moments.squares).all())
+        self._projected = moments.means @ self._whitening.mT if near and moments.device.type == "cpu" else None
+
+    def _unshifted(self, features: Any, labels: Any) -> tuple[torch.Tensor, int] | None:
+        """Σ ‖R⁺B z_i - R⁺B μ_{y_i}‖² of a batch and its samples; `None` of few samples, or features in float64."""
+        x = as_matrix(features, device=self._moments.device)
+        if (
+            self._projected is None
+            or x.dtype == torch.float64
+            or x.shape[0] < _LEAST_UNSHIFTED
+            or x.shape[1] != self._moments.dimension
+        ):
+            return None
+        y = as_labels(labels, samples=x.shape[0], classes=self._moments.classes, device="cpu")
+        total = torch.zeros_like(self._total)
+        rows = max(16, _UNSHIFTED_ENTRIES // x.shape[1])
+        for start in range(0, x.shape[0], rows):
+            t = x[start : start + rows].to(torch.float64) @ self._whitening.mT
+            flat = t.sub_(self._projected[y[start : start + rows]]).reshape(-1)
+            total += torch.dot(flat, flat)
+        return total, x.shape[0]
 
     @torch.no_grad()
     def update(self, features: Any, labels: Any) -> FuzzinessPass:
@@ -93,6 +121,10 @@ class FuzzinessPass:
         Raises:
             InvalidInputError: shapes or labels that do not fit.
         """
+        if self._projected is not None and (found := self._unshifted(features, labels)) is not None:
+            self._total += found[0]
+            self._samples += found[1]
+            return self
         y, chunks = deviations(self._moments, features, labels)
         total = torch.zeros_like(self._total)  # a batch that fails half way leaves nothing behind
         for _, t in chunks:

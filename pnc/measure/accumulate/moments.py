@@ -17,6 +17,9 @@ from pnc.measure.quantities.scatter import ClassWeights, between_scatter, class_
 
 __all__ = ["ClassMoments"]
 
+_LEAST_UNSHIFTED = 1024  # rows of a batch from which on it is worth the try
+_UNSHIFTED_ENTRIES = 2**17  # 1 MiB of float64, which stays in the cache
+_DIGITS_LOST = 1e3
 _BLOCK_ENTRIES = 2**21  # of class means that are merged at a time
 
 
@@ -62,6 +65,7 @@ class ClassMoments:
         self.counts: Int[torch.Tensor, " K"] = torch.zeros(classes, dtype=torch.int64, device=device)
         self.means: Float[torch.Tensor, "K d"] = zeros(classes, dimension, dtype=torch.float64, device=device)
         self.squares: Float[torch.Tensor, " K"] = torch.zeros(classes, dtype=torch.float64, device=device)
+        self._centres = False  # whether a batch showed that sums of squares would cost digits
         # what takes a look at all class means is kept until these change
         self._closest: tuple[torch.Tensor, int, torch.Tensor] | None = None
         self._scatter: tuple[torch.Tensor, int, int, ClassWeights, float] | None = None
@@ -109,6 +113,8 @@ class ClassMoments:
                 next_step="measure each layer with moments of its own",
             )
         y = as_labels(labels, samples=x.shape[0], classes=self.classes, device=self.device)
+        if self._add_unshifted(x, y):
+            return self
         # only classes that the batch holds: a small batch of many classes then costs what it holds
         present, local, counts = torch.unique(y, return_inverse=True, return_counts=True)
         order = torch.argsort(local, stable=True)
@@ -136,6 +142,37 @@ class ClassMoments:
         self.means[present] = shifts + delta * (m / (n + m))[:, None]
         self.counts.index_add_(0, present, counts)
         return self
+
+    def _add_unshifted(self, x: torch.Tensor, y: torch.Tensor) -> bool:
+        """Add a batch of narrow features by sums of them and of their squares in float64, where that costs no digits.
+
+        Each square of such a number is exact in float64, or nearly so, and Σ‖z‖² - ‖Σz‖²/n loses the digits by which it
+        is smaller than Σ‖z‖²: three at most, or the batch is centred first. The rows are read once, in their order.
+        """
+        if x.dtype == torch.float64 or x.device.type != "cpu" or x.shape[0] < _LEAST_UNSHIFTED:
+            return False
+        if self._centres:
+            return False
+        present, local, counts = torch.unique(y, return_inverse=True, return_counts=True)
+        sums = zeros(present.numel(), self.dimension, dtype=torch.float64)
+        squares = torch.zeros(present.numel(), dtype=torch.float64)
+        rows = min(x.shape[0], max(16, _UNSHIFTED_ENTRIES // self.dimension))
+        wide = torch.empty((rows, self.dimension), dtype=torch.float64)
+        for start in range(0, x.shape[0], rows):
+            k = local[start : start + rows]
+            t = wide[: k.numel()].copy_(x[start : start + rows])
+            squares.index_add_(0, k, torch.linalg.vector_norm(t, dim=1).square_())
+            sums.index_add_(0, k, t)
+        means = sums.div_(counts.to(torch.float64)[:, None])
+        within = squares - counts * torch.linalg.vector_norm(means, dim=1).square_()
+        one = counts == 1
+        if not bool(torch.isfinite(squares).all()):
+            return False  # what is wrong is said there
+        if not bool(((squares <= _DIGITS_LOST * within) | one).all()):
+            self._centres = True
+            return False
+        self.merge_classes(present, counts, means, torch.where(one, 0, within))
+        return True
 
     @staticmethod
     def _explain_nonfinite(x: torch.Tensor, name: str, first_sample: int) -> None:
