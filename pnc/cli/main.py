@@ -5,6 +5,7 @@ Exit status: 0 fine, 2 bad usage or input, 3 theory and measurement disagree, 4 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -50,8 +51,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+EXAMPLES = {
+    "predict": "pnc predict --depth 6 --epsilon 0.3",
+    "simulate": "pnc simulate --depth 6 --epsilon 0.3 --out run",
+    "train": "pnc train mlp --data fashion-mnist --depth 7 --epochs 20 --out run",
+    "sweep": "pnc sweep --depth 3:6 --epsilon 0.2,0.4 --seeds 5 --out sweep",
+    "reproduce": "pnc reproduce fig6 --scale smoke",
+    "measure": "pnc measure run --out measured",
+    "choose": "pnc choose run",
+    "tail": "pnc tail run --limit 0.01",
+    "compress": "pnc compress run --site body.4 --dimensions 2,5,10",
+    "compare": "pnc compare predicted.json measured.json",
+    "robustness": "pnc robustness run --radius 4/255,8/255 --samples-per-class 20",
+    "report": "pnc report run-1 run-2 --out side-by-side",
+    "verify": "pnc verify T2",
+    "cite": "pnc cite simulate",
+}
+"""Command → what a first call of it may look like; at the end of its help."""
+
 for command in COMMANDS:
-    app.command(cls=Command)(command)
+    example = EXAMPLES.get(command.__name__)
+    app.command(cls=Command, epilog=None if example is None else f"Example: {example}")(command)
 
 
 def _version(asked: bool) -> None:
@@ -65,8 +85,12 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="No colours; NO_COLOR in the environment likewise.")
+    ] = False,
 ) -> None:
-    pass
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,9 +35,23 @@ __all__ = [
 _WHOLE = 64  # layers that a table shows one by one
 
 
+_COLOURS = {
+    **dict.fromkeys(("AGREES", "FOLLOWS"), "32"),
+    **dict.fromkeys(("DISAGREES", "DEPARTS", "MASKED"), "31"),
+    **dict.fromkeys(("NOT_CONVERGED", "BELOW_NOISE", "ASSUMPTION_VIOLATED", "UNDECIDED"), "33"),
+}
+_VERDICT = re.compile(rf"^({'|'.join(_COLOURS)})(?=:)", re.MULTILINE)
+
+
 def say(text: str = "") -> None:
-    """A line, or a few, for people: parameters as flags of the running command, nothing that a terminal would obey."""
-    print(printable(in_flags(text), lines=True))
+    """A line, or a few, for people: parameters as flags of the running command, nothing that a terminal would obey.
+
+    On a terminal a verdict at the beginning of a line is bold and coloured, unless NO_COLOR is set.
+    """
+    shown = printable(in_flags(text), lines=True)
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
+        shown = _VERDICT.sub(lambda found: f"\x1b[1;{_COLOURS[found[1]]}m{found[1]}\x1b[0m", shown)
+    print(shown)
 
 
 def _with_flags(value: Any) -> Any:

@@ -161,6 +161,10 @@ def measure(
 make_callable(__name__, measure)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name == "CompressionMetric":  # it loads torchmetrics
         from pnc.measure.metrics import CompressionMetric

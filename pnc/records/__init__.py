@@ -25,9 +25,11 @@ from pnc.records.run import (
     read_run,
     write_record,
 )
+from pnc.records.schema import SCHEMAS, schema
 
 __all__ = [
     "FORMAT",
+    "SCHEMAS",
     "DataRecord",
     "LockedError",
     "NetworkRecord",
@@ -47,6 +49,7 @@ __all__ = [
     "read_record",
     "read_run",
     "read_verified",
+    "schema",
     "software_versions",
     "write_record",
 ]
