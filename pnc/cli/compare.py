@@ -18,7 +18,7 @@ from pnc.cli.options import (
     StyleOption,
     limits_of,
 )
-from pnc.cli.output import print_comparison, print_json, read_text, say
+from pnc.cli.output import print_comparison, print_json, print_table, read_text, say
 from pnc.errors import InvalidInputError
 from pnc.report.style import STYLES
 from pnc.spec.shared import SIZES
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 RUNS = "Runs against the laws"
+PUBLISHED = "published:"
 
 
 def compare(
@@ -37,7 +38,8 @@ def compare(
         typer.Argument(
             help="`predicted.json measured.json`, the one of `pnc predict`, the other of `pnc measure` or "
             "`pnc simulate`; or one or more measured: run folders of `pnc train`, JSON of `pnc train` or "
-            "`pnc measure`. Several measured ones are seeds of one network. - is stdin.",
+            "`pnc measure`; `published:NAME`, curves that are kept with pnc (`published:` lists them). Several "
+            "measured ones are seeds of one network. - is stdin.",
             metavar="CURVES",
         ),
     ],
@@ -90,8 +92,14 @@ def compare(
             expected="at most one of them on stdin",
             next_step="write the other to a file",
         )
+    if curves == [PUBLISHED]:
+        _list_published(json=json)
+        return
     _refuse_twice(curves)
-    texts = [None if name != "-" and Path(name).is_dir() else read_text(name) for name in curves]
+    texts = [
+        None if name.startswith(PUBLISHED) or (name != "-" and Path(name).is_dir()) else read_text(name)
+        for name in curves
+    ]
     if len(curves) == 2 and not _all_measured(texts):
         if split != "train" or any(x is not None for x in (depth, samples_per_class, label_scale)):
             raise InvalidInputError(
@@ -161,6 +169,16 @@ def _parts(runs: list[MeasuredRun], found: Following | FollowingSeeds) -> list[d
     return [*map(dict, runs[0].parts), line_part(found.verdict.name, found.advice).to_dict()]
 
 
+def _list_published(*, json: bool) -> None:
+    from pnc.compare import published_curves, published_names
+
+    kept = [published_curves(name) for name in published_names()]
+    if json:
+        print_json({one.name: {"about": one.about, "source": one.source} for one in kept})
+    else:
+        print_table(["name", ""], [[f"{PUBLISHED}{one.name}", one.about] for one in kept])
+
+
 def _refuse_twice(curves: list[str]) -> None:
     """One run given twice would count as two seeds."""
     seen: dict[Path, str] = {}
@@ -217,10 +235,13 @@ def _against_theory(curves: list[str], texts: list[str | None], limits: Any) -> 
 
 
 def _read(curves: list[str], texts: list[str | None], split: str) -> list[MeasuredRun]:
-    from pnc.compare import MeasuredRun, parse_record, read_record
+    from pnc.compare import MeasuredRun, parse_record, published_curves, read_record
 
     found = []
     for name, text in zip(curves, texts, strict=True):
+        if text is None and name.startswith(PUBLISHED):
+            found += published_curves(name.removeprefix(PUBLISHED)).runs(split)
+            continue
         record = read_record(name) if text is None else parse_record(text, name=name)
         found.append(MeasuredRun.from_record(record, name=name, split=split))
     return found

@@ -84,6 +84,8 @@ def print_following(found: Following, names: list[str]) -> None:
         "C": [number(v) for v in curve.compression.tolist()],
         "D": [number(v, 5) for v in curve.discrimination.tolist()],
     }
+    if all(math.isnan(v) for v in curve.compression.tolist()):
+        columns["fuzziness"] = [number(v) for v in curve.separation_fuzziness.tolist()]
     pairs = closest_classes(curve)
     if pairs is not None:
         columns["of classes"] = pairs

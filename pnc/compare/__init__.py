@@ -17,6 +17,7 @@ from pnc.compare.prediction.assumptions import assumption_failures
 from pnc.compare.prediction.compare import compare
 from pnc.compare.prediction.comparison import Comparison, LawOutcome
 from pnc.compare.prediction.simulation import compare_simulation
+from pnc.compare.published import PublishedCurves, published_curves, published_names
 from pnc.compare.universal.checks import BoundCheck, UniversalChecks, check_universal
 from pnc.compare.universal.variance_floors import VarianceFloor, variance_floors
 from pnc.compare.verdict import Verdict, worst_status
@@ -36,6 +37,7 @@ __all__ = [
     "Limits",
     "MeasuredRun",
     "Phase",
+    "PublishedCurves",
     "SeedInterval",
     "Separability",
     "TraceShape",
@@ -58,6 +60,8 @@ __all__ = [
     "follow_seeds",
     "is_prediction",
     "parse_record",
+    "published_curves",
+    "published_names",
     "read_record",
     "separability_onset",
     "trace_shape",
