@@ -174,9 +174,14 @@ def print_comparison(comparison: Comparison) -> None:
         c = certificate
         compression["certificate (T8)"] = interval(c.compression_lower, c.compression_upper, c, 4)
         discrimination["certificate (T8)"] = interval(c.discrimination_lower, c.discrimination_upper, c, 6)
-    for table in (compression, discrimination):
-        print_table(list(table), zip(*table.values(), strict=True))
+    shown = abridged(len(layers))
+    for table, errors in ((compression, comparison.relative_error), (discrimination, comparison.discrimination_error)):
+        rows = list(zip(*table.values(), strict=True))
+        worst = max(range(len(rows)), key=lambda i, errors=errors: abs(errors[i]) if errors[i] == errors[i] else -1.0)
+        print_table(list(table), (rows[i] for i in sorted({*shown, worst})))
         say()
+    if len(shown) < len(layers):
+        say(f"{len(shown)} of {len(layers)} layers are shown, and that of the largest error; --json gives all")
     if bounds is not None:
         for name in ("T5", "T6"):
             column = bounds.compression_lower if name == "T5" else bounds.discrimination_lower

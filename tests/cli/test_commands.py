@@ -420,3 +420,12 @@ def test_a_name_cannot_command_the_terminal(capsys, tmp_path):
     assert "red\\x1b[31m.npz" in ended.out
     ended = run(capsys, "measure", tmp_path / "no\x1b[31m.npz")
     assert "\x1b" not in ended.err
+
+
+def test_a_deep_simulation_is_shown_abridged(capsys):
+    ended = run(capsys, "simulate", "--depth", 150, "--classes", 2, "--samples-per-class", 4)
+    rows = [line.split()[0] for line in ended.out.splitlines() if re.match(r" +\d+  ", line)]
+    assert ended.status in (0, 4)
+    assert len(rows) < 60
+    assert rows.count("149") == 2  # C and D at the last layer
+    assert "of 150 layers are shown" in ended.out

@@ -115,3 +115,17 @@ def test_where_the_onset_is_certain_the_interval_is_that_of_the_hinge():
     assert (phase.slope_lower, phase.slope_upper) == pytest.approx(
         (coefficients[1] - reach, coefficients[1] + reach), rel=1e-4
     )
+
+
+def test_of_many_layers_an_onset_is_found_to_the_distance_of_the_candidates():
+    """4,000 layers take as many fits as 256, and the phase is the planted one."""
+    layers = np.arange(4000.0)
+    values = -0.01 * np.maximum(layers - 1500, 0)
+    phase, _ = find_phase(layers, values[None], confidence=0.95)
+    assert phase.onset_lower <= 1500 <= phase.onset_upper
+    assert abs(phase.onset - 1500) <= 200
+    assert phase.slope_lower <= phase.slope <= phase.slope_upper
+    assert phase.slope == pytest.approx(-0.01, rel=5e-2)
+    assert len(phase.onset_weights) == 256
+    short = find_phase(layers[:258], -0.01 * layers[None, :258], confidence=0.95)[0]
+    assert list(short.onset_weights) == list(range(256))  # all of them

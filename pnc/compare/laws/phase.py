@@ -19,6 +19,8 @@ __all__ = ["LEAST_LAYERS", "LEAST_SHARE_LAYERS", "Phase", "find_phase", "noise_s
 LEAST_LAYERS = 3
 """Of a phase that is looked for: two have a rate and no misfit."""
 
+_MOST_CANDIDATES = 256
+
 LEAST_SHARE_LAYERS = 4
 """Of a phase whose R² is stated: a line through two or three layers explains most of anything."""
 
@@ -110,6 +112,14 @@ def onset_price(layers: int) -> float:
     return 2 * math.log(layers - LEAST_LAYERS)
 
 
+def _candidates(n: int) -> Sequence[int]:
+    """Places of the first layer of a phase; of many layers a part, so that the search does not take their square."""
+    last = n - LEAST_LAYERS
+    if last < _MOST_CANDIDATES:
+        return range(last + 1)
+    return np.linspace(0, last, _MOST_CANDIDATES).round().astype(int).tolist()
+
+
 def find_phase(
     layers: Float[np.ndarray, " n"],
     values: Float[np.ndarray, "curves n"],
@@ -122,7 +132,8 @@ def find_phase(
     Candidates are a straight line through all layers, and a broken one at each layer from the second on that leaves
     `LEAST_LAYERS` in the phase: its two parts meet at the onset. A candidate's weight is e^{-AICc/2} times its prior:
     ½ for no break, the rest shared equally among the m layers where there may be one (which adds 2 log m to the
-    criterion: the price of having searched). The slope's interval averages over the candidates with these weights.
+    criterion: the price of having searched). The slope's interval averages over the candidates with these weights. Of
+    more than 256 layers 256 are candidates, evenly spread: the onset is then known to their distance.
 
     Args:
         layers: (n,) n ≥ 3.
@@ -140,7 +151,7 @@ def find_phase(
     """
     curves, n = values.shape
     floor = noise_squares(values)
-    starts = range(n - LEAST_LAYERS + 1) if onset is None else (int(np.searchsorted(layers, onset)),)
+    starts = _candidates(n) if onset is None else (int(np.searchsorted(layers, onset)),)
     criteria, fits = [], []
     for start in starts:
         parts = [line(layers, y) if start == 0 else broken_line(layers, y, layers[start]) for y in values]
