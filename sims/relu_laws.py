@@ -65,7 +65,7 @@ FITTED = (
     _Setting(scale=0.4),
     _Setting(scale=0.4, spread=0.6),
     _Setting(scale=0.2, spread=0.6),
-    _Setting(width=300),
+    _Setting(classes=4, size=6, scale=0.4, spread=0.6),
     _Setting(classes=2),
     _Setting(classes=2, scale=0.4, spread=0.6),
     _Setting(depth=4, scale=0.4),

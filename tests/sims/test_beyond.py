@@ -66,3 +66,36 @@ def test_laws_of_trained_relu_networks(tmp_path):
     assert {row["wrong_labels"] for row in found["gaussian_gates"]} == {0.0, 0.3}
     for row in found["gaussian_gates"]:
         assert max(abs(value - 1) for value in row["law_over_C_before_training"]) < 0.1
+
+
+@pytest.mark.slow
+def test_rank_of_weights_and_its_bound(tmp_path):
+    found = reproduced("weight_rank", tmp_path)
+    assert found["violated"] == 0
+    assert 0.01 < found["largest_share_of_bound"] <= 1
+    assert len(found["layers"]) == 3
+
+
+def test_bound_of_convolutions():
+    """U7 on patches: holds under batch norm; a filter as large as the image is the linear layer that it is."""
+    import torch
+    from torch import nn
+
+    from sims.weight_rank import measure_weights
+
+    torch.manual_seed(0)
+    x, y = torch.randn(12, 2, 8, 8), torch.arange(12) % 3
+    model = nn.Sequential(
+        nn.Conv2d(2, 6, 3, padding=1, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(96, 3)
+    )
+    for row in measure_weights(model, x, y, classes=3, weight_decay=0.1):
+        assert row["beyond_K"] <= row["bound"]
+    whole = nn.Sequential(nn.Conv2d(2, 6, 8), nn.Flatten(), nn.ReLU(), nn.Linear(6, 3))
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(128, 6), nn.ReLU(), nn.Linear(6, 3))
+    flat[1].weight.data = whole[0].weight.detach().flatten(1).clone()
+    flat[1].bias.data = whole[0].bias.detach().clone()
+    flat[3].load_state_dict(whole[3].state_dict())
+    pairs = [measure_weights(net, x, y, classes=3, weight_decay=0.1) for net in (whole, flat)]
+    for one, two in zip(*pairs):
+        for key in ("norm", "beyond_K", "bound"):
+            assert one[key] == pytest.approx(two[key], rel=1e-5)
