@@ -6,15 +6,18 @@ import ast
 import difflib
 import importlib
 import pkgutil
+import re
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 
 from pnc.cli.beside import beside
-from pnc.cli.output import print_json, print_table
+from pnc.cli.output import print_json, print_table, printable
 from pnc.errors import InvalidInputError, PncError
 
 __all__ = ["reproduce"]
@@ -35,7 +38,7 @@ class Scale(StrEnum):
 def reproduce(
     name: Annotated[str | None, typer.Argument(help="Such as fig6, or all; without it they are listed.")] = None,
     scale: Annotated[
-        Scale, typer.Option("--scale", help="smoke: seconds; paper: as published; full: all of it.")
+        Scale, typer.Option("--scale", help="smoke: seconds to minutes; paper: as published; full: all of it.")
     ] = Scale.paper,
     out: Annotated[Path | None, typer.Option("--out", help="Folder; default ./reproduce/NAME-SCALE.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default one a core.")] = None,
@@ -70,13 +73,43 @@ def reproduce(
     folder = out if out is not None else Path("reproduce") / f"{matches[0]}-{scale.value}"
     common = importlib.import_module(f"{package}.common")
     own = common.own_data(module.reproduce, data)
-    summary = module.reproduce(folder, scale=scale.value, workers=workers, quiet=quiet, **own)
+    summary = _run(module, matches[0], folder, scale, workers=workers, quiet=quiet, **own)
     _write(folder, matches[0], found[matches[0]], scale.value, summary)
     if json:
         print_json({"experiment": matches[0], "scale": scale.value, "folder": str(folder), **summary})
         return
     common.show(summary)
     print(f"written to {folder}: report.html, tables.md, tables.csv")
+
+
+def _run(
+    module: ModuleType, name: str, folder: Path, scale: Scale, *, workers: int | None, quiet: bool, **own: str
+) -> dict[str, Any]:
+    """The experiment, once it was said what it takes; where its data are missing, advice that can be followed here."""
+    if not quiet:
+        print(printable(f"{name} at scale {scale.value}: {_needs(module.__doc__, scale.value)}"), file=sys.stderr)
+    try:
+        return module.reproduce(folder, scale=scale.value, workers=workers, quiet=quiet, **own)
+    except InvalidInputError as error:
+        if "`data_dir`" not in error.next_step:
+            raise
+        other = "" if scale is Scale.smoke else ", or run it at `scale=smoke`, on other data"
+        raise InvalidInputError(
+            got=error.got,
+            expected=error.expected,
+            next_step=f"set PNC_DATA_DIR to the folder of the data{other}",
+        ) from error
+
+
+def _needs(described: str | None, scale: str) -> str:
+    """What the docstring of an experiment says of a scale, its data and sizes; else what it is about.
+
+    >>> _needs("A law.\\n\\n`smoke`: 2,000 images,\\nwidth 256.\\n`full`: all of them.", "smoke")
+    '2,000 images, width 256.'
+    """
+    text = described or ""
+    found = re.search(rf"^`{scale}`:(.*?)(?=^`|^$|\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    return " ".join((found.group(1) if found else text.partition("\n")[0]).split())
 
 
 def _all(
@@ -92,7 +125,7 @@ def _all(
             continue
         try:
             module = importlib.import_module(f"{package}.{key}")
-            summary = module.reproduce(folder, scale=scale.value, workers=workers, quiet=quiet)
+            summary = _run(module, key, folder, scale, workers=workers, quiet=quiet)
         except (PncError, ImportError) as error:
             told[key] = {"folder": None, "outcome": f"cannot be run here: {error}"}
             continue

@@ -423,3 +423,13 @@ def test_a_draw_of_hours_is_refused(capsys):
         capsys, "predict", "--depth", 3, "--samples-per-class", 2, "--classes", 2, "--dimension", 99999999999
     )
     assert "numbers, which are all drawn" in line
+
+
+def test_reproduce_says_what_it_takes_and_what_to_do_where_the_data_are_missing(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PNC_DATA_DIR", str(tmp_path / "empty"))
+    ended = run(capsys, "reproduce", "fig1_mlp_hybrid", "--scale", "paper", "--out", tmp_path / "out")
+    assert ended.status == 2
+    told, refusal = ended.err.splitlines()
+    assert told.startswith("fig1_mlp_hybrid at scale paper: CIFAR-10, width 1024")
+    assert "set PNC_DATA_DIR to the folder of the data, or run it at --scale smoke" in refusal
+    assert "--data-dir" not in refusal
