@@ -242,10 +242,11 @@ class ClassMoments:
             k = present[rows]
             n, m = self.counts[k].to(torch.float64), counts[rows].to(torch.float64)
             share = m / (n + m)
-            mine, theirs = self.means[k, columns], means[rows, columns].to(torch.float64)
-            delta = theirs - mine
-            self.squares.index_add_(0, k, n * share * torch.linalg.vecdot(delta, delta))
-            self.means[k, columns] = torch.where((n == 0)[:, None], theirs, mine + delta * share[:, None])
+            target = self.means[:, columns]
+            # the mean of a class without samples is zero, so that its share of 1 makes the other's of it
+            delta = means[rows, columns].to(torch.float64) - target.index_select(0, k)
+            self.squares.index_add_(0, k, n * share * torch.linalg.vector_norm(delta, dim=1).square_())
+            target.index_add_(0, k, delta.mul_(share[:, None]))
         self.squares.index_add_(0, present, squares.to(torch.float64))
         self.counts.index_add_(0, present, counts)
         return self
