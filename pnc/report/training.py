@@ -206,4 +206,5 @@ def _page(
         converged=record.converged, record=shown_record(record.to_dict()), again=again("train"),
         notes=() if record.data is None else record.data.notes,
         classes=() if record.data is None else class_names(record.data.to_dict()),
+        parts=record.details.get("parts") or (),
     )  # fmt: skip

@@ -203,3 +203,17 @@ def test_an_empty_page_is_a_page():
         Page(command="x", title="t", verdict="v", tone="open", meaning="m", sections=(Section(title="s"),))
     )
     assert Parsed(html).tags.count("main") == 1
+
+
+def test_parts_of_a_verdict_stand_in_the_page_of_a_training():
+    from pnc.report.pages.networks import trained_page
+
+    parts = [{"name": HOSTILE, "statement": "N1", "outcome": "not held", "told": "C is outside", "details": {}}]
+    following = {"verdict": "UNDECIDED", "advice": "too few", "reasons": []}
+    page = trained_page(
+        {"train": curves()[0]}, title="t", verdict=None, following=following, accuracies={"train": 0.5}, history=[],
+        record={}, parts=parts,
+    )  # fmt: skip
+    cells = Parsed(page_html(page)).texts
+    assert HOSTILE in cells["th"]
+    assert {"N1", "not held", "C is outside"} <= set(cells["td"])

@@ -180,6 +180,7 @@ def trained_page(
     again: Sequence[str] = (),
     notes: Sequence[str] = (),
     classes: Sequence[str] = (),
+    parts: Sequence[Mapping[str, Any]] = (),
 ) -> Page:
     """A trained network on its splits: verdict on the laws, layers, ranks, loss, and curves on the way.
 
@@ -198,11 +199,13 @@ def trained_page(
         again: how to run it again.
         notes: what a reader of the numbers should know.
         classes: their names, where they have any.
+        parts: what was predicted of the network, and how each held, as run.json has it.
     """
     first = next(iter(curves.values()))
     name = str(following["verdict"])
     told = ", ".join(f"{split} {share:.2%}" for split, share in accuracies.items())
     sections = [curves_section(curves, text=[f"Accuracy: {told}.", *notes])]
+    sections += [_parts_section(parts)] if parts else []
     sections += _measured_sections(curves, classes)
     sections += _laws(first, depth=depth, label_scale=label_scale, converged=converged)
     sections += [universal_section(curves), _epochs_section(list(history), list(measurements))]
@@ -212,6 +215,16 @@ def trained_page(
         reasons=tuple(following["reasons"]), steps=steps_after(name), sections=tuple(sections), record=record,
         again=tuple(again),
     )  # fmt: skip
+
+
+def _parts_section(parts: Sequence[Mapping[str, Any]]) -> Section:
+    """What was predicted of the network, statement by statement, and how well each held."""
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (str(part["name"]), str(part.get("statement") or ""), str(part["outcome"]), str(part.get("told") or ""))
+        for part in parts
+    )
+    table = Table(caption="Every prediction", header=("part", "statement", "outcome", "in words"), rows=rows)
+    return Section(title="What was predicted, and how well each held", tables=(table.without_empty_columns(),))
 
 
 def _laws(curve: LayerCurve, **options: Any) -> list[Section]:
