@@ -53,8 +53,8 @@ def rectified_gaussian(
 
 
 def gaussian_gates(
-    weights: Sequence[Float[np.ndarray, "out in"]],
-    biases: Sequence[Float[np.ndarray, " out"] | None],
+    weights: Sequence[Float[np.ndarray, "_ _"]],
+    biases: Sequence[Float[np.ndarray, " _"] | None],
     X: Float[np.ndarray, "N d"],
     y: Int[np.ndarray, " N"],
 ) -> LayerCurve:
