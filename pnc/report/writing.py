@@ -29,8 +29,8 @@ __all__ = [
 _ELSEWHERE = ("comparison", "following", "history", "layers", "measurements", "provenance", "splits", *FIELDS)
 """Of run.json: what the page shows otherwise."""
 
-_TIMES = ("seconds",)
-"""In run.json alone, so that equal runs have equal pages."""
+_TIMES = ("projection_seconds", "resumed_from", "seconds", "step_seconds")
+"""In run.json alone, so that equal runs have equal pages, also one that was interrupted."""
 
 
 def shown_record(record: Mapping[str, Any]) -> dict[str, Any]:

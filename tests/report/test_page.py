@@ -217,3 +217,13 @@ def test_parts_of_a_verdict_stand_in_the_page_of_a_training():
     cells = Parsed(page_html(page)).texts
     assert HOSTILE in cells["th"]
     assert {"N1", "not held", "C is outside"} <= set(cells["td"])
+
+
+def test_the_page_of_a_run_that_was_interrupted_is_that_of_any_other():
+    from pnc.report.writing import shown_record
+
+    whole = {
+        "training": {"resumed_from": None, "seconds": 2.0, "steps": 9, "low_rank": {"step_seconds": {"with": 1.0}}}
+    }
+    again = {"training": {"resumed_from": 4, "seconds": 3.0, "steps": 9, "low_rank": {"step_seconds": {"with": 1.5}}}}
+    assert shown_record(whole) == shown_record(again) == {"training": {"steps": 9, "low_rank": {}}}
