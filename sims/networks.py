@@ -160,12 +160,14 @@ def _trained(case: Case, data: Data, seed: int, folder: Path, *, quiet: bool) ->
     if case.layers != "block_names":
         built = build(**vars(network), input_shape=data.train.input_shape, classes=data.train.classes)
         layers = tuple(getattr(built, case.layers)[:-1])
-    wanted = {name: name in case.measured for name in ("fuzziness", "probes", "spectra")}
+    fuzziness, probes, spectra = (name in case.measured for name in ("fuzziness", "probes", "spectra"))
     training: dict[str, Any] = {"measure_every": None, **case.training}
     request = TrainRequest(
         network=network,
         training=TrainSpec(**training, seed=seed),
-        measurement=MeasurementSpec(layers=layers, uncertainty=False, **wanted),
+        measurement=MeasurementSpec(
+            layers=layers, uncertainty=False, fuzziness=fuzziness, probes=probes, spectra=spectra
+        ),
         accuracy_limit=CONVERGED,
     )
     with live_line(shown=not quiet and sys.stderr.isatty()) as line:
