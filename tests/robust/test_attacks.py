@@ -155,6 +155,13 @@ def test_restarts_never_help_the_defender():
     assert many.accuracy < one.accuracy
 
 
+def test_restarts_end_when_every_image_has_fallen():
+    images = np.array([[0.6, 0.5], [0.3, 0.5], [0.2, 0.9]])  # the class is the larger pixel: two are right at first
+    result = run_attack(PixelModel(nn.Identity()), images, np.array([0, 0, 1]), AttackSpec(radius=0.5, restarts=3))
+    assert result.accuracy == 0
+    np.testing.assert_array_equal(result.distance > 0, [True, False, True])  # what is wrong already is left alone
+
+
 def test_an_l2_step_of_a_tiny_gradient_is_as_long_as_of_any_other():
     """foolbox alone would divide by 1e-12 where the norm is smaller, and hardly move."""
 

@@ -90,6 +90,8 @@ def run_attack(
         fallen = before != labels
         for restart in range(spec.restarts):
             rows = np.flatnonzero(~_at_aim(after, labels, targets))
+            if not rows.size:  # every image is where the attack wants it: nothing is left to try
+                break
             candidates = perturbed.clone()
             for start in range(0, len(rows), batch_size):
                 some = rows[start : start + batch_size]
