@@ -175,13 +175,14 @@ def take_of_each_class(labels: torch.Tensor, left: torch.Tensor) -> torch.Tensor
     """The rows of a batch, in order, that are among the first `left` of their class; `left` is lowered by them.
 
     Args:
-        labels: (N,) int64 on the CPU.
+        labels: (N,) whole numbers of any width on the CPU.
         left: (K,) int64 on the CPU, how many of each class are still wanted.
 
     >>> left = torch.tensor([1, 2])
     >>> take_of_each_class(torch.tensor([1, 0, 1, 0, 1]), left).tolist(), left.tolist()
     ([0, 1, 2], [0, 0])
     """
+    labels = labels.to(torch.int64)  # torch takes uint8 indices for a mask
     order = torch.argsort(labels, stable=True)
     present, counts = torch.unique_consecutive(labels[order], return_counts=True)
     place = torch.arange(labels.numel()) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)

@@ -310,7 +310,7 @@ def test_spectra_ranks_and_probes_and_the_universal_inequalities():
         z = z.numpy()
         singular = np.linalg.svd(z, compute_uv=False)
         np.testing.assert_allclose(provenance["singular_values"][i], singular, atol=1e-12 * singular[0])
-        assert provenance["spectrum_error"][i] == {"exact": True, "squared_error": 0.0, "missing": 0.0}
+        assert provenance["spectrum_error"][i] == {"exact": True, "squared_error": 0.0, "missing": 0.0, "rounding": 0.0}
         C = curve.compression[i]
         centred = provenance["ranks"][i]["centred"]
         variance = np.linalg.svd(z - z.mean(0), compute_uv=False) ** 2
