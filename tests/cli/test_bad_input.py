@@ -330,7 +330,7 @@ def test_compare_needs_its_files(capsys, tmp_path):
         ("predict", "--depth", "many"),
         ("predict", "--depth", "2.5"),
         ("predict", "--depth"),
-        ("predict", "surplus"),
+        ("predict", "mlp", "surplus"),
         ("simulate", "--engine", "steam"),
         ("simulate", "--weights", "heavy"),
         ("simulate", "--dtype", "float8"),
@@ -385,8 +385,10 @@ def test_an_output_folder_that_exists_is_refused_before_any_work(capsys, tmp_pat
 @pytest.mark.parametrize("command", ["predict", "simulate"])
 def test_problems_larger_than_the_memory(capsys, command):
     """Also where only the random numbers are drawn, and none is kept: there is no end to them."""
-    for options in (("--dimension", 10**15), ("--dimension", 10**18), ("--samples-per-class", 10**18)):
-        assert "memory" in says_what_to_do(refused(capsys, command, *options))
+    wide = {"predict": "numbers, which are all drawn", "simulate": "memory"}[command]
+    for options, why in ((("--dimension", 10**15), wide), (("--samples-per-class", 10**18), "memory")):
+        assert why in says_what_to_do(refused(capsys, command, *options))
+    assert wide in says_what_to_do(refused(capsys, command, "--dimension", 10**18))
 
 
 @pytest.mark.parametrize("length", [236, 254, 255, 256, 4200])
