@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,7 +55,10 @@ def test_a_type_checker_sees_what_is_called(tmp_path):
         "    pnc.train(network)\n",
         encoding="utf-8",
     )
-    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}', encoding="utf-8")
+    (tmp_path / "pyrightconfig.json").write_text(
+        json.dumps({"typeCheckingMode": "standard", "extraPaths": [str(Path(pnc.__file__).parents[1])]}),
+        encoding="utf-8",
+    )
     command = [sys.executable, "-m", "basedpyright", "--outputjson", "calls.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     said = json.loads(done.stdout)["generalDiagnostics"]

@@ -46,7 +46,7 @@ def power(value: float) -> str:
     """
     exponent = math.floor(math.log10(value) + 1e-9)
     if -3 <= exponent <= 3:
-        return number(value, 3)
+        return f"{value:.12g}"
     factor = value / 10.0**exponent
     tens = "10" + str(exponent).translate(_SUPERSCRIPT)
     return tens if abs(factor - 1) < 1e-9 else f"{number(factor, 3)}·{tens}"
@@ -58,7 +58,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     >>> log_ticks(1e-9, 5)
     [1e-08, 1e-06, 0.0001, 0.01, 1.0]
     >>> log_ticks(0.8, 40), log_ticks(1.1, 1.3)
-    ([1.0, 2.0, 5.0, 10.0, 20.0], [1.1, 1.15, 1.2, 1.25, 1.3])
+    ([1.0, 3.0, 10.0, 30.0], [1.12, 1.16, 1.2, 1.24, 1.28])
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     powers = [k for k in range(first, last + 1) if low <= 10.0**k * (1 + 1e-12) and 10.0**k <= high * (1 + 1e-12)]

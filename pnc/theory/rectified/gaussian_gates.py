@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import ndtr
 
 from pnc.curves import LayerCurve, Origin
 from pnc.errors import InvalidInputError
@@ -34,6 +33,8 @@ def rectified_gaussian(
     >>> mean.round(6).tolist(), variance.round(6).tolist()
     ([0.398942, 3.0], [0.340845, 0.0])
     """
+    from scipy.special import ndtr  # keeps `import pnc` light
+
     m, v = np.asarray(mean, dtype=float), np.asarray(variance, dtype=float)
     if np.any(v < 0):
         raise InvalidInputError(
@@ -127,6 +128,8 @@ def gaussian_gates(
 
 def _rectified_moments(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance after ReLU: `√(v_i v_j) Σ_k a_k(t_i) a_k(t_j) ρ^k/k!`, a_k the k-th derivative's mean."""
+    from scipy.special import ndtr  # keeps `import pnc` light
+
     variance = np.maximum(np.diag(covariance), 0)
     first, second = rectified_gaussian(mean, variance)
     spread = np.sqrt(variance)
