@@ -5,6 +5,8 @@ the arguments, called before the body, and one that takes them and the result, c
 raise: a function that refuses bad arrays with a message of its own must see them first, but one that returns has
 kept the shapes that it states, of its arguments as of its result.
 
+The first `CALLS` calls of a test are checked: where it makes many thousands, checking takes longer than they do.
+
 Only arrays are held against the annotations: whatever else may be passed (a list for an array, say) is the type
 checker's affair.
 """
@@ -19,12 +21,33 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import numpy as np
-from jaxtyping import AbstractArray
+from jaxtyping import AbstractArray, config
 
-__all__ = ["FUNCTIONS", "checked"]
+__all__ = ["CALLS", "FUNCTIONS", "checked", "count_anew"]
+
+CALLS = 2000
+"""Calls that are checked between two calls of `count_anew`."""
 
 FUNCTIONS: set[str] = set()
 """Qualified names of the functions whose shapes are checked."""
+
+
+_made = 0
+
+
+def count_anew() -> None:
+    """To be called before each test: its calls are counted from 0."""
+    global _made
+    if _made >= CALLS:
+        config.update("jaxtyping_disable", False)
+    _made = 0
+
+
+def _count() -> None:
+    global _made
+    _made += 1
+    if _made == CALLS:
+        config.update("jaxtyping_disable", True)
 
 
 def _is_array(value: Any) -> bool:
@@ -85,6 +108,8 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
                 value = getattr(given.arguments["self"], name, value)
             if not fits(value, hint) and has_the_result:
                 raise TypeError(f"{name} of {function.__qualname__} is not of the shape {hint}")
+        if has_the_result:
+            _count()
         return result
 
     return check

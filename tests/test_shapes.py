@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, TypeCheckError, jaxtyped
 
 import pnc.theory
 from pnc.errors import InvalidInputError
-from tests.shapes import FUNCTIONS, checked
+from tests.shapes import CALLS, FUNCTIONS, checked, count_anew
 
 
 @jaxtyped(typechecker=checked)
@@ -40,6 +40,15 @@ def test_right_shapes_pass():
     assert centred(np.ones((3, 2)), np.arange(3)).shape == (3, 2)
     assert centred(np.ones((1, 1))).shape == (1, 1)
     assert several([torch.ones(2, 3), torch.ones(2)], {"a": np.ones(4), "b": np.ones(4)}) == (2, 2)
+
+
+def test_the_first_calls_of_every_test_are_checked():
+    for _ in range(CALLS):
+        centred(np.ones((2, 1)))
+    centred(np.ones(3))  # one too many to be looked at
+    count_anew()
+    with pytest.raises(TypeCheckError):
+        centred(np.ones(3))
 
 
 @pytest.mark.parametrize(
