@@ -162,8 +162,8 @@ def change_record(folder: Path, part: str, **entries: object) -> None:
 
 def sign(folder: Path) -> None:
     """List the files as they are now, as if they had been written like that."""
-    files = [file for file in folder.iterdir() if file.name != "SHA256SUMS"]
-    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
+    files = [file for file in folder.rglob("*") if file.is_file() and file.name != "SHA256SUMS"]
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder)}\n" for file in files]
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
