@@ -22,7 +22,7 @@ from pnc.errors import InvalidInputError, PncError
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Crew", "crew", "one_thread_each", "scheduler_client", "start_worker"]
+__all__ = ["Crew", "crew", "one_thread_each", "process_pool", "scheduler_client"]
 
 # workers are as many as there are cores: threads inside them would only wait for each other
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -97,7 +97,7 @@ def one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def start_worker() -> None:
+def _start_worker() -> None:
     """Ignore Ctrl-C, which the parent handles, and end when the parent has gone, however it went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
@@ -108,6 +108,27 @@ def start_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes on this machine, which end with the block, whatever they are at."""
+    pool = _new_pool(workers)
+    try:
+        yield pool
+    finally:
+        _end(pool)
+
+
+def _new_pool(workers: int) -> ProcessPoolExecutor:
+    # spawned: a fork of a process that has used threads may deadlock
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    for process in list((pool._processes or {}).values()):
+        process.terminate()  # what is in flight is lost anyway, and nobody waits for it
+    pool.shutdown(wait=True, cancel_futures=True)
 
 
 @lru_cache(maxsize=1)
@@ -129,16 +150,13 @@ class _Processes:
 
     def _start(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            # spawned: a fork of a process that has used threads may deadlock
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"), initializer=start_worker)
+            self._pool = _new_pool(self._workers)
         return self._pool
 
     def stop(self) -> None:
         """End the processes, whatever they are at."""
         if self._pool is not None:
-            for process in list((self._pool._processes or {}).values()):
-                process.terminate()
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            _end(self._pool)
             self._pool = None
 
     def map(

@@ -429,9 +429,6 @@ def _chosen_step(
     ), moved
 
 
-_HIGH = scipy.integrate.RK45
-
-
 def _high_order(
     networks: BalancedNetworks,
     y: Float[Tensor, "B P"],

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pnc.errors import InvalidInputError, PncError
+from pnc.errors import PncError
+from pnc.parallel import one_thread_each, process_pool, scheduler_client
 from pnc.sweep.dataset import make_dataset, make_table, results_bytes, results_name, write_results
 from pnc.sweep.plan import Plan
 from pnc.sweep.records import run_batch
@@ -27,11 +24,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 __all__ = ["SweepProgress", "run_sweep", "usual_workers"]
-
-# matrices here are small: threads inside a process cost them more than they give
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-_SCHEDULER_TIMEOUT = 10  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +86,8 @@ def run_sweep(
     if workers is None:
         workers = 1 if on_gpu else usual_workers()
     plan.require_memory(workers=workers if scheduler is None else 0, results=results_bytes(plan))
-    with _connection(scheduler) as client, open_folder(folder) as store:
+    connection = nullcontext() if scheduler is None else scheduler_client(scheduler)
+    with connection as client, open_folder(folder) as store:
         records = store.finished()
         store.begin(plan)
         wanted = {run.hash for run in plan.runs}
@@ -166,11 +159,7 @@ def _backend(plan: Plan, left: dict[int, list[int]], *, workers: int, client: Cl
 
 @contextmanager
 def _processes(workers: int, tasks: dict[int, tuple]) -> Iterator[Results]:
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    # spawned: a fork of a process that has used threads may deadlock
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
-    try:
+    with one_thread_each(), process_pool(workers) as pool:
         futures = {pool.submit(run_batch, *task): b for b, task in tasks.items()}
 
         def results() -> Results:
@@ -185,59 +174,6 @@ def _processes(workers: int, tasks: dict[int, tuple]) -> Iterator[Results]:
                 ) from None
 
         yield results()
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()  # what is in flight is lost anyway, and nobody waits for it
-        pool.shutdown(wait=True, cancel_futures=True)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _start_worker() -> None:
-    """Ignore Ctrl-C, which the parent handles, and end when the parent has gone, however it went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    assert parent is not None  # this runs in the processes of the pool alone
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def _connection(address: str | None) -> Iterator[Client | None]:
-    """A client of the scheduler, which answers; `None` without an address."""
-    if address is None:
-        yield None
-        return
-    try:
-        from distributed import Client
-    except ImportError:
-        raise InvalidInputError(
-            got=f"`scheduler={address}` without dask.distributed",
-            expected="the package that speaks to a scheduler",
-            next_step="pip install dask distributed",
-        ) from None
-    try:
-        client = Client(address, timeout=_SCHEDULER_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise InvalidInputError(
-            got=f"`scheduler={address}`, which does not answer ({' '.join(str(error).split())[:80]})",
-            expected="the address of a running Dask scheduler",
-            next_step="start one with `dask scheduler` and pass the tcp:// address that it prints",
-        ) from None
-    log = logging.getLogger("distributed.client")
-    before, log.disabled = log.disabled, True  # its tracebacks of a lost connection, which is said in one line
-    try:
-        with client:
-            yield client
-    finally:
-        log.disabled = before
 
 
 def _distributed(client: Client, tasks: dict[int, tuple]) -> Results:

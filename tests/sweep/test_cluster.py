@@ -41,7 +41,7 @@ def test_a_killed_worker_costs_only_its_batch(tmp_path):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "tcp://127.0.0.1:port"])
 def test_a_scheduler_that_is_not_there_is_said_so(address, tmp_path, monkeypatch):
-    monkeypatch.setattr("pnc.sweep.execute._SCHEDULER_TIMEOUT", 1)
+    monkeypatch.setattr("pnc.parallel._SCHEDULER_TIMEOUT", 1)
     plan = make_plan(read_sweep(depth=2), device="cpu")
     with pytest.raises(InvalidInputError, match="which does not answer"):
         run_sweep(plan, tmp_path / "nowhere", scheduler=address)
