@@ -13,7 +13,7 @@ from pnc.report.text import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["log_labels", "log_ticks", "power", "whole_ticks"]
+__all__ = ["log_labels", "log_ticks", "power", "whole_axis", "whole_ticks"]
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _FEWEST, _MOST = 3, 8
@@ -36,6 +36,21 @@ def whole_ticks(axis: Axes, values: Iterable[float], *, which: str = "x") -> Non
         return
     side.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=3))
     side.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+
+
+def whole_axis(axis: Axes, values: Iterable[float], *, name: str, other: str) -> None:
+    """A panel over whole numbers, with its grid.
+
+    Args:
+        axis: the panel.
+        values: layers, depths, epochs: the horizontal axis, see `whole_ticks`.
+        name: of the horizontal axis.
+        other: name of the vertical one.
+    """
+    whole_ticks(axis, values)
+    axis.set_xlabel(name)
+    axis.set_ylabel(other)
+    axis.grid(lw=0.6)
 
 
 def power(value: float) -> str:

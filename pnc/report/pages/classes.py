@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pnc.curves import ClassTable, LayerCurve, LayerNotes
-from pnc.report.axes import log_labels, whole_ticks
+from pnc.report.axes import log_labels, whole_axis, whole_ticks
 from pnc.report.pages.model import Cell, Plot, Section, Table
 from pnc.report.style import Style
 
@@ -165,10 +165,7 @@ def _spreads(label: str, curve: LayerCurve, known: list[int], names: tuple[str, 
             values = np.where(spread[:, k] > 0, spread[:, k], np.nan)
             axis.plot(layers, values, label=_class(int(k), names), **style.look(place))
         log_labels(axis, spread[:, chosen])
-        whole_ticks(axis, layers)
-        axis.set_xlabel("layer")
-        axis.set_ylabel("spread of a class C_k")
-        axis.grid(lw=0.6)
+        whole_axis(axis, layers, name="layer", other="spread of a class C_k")
         axis.legend(fontsize=8)
 
     left = "" if len(chosen) == spread.shape[1] else f" Of {spread.shape[1]} those that end widest and tightest."

@@ -11,7 +11,7 @@ import numpy as np
 
 from pnc.compare import check_universal, variance_floors
 from pnc.curves import LayerCurve, LayerNotes
-from pnc.report.axes import log_labels, whole_ticks
+from pnc.report.axes import log_labels, whole_axis
 from pnc.report.pages.model import Cell, Plot, Section, Table
 from pnc.report.style import Style
 from pnc.report.text import number, span
@@ -126,10 +126,12 @@ def curve_plot(
             log_labels(axis, np.concatenate(everything))
         else:
             axis.ticklabel_format(axis="y", useOffset=False)
-        whole_ticks(axis, np.concatenate([c.layers for c in (*curves.values(), *lines.values())]))
-        axis.set_xlabel("layer")
-        axis.set_ylabel(f"{quantity} {symbol}")
-        axis.grid(lw=0.6)
+        whole_axis(
+            axis,
+            np.concatenate([c.layers for c in (*curves.values(), *lines.values())]),
+            name="layer",
+            other=f"{quantity} {symbol}",
+        )
         if len(axis.get_legend_handles_labels()[1]) > 1:
             axis.legend()
 
@@ -294,11 +296,8 @@ def ranks_section(label: str, curve: LayerCurve) -> Section | None:
         if promised:
             look = style.look(1, joined=False)
             axis.plot(list(promised), list(promised.values()), label="at least, by U1: 1/(1 + C)", mfc="none", **look)
-        whole_ticks(axis, curve.layers)
+        whole_axis(axis, curve.layers, name="layer", other="share of the variance")
         axis.set_ylim(0, 1.03)
-        axis.set_xlabel("layer")
-        axis.set_ylabel("share of the variance")
-        axis.grid(lw=0.6)
         axis.legend()
 
     numbers = tuple((layer, *measured.get(layer, (None, None)), promised.get(layer)) for layer in curve.layers.tolist())

@@ -11,7 +11,7 @@ import numpy as np
 from pnc.choose import Choice, ForeignInputs, TailCosts
 from pnc.choose.foreign import SCORES
 from pnc.measure import CompressedSite, KeptDimensions
-from pnc.report.axes import log_labels, whole_ticks
+from pnc.report.axes import log_labels, whole_axis
 from pnc.report.pages.curves import curves_section
 from pnc.report.pages.laws import steps_after
 from pnc.report.pages.model import Cell, Page, Plot, Section, Table
@@ -68,10 +68,7 @@ def choice_page(
         low, high = np.maximum(accuracy - error, 0), np.minimum(accuracy + error, 1)
         _bars(axis, style, layers, accuracy, low, high, 0, "left-out accuracy ± standard error")
         axis.plot([best.layer], [best.accuracy], "*", ms=14, color=style.series[1], label="best")
-        whole_ticks(axis, layers)
-        axis.set_xlabel("layer")
-        axis.set_ylabel("accuracy")
-        axis.grid(lw=0.6)
+        whole_axis(axis, layers, name="layer", other="accuracy")
         axis.legend()
 
     plot = Plot(
@@ -122,10 +119,7 @@ def _foreign_section(found: ForeignInputs) -> Section:
             ones = [scores[score] for scores in found.detections]
             low, high = np.array([one.area_interval for one in ones]).T
             _bars(axis, style, layers, np.array([one.area for one in ones]), low, high, place, score)
-        whole_ticks(axis, layers)
-        axis.set_xlabel("layer")
-        axis.set_ylabel("AUROC")
-        axis.grid(lw=0.6)
+        whole_axis(axis, layers, name="layer", other="AUROC")
         axis.legend()
 
     header = ("layer", "name", "score", "AUROC", "95 %", "FPR at 95 %", "95 % interval")
@@ -165,10 +159,7 @@ def tail_page(
     def draw(axis: Axes, style: Style) -> None:
         _bars(axis, style, layers, 100 * cost, 100 * low, 100 * high, 0, "cost, 95 % interval")
         axis.axhline(100 * costs.limit, color=style.ink, ls="--", lw=1, label="allowed")
-        whole_ticks(axis, layers)
-        axis.set_xlabel("cut after layer")
-        axis.set_ylabel("points of accuracy lost")
-        axis.grid(lw=0.6)
+        whole_axis(axis, layers, name="cut after layer", other="points of accuracy lost")
         axis.legend()
 
     plot = Plot(

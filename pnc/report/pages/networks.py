@@ -12,7 +12,7 @@ import numpy as np
 from pnc.compare import Comparison, Following, FollowingSeeds, follow
 from pnc.curves import LayerCurve
 from pnc.errors import PncError
-from pnc.report.axes import log_labels, whole_ticks
+from pnc.report.axes import log_labels, whole_axis
 from pnc.report.dynamics import shown_times
 from pnc.report.pages.attribution import attribution_section
 from pnc.report.pages.classes import classes_section
@@ -246,10 +246,7 @@ def _epochs_section(history: list[EpochRecord], measurements: list[Measurement])
     def draw(axis: Axes, style: Style) -> None:
         axis.plot(epochs, [record.loss for record in history], label="training loss", **style.look(0))
         log_labels(axis, [record.loss for record in history])
-        whole_ticks(axis, epochs)
-        axis.set_xlabel("epoch")
-        axis.set_ylabel("training loss")
-        axis.grid(lw=0.6)
+        whole_axis(axis, epochs, name="epoch", other="training loss")
 
     plots = []
     if history:
@@ -284,10 +281,7 @@ def _on_the_way(measurements: list[Measurement], name: str) -> Plot:
             axis.plot(epochs, values[:, l], label=f"layer {layers[l]}", **style.look(place))
         if name == "compression":
             log_labels(axis, values)
-        whole_ticks(axis, epochs)
-        axis.set_xlabel("epoch")
-        axis.set_ylabel(name)
-        axis.grid(lw=0.6)
+        whole_axis(axis, epochs, name="epoch", other=name)
         axis.legend(fontsize=8)
 
     return Plot(
