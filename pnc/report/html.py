@@ -53,7 +53,8 @@ def accessible_svg(svg: str, *, title: str, description: str, prefix: str) -> st
     head, rest = svg.split(">", 1)
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     named = f'{head} role="img" aria-labelledby="{prefix}-title {prefix}-desc">'
-    return f'{named}<title id="{prefix}-title">{escape(title)}</title><desc id="{prefix}-desc">{escape(description)}</desc>{rest}'  # noqa: E501
+    words = f'<title id="{prefix}-title">{escape(title)}</title><desc id="{prefix}-desc">{escape(description)}</desc>'
+    return named + words + rest
 
 
 @cache
