@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,10 @@ from pnc.report.axes import log_labels, whole_ticks
 
 from .common import Scale, command, new_figure, save, sweep
 
-__all__ = ["reproduce"]
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["check_assumptions", "fixed_size", "reproduce"]
 
 _WIDTHS = [200, 300, 400, 500, 600, 700]
 _GRIDS: dict[str, list[dict[str, Any]]] = {
@@ -38,13 +41,20 @@ _GRIDS: dict[str, list[dict[str, Any]]] = {
 _TOLERANCE = 9e-11
 
 
-def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
-    """Run the sweep and draw the checks against depth (at one width) and against width (at one depth)."""
+def fixed_size(scale: Scale) -> tuple[int, int]:
+    """The width at which the depth varies, and the depth at which the width does."""
+    return (60, 3) if scale == "smoke" else (400, 5)
+
+
+def check_assumptions(
+    out: Path, *, grid: Scale, seeds: int, workers: int | None, quiet: bool
+) -> tuple[xarray.Dataset, dict[str, xarray.DataArray]]:
+    """The sweep over the sizes of a scale, and the three checks of its runs: of the map, the balance, the residual."""
     spec = {
-        "grid": _GRIDS[scale],
+        "grid": _GRIDS[grid],
         "data": "orthonormal-noise",
         "epsilon": 0.1,
-        "seeds": 2 if scale == "smoke" else 10,
+        "seeds": seeds,
         "loss_tolerance": _TOLERANCE,
         "full_checks": True,
         "certificates": False,
@@ -52,17 +62,24 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
     dataset = sweep(spec, out / "sweep", workers=workers, quiet=quiet).squeeze(
         ["classes", "samples_per_class", "epsilon", "label_scale"]
     )
-    checks = {
+    return dataset, {
         "map_error": dataset.full_map_error,
         "imbalance": dataset.full_imbalance.mean("layer"),
         "residual_variance": dataset.full_residual_variance.mean("layer"),
     }
+
+
+def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, quiet: bool = False) -> dict[str, Any]:
+    """Run the sweep and draw the checks against depth (at one width) and against width (at one depth)."""
+    dataset, checks = check_assumptions(
+        out, grid=scale, seeds=2 if scale == "smoke" else 10, workers=workers, quiet=quiet
+    )
     labels = (
         r"(i) $\|W_{L:1} - Y(X^\top X)^{-1}X^\top\|_F$",
         r"(ii) mean $\|W_{l+1}^\top W_{l+1} - W_lW_l^\top\|_F / \|W_l\|_F$",
         r"(iii) mean Var $\sigma_i(W_l)$, $K < i \leq d-K$",
     )
-    width, depth = (400, 5) if scale != "smoke" else (60, 3)
+    width, depth = fixed_size(scale)
     figure, panels = new_figure(3)
     for panel, (name, check), label in zip(panels, checks.items(), labels, strict=True):
         for values, axis, colour in (

@@ -19,8 +19,8 @@ from pnc.data import resolve_data
 from pnc.simulate import simulate
 from pnc.spec import NetworkSpec, SimulationSpec
 
-from .common import Scale, command, new_figure, save, sweep
-from .fig6_assumptions import _GRIDS, _TOLERANCE
+from .common import Scale, command, new_figure, save
+from .fig6_assumptions import check_assumptions, fixed_size
 
 __all__ = ["reproduce"]
 
@@ -71,20 +71,10 @@ def reproduce(out: Path, *, scale: Scale = "smoke", workers: int | None = None, 
         "linear_D_last": _over([float(curve.discrimination[-1]) for curve in plain]),
         **_parsimony(seeds),
     }
-    grid = _GRIDS["smoke" if scale == "smoke" else "paper"]
-    spec = {
-        "grid": grid, "data": "orthonormal-noise", "epsilon": 0.1, "seeds": seeds, "loss_tolerance": _TOLERANCE,
-        "full_checks": True, "certificates": False,
-    }  # fmt: skip
-    dataset = sweep(spec, out / "sweep", workers=workers, quiet=quiet).squeeze(
-        ["classes", "samples_per_class", "epsilon", "label_scale"]
+    _, checks = check_assumptions(
+        out, grid="smoke" if scale == "smoke" else "paper", seeds=seeds, workers=workers, quiet=quiet
     )
-    checks = {
-        "map_error": dataset.full_map_error,
-        "imbalance": dataset.full_imbalance.mean("layer"),
-        "residual_variance": dataset.full_residual_variance.mean("layer"),
-    }
-    width, depth = (60, 3) if scale == "smoke" else (400, 5)
+    width, depth = fixed_size(scale)
     for name, check in checks.items():
         for axis, values in (("depth", check.sel(width=width)), ("width", check.sel(depth=depth))):
             for at in values.dropna(axis, how="all")[axis].values:
